@@ -1,0 +1,3 @@
+"""gputui: a terminal dashboard for llama.cpp on your own GPUs."""
+
+__version__ = "0.1.0"

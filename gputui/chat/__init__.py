@@ -1,0 +1,1 @@
+"""Chat: one prompt to two servers, streamed, measured alike and kept."""

@@ -1,0 +1,51 @@
+"""Putting the rooms together: the one place where GPUs, instances and chat meet below the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gputui import config as configuration
+from gputui.config import Config
+from gputui.identity import GpuIdentity
+
+if TYPE_CHECKING:
+    from gputui.gpu.source import Source
+    from gputui.instances.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options for all commands, as given; None where not given."""
+
+    config_file: Path | None = None
+    source: str | None = None
+    readonly: bool = False
+    no_mouse: bool = False
+
+    def load_config(self) -> Config:
+        """The configuration these options name. Raises ConfigError."""
+        return configuration.load(self.config_file)
+
+
+def make_source(options: Options, config: Config) -> Source:
+    """The source that the options, else the configuration, name. Raises GputuiError for a bad trace."""
+    from gputui.gpu.sources import open_source
+
+    return open_source(options.source or config.source, lambda: pinned_pids(config))
+
+
+def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity]) -> Supervisor:
+    """The supervisor of the configured instances, on the given GPUs."""
+    from gputui.instances.supervisor import Supervisor
+
+    return Supervisor(config, gpus, configuration.state_dir(), config_file=options.config_file)
+
+
+def pinned_pids(config: Config) -> Mapping[str, Sequence[int]]:
+    """The pids of running instances by the UUID of the GPU they are pinned to, from the records."""
+    from gputui.instances.records import running_pids
+
+    return running_pids(configuration.state_dir())

@@ -1,0 +1,1 @@
+"""GPUs: the metric table, samples, history, the sampler thread and its sources."""

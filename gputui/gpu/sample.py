@@ -1,0 +1,107 @@
+"""What a source reports: immutable samples, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gputui.gpu.metrics import METRICS
+from gputui.identity import GpuIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why readings are missing, and the remedy ("" where there is none)."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process with memory on a GPU. ``name`` is cleaned; ``used_gpu_memory`` in bytes or None."""
+
+    pid: int
+    name: str
+    used_gpu_memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSample:
+    """One GPU at one moment.
+
+    ``values`` holds what is known, by metric name in base units; every other metric of the table is
+    a key of ``unavailable`` with its reason. ``problem`` is set where the whole GPU gives no reading
+    (lost, hung). ``shared_memory``: the GPU has no memory of its own (GB10, Grace).
+    """
+
+    identity: GpuIdentity
+    values: Mapping[str, float]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    processes: tuple[GpuProcess, ...] = ()
+    problem: Problem | None = None
+    shared_memory: bool = False
+
+    def get(self, metric: str) -> float | None:
+        """The value of ``metric`` in its base unit, None where not known."""
+        return self.values.get(metric)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All GPUs at one moment. ``taken_at`` is Unix time in seconds; ``source`` names the source.
+
+    ``problem`` is set where the source as a whole does not answer; ``gpus`` are then the last known
+    or ().
+    """
+
+    source: str
+    taken_at: float
+    gpus: tuple[GpuSample, ...] = ()
+    driver_version: str | None = None
+    problem: Problem | None = None
+
+    @property
+    def identities(self) -> tuple[GpuIdentity, ...]:
+        """The GPUs that the source knows."""
+        return tuple(gpu.identity for gpu in self.gpus)
+
+
+def snapshot_json(
+    snapshot: Snapshot, instances: Mapping[int, str] | None = None
+) -> dict[str, object]:
+    """The shape of ``gputui gpus --json``. ``instances`` gives an instance's name for a pid."""
+    problem = snapshot.problem
+    return {
+        "source": snapshot.source,
+        "driver_version": snapshot.driver_version,
+        "taken_at": snapshot.taken_at,
+        "problem": problem and {"message": problem.message, "hint": problem.hint},
+        "gpus": [_gpu_json(gpu, instances or {}) for gpu in snapshot.gpus],
+    }
+
+
+def _gpu_json(gpu: GpuSample, instances: Mapping[int, str]) -> dict[str, object]:
+    names = gpu.identity
+    missing = {
+        metric.key: gpu.unavailable.get(metric.name, "not read yet")
+        for metric in METRICS
+        if gpu.get(metric.name) is None
+    }
+    return {
+        "index": names.index,
+        "uuid": names.uuid,
+        "name": names.name,
+        "pci_bus_id": names.pci_bus_id,
+        "metrics": {metric.key: gpu.get(metric.name) for metric in METRICS},
+        "unavailable": missing,
+        "processes": [
+            {
+                "pid": process.pid,
+                "name": process.name,
+                "used_gpu_memory_bytes": process.used_gpu_memory,
+                "instance": instances.get(process.pid),
+            }
+            for process in gpu.processes
+        ],
+    }

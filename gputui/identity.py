@@ -1,0 +1,91 @@
+"""Which GPU is which: the names a GPU has, and how people select one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gputui.errors import GputuiError
+from gputui.text import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class GpuIdentity:
+    """The names of one GPU. ``uuid`` is the key; ``index`` is only a label (NVML's, by PCI bus)."""
+
+    index: int
+    uuid: str
+    name: str
+    pci_bus_id: str
+    simulated: bool = False
+
+
+class GpuSelectionError(GputuiError):
+    """A selector that names no GPU, or more than one."""
+
+
+def select_gpu(selector: str, gpus: Sequence[GpuIdentity]) -> GpuIdentity:
+    """The one GPU that ``selector`` names: its index, UUID, UUID prefix, PCI bus id or part of name.
+
+    The first kind of name under which any GPU matches decides. Raises GpuSelectionError where that
+    is none or more than one.
+    """
+    wanted = selector.strip().lower()
+    tests = (
+        lambda g: wanted.isdecimal() and g.index == int(wanted),
+        lambda g: g.uuid.lower() == wanted,
+        lambda g: _short_bus(g.pci_bus_id) == _short_bus(wanted),
+        lambda g: (
+            len(wanted) >= 4
+            and g.uuid.lower().removeprefix("gpu-").startswith(wanted.removeprefix("gpu-"))
+        ),
+        lambda g: g.name.lower() == wanted,
+        lambda g: bool(wanted) and wanted in g.name.lower(),
+    )
+    for test in tests:
+        matches = [gpu for gpu in gpus if test(gpu)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise GpuSelectionError(
+                f'"{selector}" names {len(matches)} GPUs: {_list(matches)}',
+                "Use the UUID or the PCI bus id instead.",
+            )
+    raise GpuSelectionError(f'"{selector}" names no GPU', _hint(selector, gpus))
+
+
+def select_gpus(selectors: Sequence[str], gpus: Sequence[GpuIdentity]) -> tuple[GpuIdentity, ...]:
+    """The GPUs that the selectors name, in their order. Raises GpuSelectionError also for a GPU named twice."""
+    chosen: list[GpuIdentity] = []
+    for selector in selectors:
+        gpu = select_gpu(selector, gpus)
+        if gpu in chosen:
+            raise GpuSelectionError(f'"{selector}" names GPU {gpu.index} a second time')
+        chosen.append(gpu)
+    return tuple(chosen)
+
+
+def _short_bus(bus_id: str) -> str:
+    """``00000000:01:00.0`` and ``0000:01:00.0`` as people write them: ``01:00.0``; other domains stay."""
+    domain, _, rest = bus_id.lower().strip().partition(":")
+    if rest.count(":") == 1 and domain.strip("0") == "":
+        return rest
+    return bus_id.lower().strip()
+
+
+def short_bus_id(gpu: GpuIdentity) -> str:
+    """The PCI bus id without an all-zero domain: ``01:00.0``."""
+    return _short_bus(gpu.pci_bus_id)
+
+
+def _list(gpus: Sequence[GpuIdentity]) -> str:
+    return ", ".join(f"{g.index} ({g.name}, {short_bus_id(g)})" for g in gpus)
+
+
+def _hint(selector: str, gpus: Sequence[GpuIdentity]) -> str:
+    if not gpus:
+        return "No GPU is known here. For a server on the CPU write gpus = []."
+    words = {word.lower(): gpu for gpu in gpus for word in (gpu.name, *gpu.name.split(), gpu.uuid)}
+    near = nearest(selector.lower(), words)
+    start = f'Nearest: "{words[near].name}". ' if near else ""
+    return f"{start}Known GPUs: {_list(gpus)}."

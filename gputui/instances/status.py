@@ -1,0 +1,78 @@
+"""What is known of an instance at one moment, and its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The states of an instance."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"  # the process lives, its port is not bound yet
+    LOADING = "loading"  # bound, and answers 503
+    READY = "ready"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+RUNNING = frozenset({State.STARTING, State.LOADING, State.READY, State.STOPPING})
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMetrics:
+    """Readings of a running server; None is not known.
+
+    Rates are means over the time between two probes, from the server's own counters, and None
+    while nothing was generated or processed in between. ``memory_bytes`` is the process's resident
+    host memory. ``requests_deferred`` is the queue.
+    """
+
+    generation_tokens_per_second: float | None = None
+    prompt_tokens_per_second: float | None = None
+    slots_busy: int | None = None
+    slots_total: int | None = None
+    requests_deferred: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """One instance at one moment.
+
+    ``owned``: started by gputui (any session of this user); a server that is only seen on the port
+    is not owned and never signalled. ``gpus`` are the UUIDs it is pinned to. ``model`` is a short
+    cleaned name for people. ``started_at`` is Unix time. ``load_progress`` is an estimate, 0 to 1.
+    ``stop_seconds_left`` counts down to SIGKILL while stopping. ``last_error`` says in words why it
+    failed or cannot start, ``hint`` what to do; ``note`` is anything else worth a line (the port is
+    used by another instance, for one).
+    """
+
+    name: str
+    state: State
+    port: int
+    url: str
+    model: str
+    owned: bool = False
+    pid: int | None = None
+    gpus: tuple[str, ...] = ()
+    started_at: float | None = None
+    load_progress: float | None = None
+    stop_seconds_left: float | None = None
+    metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
+    last_error: str | None = None
+    hint: str = ""
+    note: str = ""
+
+
+def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, object]:
+    """The shape of ``gputui status --json``."""
+    keys = ("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at")
+    return {
+        "instances": [
+            {key: getattr(status, key) for key in keys}
+            | {"metrics": asdict(status.metrics), "last_error": status.last_error}
+            for status in statuses
+        ]
+    }

@@ -1,0 +1,1 @@
+"""The screen: Textual, and no I/O of its own."""
