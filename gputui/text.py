@@ -17,7 +17,7 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]"  # two-character sequences
 )
 _DELETED = {
-    *range(0x00, 0x09),  # C0 but tab and line feed
+    *range(0x09),  # C0 but tab and line feed
     *range(0x0B, 0x20),
     *range(0x7F, 0xA0),  # DEL and C1
     0x061C,  # bidi marks, embeddings, overrides and isolates
@@ -33,7 +33,7 @@ _DELETED = {
     *range(0xD800, 0xE000),  # lone surrogates: no terminal can print them
     *range(0xE0000, 0xE0080),  # tag characters
 }
-_TABLE: dict[int, str | None] = {code: None for code in _DELETED} | {0x2028: "\n", 0x2029: "\n"}
+_TABLE: dict[int, str | None] = dict.fromkeys(_DELETED) | {0x2028: "\n", 0x2029: "\n"}
 
 
 def clean(text: str) -> str:

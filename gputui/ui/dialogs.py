@@ -1,0 +1,109 @@
+"""Small screens over the dashboard: a question, a choice, a log, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing to choose; ``note`` is shown dim behind it."""
+
+    id: str
+    text: str
+    note: str = ""
+
+
+class ChoiceDialog(ModalScreen[str | None]):
+    """A question with a list of answers: arrows and enter, or the letter before the text."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
+
+    def __init__(self, question: str, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self._question = question
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._question), classes="question", markup=False)
+            yield OptionList(*(self._option(choice) for choice in self._choices))
+
+    def _option(self, choice: Choice) -> Option:
+        text = Content.assemble(choice.text, ("  " + choice.note, "dim") if choice.note else "")
+        return Option(text, id=choice.id)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+
+class ConfirmDialog(ChoiceDialog):
+    """Yes or no, by ``y`` and ``n`` as well."""
+
+    BINDINGS = [
+        Binding("y", "dismiss('yes')", "Yes", id="dialog.yes"),
+        Binding("n", "dismiss('no')", "No", id="dialog.no"),
+    ]
+
+    def __init__(self, question: str, yes: str = "Yes", no: str = "No") -> None:
+        super().__init__(question, (Choice("yes", yes, "y"), Choice("no", no, "n")))
+
+
+class TextScreen(ModalScreen[None]):
+    """Plain text to read: a log that grows, or the keys. ``read`` is asked again each second."""
+
+    BINDINGS = [
+        Binding("escape,q,l", "dismiss(None)", "Close", id="text.close"),
+        Binding("up,k", "scroll(-1)", show=False, id="text.up"),
+        Binding("down,j", "scroll(1)", show=False, id="text.down"),
+        Binding("end,G", "end", "Follow", id="text.end"),
+    ]
+
+    def __init__(
+        self, title: str, read: Callable[[], Awaitable[str]], *, follow: bool = False
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._read = read
+        self._follow = follow
+        self._shown: str | None = None
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="text-screen") as scroll:
+            scroll.border_title = Content(self._title)  # type: ignore[assignment]
+            scroll.border_subtitle = Content("escape closes")  # type: ignore[assignment]
+            yield Static("", markup=False)
+
+    async def on_mount(self) -> None:
+        await self._refresh_text()
+        if self._follow:
+            self.set_interval(1.0, self._refresh_text)
+
+    async def _refresh_text(self) -> None:
+        text = await self._read()
+        if text == self._shown:
+            return
+        scroll = self.query_one(VerticalScroll)
+        at_end = self._shown is None or scroll.is_vertical_scroll_end
+        self._shown = text
+        self.query_one(Static).update(Content(text or "(empty)"))
+        if at_end and self._follow:
+            scroll.scroll_end(animate=False)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_end(self) -> None:
+        self.query_one(VerticalScroll).scroll_end(animate=False)

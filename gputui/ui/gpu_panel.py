@@ -1,0 +1,173 @@
+"""The GPU panels, and the grid that fits any number of them into the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from textual.app import ComposeResult
+from textual.containers import Grid, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from gputui.gpu.history import History
+from gputui.gpu.sample import Snapshot
+from gputui.ui import gpu_lines
+from gputui.ui.cells import CellView, Line
+from gputui.ui.gpu_lines import GpuView
+from gputui.ui.palette import Look
+
+
+class Shape(Enum):
+    """How much of a GPU is drawn: rows including the border, and the least width that is readable."""
+
+    FULL = (7, 56)
+    LINE = (1, 46)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the terminal."""
+        return self.value[0]
+
+    @property
+    def least_width(self) -> int:
+        """Columns of the terminal."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How many panels side by side, and of which shape."""
+
+    shape: Shape
+    columns: int
+
+    def rows(self, gpus: int) -> int:
+        """Rows that ``gpus`` panels take."""
+        return math.ceil(gpus / self.columns) * self.shape.rows
+
+
+def arrange(gpus: int, width: int, height: int) -> Arrangement:
+    """The richest arrangement of ``gpus`` panels that takes at most two fifths of the height."""
+    budget = max(2, height * 2 // 5)
+    for shape in Shape:
+        most = max(1, min(gpus, width // shape.least_width))
+        for columns in range(1, most + 1):
+            arrangement = Arrangement(shape, columns)
+            if arrangement.rows(gpus) <= budget:
+                return arrangement
+    return Arrangement(Shape.LINE, max(1, min(gpus, width // Shape.LINE.least_width)))
+
+
+class GpuPanel(CellView):
+    """One GPU."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, classes="gpu")
+        self._view: GpuView | None = None
+        self._shape = Shape.LINE
+        self._frame: tuple[str, ...] = ()
+
+    def update_gpu(self, view: GpuView, shape: Shape) -> None:
+        """Show ``view``; only what changed is repainted."""
+        self._view, self._shape = view, shape
+        self._update_frame(view)
+        self.redraw()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        if self._view is None:
+            return []
+        if self._shape is Shape.FULL:
+            return gpu_lines.full_lines(self._view, width, self.look.palette)
+        return [gpu_lines.one_line(self._view, width, self.look.palette)]
+
+    def _update_frame(self, view: GpuView) -> None:
+        """The border; touched only where it changes, since touching it repaints the whole panel."""
+        theme, index = self.look.palette.theme, view.sample.identity.index
+        hue = theme.colors.error if view.sample.problem else self.look.palette.hue_color(index)
+        kind = "none" if self._shape is Shape.LINE else "ascii" if view.ascii_only else "round"
+        frame = (kind, hue, gpu_lines.title(view), gpu_lines.tag(view))
+        if frame == self._frame:
+            return
+        self._frame = frame
+        self.styles.border = ("none", hue) if kind == "none" else (kind, hue)  # type: ignore[assignment]
+        self.border_title = Content(frame[2])  # type: ignore[assignment]
+        self.border_subtitle = Content(frame[3])  # type: ignore[assignment]
+
+
+class GpuGrid(VerticalScroll, can_focus=False):
+    """All GPUs; says why where there are none."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(id="gpus")
+        self._look = look
+        self._snapshot: Snapshot | None = None
+        self._history: History | None = None
+        self._instances: Mapping[str, tuple[str, ...]] = {}
+        self._arrangement: Arrangement | None = None
+        self._problem_text: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static("waiting for the first sample …", id="gpu-problem", markup=False)
+        yield Grid(id="gpu-cells")
+
+    def update_gpus(
+        self, snapshot: Snapshot, history: History, instances: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """Show ``snapshot``; ``instances`` are the names of those pinned, by UUID."""
+        self._snapshot, self._history, self._instances = snapshot, history, instances
+        self.refresh_gpus()
+
+    def refresh_gpus(self) -> None:
+        """Draw what is known again (the theme, the size or the instances changed)."""
+        snapshot, history = self._snapshot, self._history
+        if snapshot is None or history is None:
+            return
+        self._show_problem(snapshot)
+        panels = self._panels_for(len(snapshot.gpus))
+        arrangement = self._arrange(len(snapshot.gpus))
+        for panel, sample in zip(panels, snapshot.gpus, strict=True):
+            view = GpuView(
+                sample=sample,
+                ticks=history.ticks,
+                window=partial(history.window, sample.identity.uuid),
+                instances=self._instances.get(sample.identity.uuid, ()),
+                stale=snapshot.problem is not None,
+                ascii_only=self._look.ascii_only,
+            )
+            panel.update_gpu(view, arrangement.shape)
+
+    def _panels_for(self, count: int) -> Sequence[GpuPanel]:
+        """One panel a GPU, made or removed as GPUs come and go."""
+        panels = list(self.query(GpuPanel))
+        for panel in panels[count:]:
+            panel.remove()
+        new = [GpuPanel(self._look) for _ in range(count - len(panels))]
+        if new:
+            self.query_one("#gpu-cells").mount(*new)
+        return [*panels[:count], *new]
+
+    def _arrange(self, gpus: int) -> Arrangement:
+        size = self.app.size
+        arrangement = arrange(gpus, size.width, size.height)
+        if arrangement != self._arrangement:
+            self._arrangement = arrangement
+            cells = self.query_one("#gpu-cells").styles
+            cells.grid_size_columns = arrangement.columns
+            cells.grid_rows = str(arrangement.shape.rows)
+        return arrangement
+
+    def _show_problem(self, snapshot: Snapshot) -> None:
+        problem = snapshot.problem
+        text = f"{problem.message}\n{problem.hint}".strip() if problem else ""
+        if not text and not snapshot.gpus:
+            text = "No GPU here. Instances run on the CPU."
+        if text == self._problem_text:
+            return
+        self._problem_text = text
+        static = self.query_one("#gpu-problem", Static)
+        static.update(text)
+        static.display = bool(text)

@@ -1,0 +1,247 @@
+"""The table of instances: one row each, the columns that fit, the reason of a failure beneath."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+from textual.binding import Binding
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+
+from gputui.instances.status import InstanceStatus, State
+from gputui.text import UNKNOWN, number, size, uptime
+from gputui.ui.cells import CellView, Line
+from gputui.ui.graph import bar
+from gputui.ui.palette import Look, Palette
+
+BAR = 6
+REASON_ROWS = 2
+
+
+@dataclass(frozen=True)
+class InstanceRow:
+    """One instance as the table shows it. ``memory`` in bytes: the GPU's where known, else the host's."""
+
+    status: InstanceStatus
+    key: str
+    gpu_indexes: tuple[int, ...]
+    memory: int | None
+    uptime: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. Those of the highest ``rank`` go first when the terminal is narrow."""
+
+    title: str
+    width: int
+    rank: int
+    right: bool
+    text: Callable[[InstanceRow], str]
+
+
+def _metric(name: str, digits: int = 0) -> Callable[[InstanceRow], str]:
+    return lambda row: number(getattr(row.status.metrics, name), digits)
+
+
+def _slots(row: InstanceRow) -> str:
+    metrics = row.status.metrics
+    if metrics.slots_total is None:
+        return UNKNOWN
+    return f"{number(metrics.slots_busy)}/{metrics.slots_total}"
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("key", 3, 0, False, lambda row: row.key),
+    Column("name", 16, 0, False, lambda row: row.status.name),
+    Column("model", 30, 6, False, lambda row: row.status.model),
+    Column("GPU", 6, 1, False, lambda row: ""),
+    Column("port", 5, 4, True, lambda row: str(row.status.port)),
+    Column("state", 20, 0, False, lambda row: ""),
+    Column("tok/s", 6, 2, True, _metric("generation_tokens_per_second", 1)),
+    Column("slots", 5, 5, True, _slots),
+    Column("queue", 5, 7, True, _metric("requests_deferred")),
+    Column("memory", 9, 3, True, lambda row: size(row.memory)),
+    Column("uptime", 10, 8, True, lambda row: uptime(row.uptime)),
+)
+GAP = 2
+
+
+def fitting_columns(width: int) -> tuple[Column, ...]:
+    """The columns shown at that width, in the table's order; the least important go first."""
+    chosen = list(COLUMNS)
+    while len(chosen) > 3 and sum(c.width + GAP for c in chosen) > width:
+        chosen.remove(max(chosen, key=lambda c: c.rank))
+    return tuple(chosen)
+
+
+class InstancesPanel(CellView, can_focus=True):
+    """All instances; the cursor's row is the one that ``s``, ``x``, ``r`` and ``l`` act on."""
+
+    BINDINGS = [
+        Binding("up", "move(-1)", "Up", show=False, id="instances.up"),
+        Binding("down", "move(1)", "Down", show=False, id="instances.down"),
+    ]
+
+    class CursorMoved(Message):
+        """The cursor went to another instance."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, id="instances")
+        self._rows: Sequence[InstanceRow] = ()
+        self._cursor = 0
+        self._top = 0
+        self.border_title = Content("Instances")  # type: ignore[assignment]
+
+    @property
+    def selected(self) -> InstanceRow | None:
+        """The cursor's row; None while there is no instance."""
+        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+
+    def update_rows(self, rows: Sequence[InstanceRow]) -> None:
+        """Show ``rows``; the height follows their number and what there is to say."""
+        self._rows = rows
+        self._cursor = min(self._cursor, max(0, len(rows) - 1))
+        self._fit_height()
+        self.redraw()
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by that many rows."""
+        self._cursor = max(0, min(len(self._rows) - 1, self._cursor + by))
+        self._fit_height()
+        self.redraw()
+        self.post_message(self.CursorMoved())
+
+    def on_click(self, event: Click) -> None:
+        row = event.get_content_offset(self)
+        if row is not None and 1 <= row.y <= self._visible():
+            self.action_move(self._top + row.y - 1 - self._cursor)
+
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
+    def lines(self, width: int) -> Sequence[Line]:
+        palette = self.look.palette
+        if not self._rows:
+            return [
+                Line().add(
+                    " No instance is configured. Write a configuration with: gputui init",
+                    palette.dim,
+                )
+            ]
+        columns = fitting_columns(width)
+        name_width = self._name_width(columns, width)
+        header = Line().add(" ", palette.dim)
+        for column in columns:
+            _cell(header, column.title, column, name_width, palette.dim)
+        visible = self._visible()
+        self._top = max(min(self._top, self._cursor), self._cursor - visible + 1)
+        shown = self._rows[self._top : self._top + visible]
+        table = [header] + [self._row_line(row, columns, name_width, width) for row in shown]
+        return table + self._reason_lines(width)
+
+    def _row_line(
+        self, row: InstanceRow, columns: Sequence[Column], name_width: int, width: int
+    ) -> Line:
+        palette = self.look.palette
+        marked = row is self.selected
+        pointer = ">" if self.look.ascii_only else "▸"
+        line = Line().add(pointer if marked else " ", palette.strong)
+        for column in columns:
+            if column.title == "state":
+                _state_cell(line, row.status, column.width + GAP, self.look)
+            elif column.title == "GPU":
+                _gpu_cell(line, row.gpu_indexes, column.width + GAP, self.look)
+            else:
+                style = palette.strong if column.title == "name" and marked else palette.value
+                _cell(line, column.text(row), column, name_width, style)
+        if marked and self.has_focus:
+            line.pad_to(width)
+            line.runs = [(text, style + palette.cursor) for text, style in line.runs]
+        return line
+
+    def _name_width(self, columns: Sequence[Column], width: int) -> int:
+        """Model, else name, takes what the other columns leave."""
+        free = width - 1 - sum(column.width + GAP for column in columns)
+        return max(0, min(free, 24))
+
+    def _reason(self) -> str:
+        row = self.selected
+        if row is None:
+            return ""
+        status = row.status
+        if status.last_error:
+            return f"{status.name}: {status.last_error} {status.hint}".strip()
+        return f"{status.name}: {status.note}" if status.note else ""
+
+    def _reason_lines(self, width: int) -> list[Line]:
+        row = self.selected
+        failed = row is not None and row.status.last_error
+        style = self.look.palette.error if failed else self.look.palette.dim
+        wrapped = textwrap.wrap(self._reason(), max(20, width - 2))[:REASON_ROWS]
+        return [Line().add(f" {text}", style) for text in wrapped]
+
+    def _visible(self) -> int:
+        """How many rows of instances fit."""
+        most = max(2, self.app.size.height // 4 - 3)
+        return max(1, min(len(self._rows), most))
+
+    def _fit_height(self) -> None:
+        width = self.content_size.width or self.app.size.width - 2
+        rows = 1 + self._visible() + len(self._reason_lines(width)) if self._rows else 1
+        if self.styles.height is None or self.styles.height.value != rows + 2:
+            self.styles.height = rows + 2
+
+
+def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
+    width = column.width + (extra if column.title == "model" else 0)
+    cut = text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    padded = " " * (width - cell_len(cut)) + cut if column.right else set_cell_size(cut, width)
+    line.add(padded + " " * GAP, style)
+
+
+def _gpu_cell(line: Line, indexes: Sequence[int], width: int, look: Look) -> None:
+    end = line.width + width
+    if not indexes:
+        line.add("CPU", look.palette.dim)
+    for index in indexes[:3]:
+        line.add(f"{'#' if look.ascii_only else '■'}{index}", look.palette.hue(index))
+    line.pad_to(end)
+
+
+def _state_cell(line: Line, status: InstanceStatus, width: int, look: Look) -> None:
+    """The state in words; colour only repeats what the words say."""
+    end = line.width + width
+    palette = look.palette
+    line.add(state_words(status), _state_style(status, palette))
+    if status.state is State.LOADING and status.load_progress is not None:
+        full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
+        line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
+        line.add(f" {status.load_progress * 100:.0f} %", palette.value)
+    line.pad_to(end)
+
+
+def state_words(status: InstanceStatus) -> str:
+    """``ready``, ``stopping 7 s``, ``external``; a loading bar is drawn beside its word."""
+    if status.state is State.STOPPING and status.stop_seconds_left is not None:
+        return f"stopping {status.stop_seconds_left:.0f} s"
+    if status.state is State.READY and not status.owned:
+        return "ready (external)"
+    return str(status.state)
+
+
+def _state_style(status: InstanceStatus, palette: Palette) -> Style:
+    styles: Mapping[State, Style] = {
+        State.READY: palette.success,
+        State.FAILED: palette.error,
+        State.STOPPED: palette.dim,
+    }
+    return styles.get(status.state, palette.value)

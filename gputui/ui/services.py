@@ -1,0 +1,73 @@
+"""What the screen needs of the rooms below: handed over by whoever composes the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from gputui.chat.conversation import Conversation
+from gputui.chat.model import Endpoint
+from gputui.config import Config
+from gputui.errors import GputuiError
+from gputui.gpu.history import History
+from gputui.gpu.sample import Snapshot
+from gputui.identity import GpuIdentity
+from gputui.instances.status import InstanceStatus
+from gputui.themes import Themes
+
+
+class SamplerLike(Protocol):
+    """The sampler thread; ``history`` is filled before the listener is told."""
+
+    history: History
+
+    def start(self) -> None:
+        """Begin sampling."""
+
+    def stop(self) -> None:
+        """End sampling; never waits for a driver that hangs."""
+
+
+class SupervisorLike(Protocol):
+    """The instances; every refusal is a GputuiError."""
+
+    async def observe(self) -> tuple[InstanceStatus, ...]:
+        """All instances now."""
+
+    async def start(self, name: str) -> None:
+        """Start one."""
+
+    async def stop(self, name: str) -> None:
+        """Stop one; returns when it is gone."""
+
+    async def restart(self, name: str) -> None:
+        """Stop one if it runs, and start it."""
+
+    def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
+        """The GPUs that are known now."""
+
+    async def log_tail(self, name: str, limit: int = 65536) -> str:
+        """The end of an instance's log, cleaned, at most ``limit`` bytes."""
+
+    async def close(self) -> None:
+        """Give back sockets; running servers go on."""
+
+
+@dataclass
+class Services:
+    """Everything the dashboard works with. ``config_error`` is shown, and defaults are used."""
+
+    config: Config
+    themes: Themes
+    sampler: Callable[[Callable[[Snapshot], None]], SamplerLike]
+    supervisor: SupervisorLike
+    conversation: Conversation
+    endpoint_of: Callable[[str], Endpoint]
+    config_error: GputuiError | None = None
+    config_file: Path | None = None
+    readonly: bool = False
+    ascii_only: bool = False
+    start: Sequence[str] = field(default_factory=tuple)
+    demo: bool = False
