@@ -1,0 +1,111 @@
+"""The one thread that reads GPUs, and the watchdog that says when it waits for a driver in vain."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from gputui.gpu.history import History
+from gputui.gpu.sample import Problem, Snapshot
+from gputui.gpu.source import Source
+from gputui.text import clean_line
+
+_HUNG_HINT = "A call hangs in the driver. See the kernel log (dmesg | grep -i -e nvrm -e xid)."
+
+
+class Sampler:
+    """Samples ``source`` every ``interval`` seconds and tells ``listener``, on threads of its own.
+
+    ``listener`` must return soon. It gets every sample, after the sample is in ``history``. While a
+    sample is awaited for longer than ``patience`` seconds (three intervals, at least 3 s), it gets
+    the latest one about once a second, with a Problem that says since when. The threads are daemons
+    and ``stop`` does not wait for them: a driver that never answers holds neither it nor the exit.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        interval: float,
+        listener: Callable[[Snapshot], None],
+        *,
+        patience: float | None = None,
+        capacity: int = 3600,
+    ) -> None:
+        self.history = History(capacity)
+        self._source = source
+        self._interval = interval
+        self._listener = listener
+        self._patience = max(3 * interval, 3.0) if patience is None else patience
+        self._latest: Snapshot | None = None
+        self._waiting_since: float | None = None
+        self._stopped = threading.Event()
+        self._telling = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
+        self._watchdog = threading.Thread(target=self._watch, name="gpu-watchdog", daemon=True)
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot, with a Problem while the driver does not answer; None before any."""
+        return self._latest
+
+    def start(self) -> None:
+        """Begin, with a first sample at once. Once only."""
+        self._thread.start()
+        self._watchdog.start()
+
+    def stop(self, wait: float = 0.0) -> None:
+        """Sample no more; the sampler thread closes the source. Idempotent.
+
+        Waits for that at most ``wait`` seconds, by default not at all.
+        """
+        self._stopped.set()
+        if wait and self._thread.ident is not None:
+            self._thread.join(wait)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stopped.is_set():
+            self._waiting_since = time.monotonic()
+            snapshot = self._sample()
+            self._publish(snapshot)
+            late = time.monotonic() - due
+            missed = max(0, int(late / self._interval))
+            if missed:
+                self.history.skip(missed)
+            due += (missed + 1) * self._interval
+            self._stopped.wait(max(0.0, due - time.monotonic()))
+        self._source.close()
+
+    def _sample(self) -> Snapshot:
+        try:
+            return self._source.sample()
+        except Exception as error:  # noqa: BLE001  the thread's boundary: told, and tried again
+            what = clean_line(f"{type(error).__name__}: {error}")
+            return self._stale(Problem(f"reading the GPUs failed: {what}", "Please report this."))
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        with self._telling:
+            self._waiting_since = None
+            self.history.append(snapshot)
+            self._tell(snapshot)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(1.0, self._patience / 2)):
+            with self._telling:
+                since = self._waiting_since
+                waited = 0.0 if since is None else time.monotonic() - since
+                if waited > self._patience:
+                    message = f"the driver has not answered for {waited:.0f} s"
+                    self._tell(self._stale(Problem(message, _HUNG_HINT)))
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        self._latest = snapshot
+        if not self._stopped.is_set():
+            self._listener(snapshot)
+
+    def _stale(self, problem: Problem) -> Snapshot:
+        """The latest snapshot, as old as it is, under a Problem."""
+        latest = self._latest or Snapshot(source=self._source.name, taken_at=time.time())
+        return replace(latest, problem=problem)

@@ -1,0 +1,229 @@
+"""The two GPUs of the reference rig, simulated: their load is that of the processes pinned to them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+
+from gputui.gpu.metrics import METRICS
+from gputui.gpu.sample import GpuProcess, GpuSample, Snapshot
+from gputui.identity import GpuIdentity
+from gputui.text import clean_line
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What the data sheet says of a GPU, and how it behaves between idle and full load."""
+
+    identity: GpuIdentity
+    memory_total: int
+    memory_baseline: int
+    power_limit: float
+    power_idle: float
+    clock_sm_max: float
+    clock_mem_max: float
+    temperature_full: float
+    has_ecc: bool
+
+
+_MODELS = (
+    _Model(
+        GpuIdentity(
+            0,
+            "GPU-5b1e0d6c-96b0-4a6e-9c1f-0000000006a0",
+            "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
+            "00000000:01:00.0",
+            simulated=True,
+        ),
+        memory_total=97887 * MIB,
+        memory_baseline=604 * MIB,
+        power_limit=600,
+        power_idle=24,
+        clock_sm_max=3090e6,
+        clock_mem_max=14001e6,
+        temperature_full=78,
+        has_ecc=True,
+    ),
+    _Model(
+        GpuIdentity(
+            1,
+            "GPU-5b1e0d6c-32b0-4a6e-9c1f-000000005090",
+            "NVIDIA GeForce RTX 5090",
+            "00000000:21:00.0",
+            simulated=True,
+        ),
+        memory_total=32607 * MIB,
+        memory_baseline=487 * MIB,
+        power_limit=575,
+        power_idle=18,
+        clock_sm_max=3090e6,
+        clock_mem_max=14001e6,
+        temperature_full=74,
+        has_ecc=False,
+    ),
+)
+
+SIMULATED_GPUS: tuple[GpuIdentity, ...] = tuple(model.identity for model in _MODELS)
+"""The identities of the simulated GPUs; always the same."""
+
+_AMBIENT = 27.0  # °C
+_IDLE_RISE = 9.0  # °C above ambient
+_WARMING_SECONDS = 25.0  # time constant of the temperature
+_IDLE_BELOW = 2.0  # % load
+_CLOCK_IDLE = 180e6
+_CLOCK_MEM_IDLE = 405e6
+_PCIE_FULL = 1.6e9  # bytes/s at full load: activations, not weights
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """What a process has used: CPU seconds since it began, resident memory in bytes, its name."""
+
+    cpu_seconds: float
+    memory: int
+    name: str
+
+
+def process_use(pid: int) -> ProcessUse | None:
+    """The use of ``pid``, None where there is no such process or it may not be looked at."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return ProcessUse(
+                times.user + times.system, process.memory_info().rss, clean_line(process.name())
+            )
+    except psutil.Error:
+        return None
+
+
+class SimulatedSource:
+    """Two GPUs whose load follows the CPU use of the processes pinned to them.
+
+    100 % is every core that this process may use. Everything else follows from the load: clocks,
+    power and PCIe at once, the temperature and with it the fan slowly. Deterministic for given
+    ``use`` and ``clock`` (seconds). ``pids_by_uuid`` is asked at every sample.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        pids_by_uuid: Callable[[], Mapping[str, Sequence[int]]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        use: Callable[[int], ProcessUse | None] = process_use,
+        cores: int | None = None,
+    ) -> None:
+        self._pids_by_uuid = pids_by_uuid
+        self._clock = clock
+        self._use = use
+        self._cores = cores or len(os.sched_getaffinity(0))
+        self._sampled_at: float | None = None
+        self._cpu_seconds: dict[int, float] = {}
+        self._gpus = tuple(_SimulatedGpu(model) for model in _MODELS)
+
+    def sample(self) -> Snapshot:
+        """Both GPUs now. A process counts from its second sample on."""
+        now = self._clock()
+        elapsed = 0.0 if self._sampled_at is None else now - self._sampled_at
+        pinned = self._pids_by_uuid()
+        uses = {pid: self._use(pid) for pids in pinned.values() for pid in pids}
+        alive = {pid: use for pid, use in uses.items() if use is not None}
+        loads = {pid: self._load(pid, use, elapsed) for pid, use in alive.items()}
+        self._sampled_at = now
+        self._cpu_seconds = {pid: use.cpu_seconds for pid, use in alive.items()}
+        # A process split over several GPUs works on them by turns, and its memory is shared out.
+        shares = {pid: sum(pid in pids for pids in pinned.values()) for pid in alive}
+        samples = []
+        for gpu in self._gpus:
+            here = [pid for pid in pinned.get(gpu.model.identity.uuid, ()) if pid in alive]
+            load = min(100.0, sum(loads[pid] / shares[pid] for pid in here))
+            processes = tuple(
+                GpuProcess(pid, alive[pid].name, alive[pid].memory // shares[pid]) for pid in here
+            )
+            samples.append(gpu.step(load, processes, elapsed))
+        return Snapshot(self.name, time.time(), tuple(samples))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _load(self, pid: int, use: ProcessUse, elapsed: float) -> float:
+        """Per cent of all cores that the process used since the last sample."""
+        before = self._cpu_seconds.get(pid)
+        if before is None or elapsed <= 0:
+            return 0.0
+        return max(0.0, 100 * (use.cpu_seconds - before) / elapsed / self._cores)
+
+
+class _SimulatedGpu:
+    """One GPU: its data sheet, its temperature, and a jitter that is the same in every run."""
+
+    def __init__(self, model: _Model) -> None:
+        self.model = model
+        self._temperature = _AMBIENT + _IDLE_RISE
+        self._random = random.Random(model.identity.uuid)  # noqa: S311  a jitter, no secret
+
+    def step(self, load: float, processes: tuple[GpuProcess, ...], elapsed: float) -> GpuSample:
+        """The GPU after ``elapsed`` more seconds at ``load`` per cent."""
+        values = self._values(load, elapsed)
+        used = self.model.memory_baseline + sum(p.used_gpu_memory or 0 for p in processes)
+        values["memory_used"] = min(used, self.model.memory_total)
+        missing = {m.name: "not supported" for m in METRICS if m.name not in values}
+        return GpuSample(self.model.identity, values, missing, processes)
+
+    def _values(self, load: float, elapsed: float) -> dict[str, float]:
+        model, part, busy = self.model, load / 100, load >= _IDLE_BELOW
+        power = model.power_idle + (model.power_limit - model.power_idle) * part**0.8
+        power = min(model.power_limit, power * self._random.uniform(0.985, 1.015))
+        temperature = self._warm(power, elapsed)
+        capped = power >= 0.985 * model.power_limit
+        values: dict[str, float] = {
+            "utilization_gpu": round(load),
+            "utilization_memory": round(load * 0.62),
+            "memory_total": model.memory_total,
+            "temperature_gpu": round(temperature),
+            "power_draw": round(power, 1),
+            "power_limit": model.power_limit,
+            "clocks_sm": _clock_sm(model, part) if busy else _CLOCK_IDLE,
+            "clocks_sm_max": model.clock_sm_max,
+            "clocks_mem": model.clock_mem_max if busy else _CLOCK_MEM_IDLE,
+            "clocks_mem_max": model.clock_mem_max,
+            "fan_speed": _fan(temperature),
+            "pcie_link_gen": 5 if busy else 1,
+            "pcie_link_gen_max": 5,
+            "pcie_link_width": 16,
+            "pcie_link_width_max": 16,
+            "pcie_tx": round(0.25 * _PCIE_FULL * part),
+            "pcie_rx": round(_PCIE_FULL * part),
+            "throttle_reasons": 0x4 if capped else (0 if busy else 0x1),
+            "pstate": 1 if busy else 8,
+        }
+        if model.has_ecc:
+            values["ecc_uncorrected"] = 0
+        return values
+
+    def _warm(self, power: float, elapsed: float) -> float:
+        """First-order lag towards the temperature that this power ends at."""
+        rise = (self.model.temperature_full - _AMBIENT - _IDLE_RISE) / self.model.power_limit
+        target = _AMBIENT + _IDLE_RISE + rise * (power - self.model.power_idle)
+        self._temperature += (target - self._temperature) * (1 - exp(-elapsed / _WARMING_SECONDS))
+        return self._temperature
+
+
+def _clock_sm(model: _Model, part: float) -> float:
+    """Boost falls somewhat under load, in the steps of 15 MHz that the hardware has."""
+    return round((model.clock_sm_max - 470e6 * part) / 15e6) * 15e6
+
+
+def _fan(temperature: float) -> float:
+    """Off below 40 °C, then at least 30 %."""
+    return 0 if temperature < 40 else round(min(100.0, 30 + (temperature - 40) * 1.3))

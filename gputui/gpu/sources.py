@@ -1,0 +1,45 @@
+"""Which source a word or a path names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from gputui.errors import GputuiError
+from gputui.gpu.source import Source
+from gputui.text import clean_line, nearest
+
+WORDS = ("auto", "nvml", "simulated")
+"""What ``--source`` takes besides the path of a trace."""
+
+
+def open_source(spec: str, pids_by_uuid: Callable[[], Mapping[str, Sequence[int]]]) -> Source:
+    """The source that ``spec`` names: ``auto`` and ``nvml`` the driver, ``simulated``, or a trace.
+
+    ``pids_by_uuid`` gives the processes pinned to each GPU, for the simulation. Asks no driver: that
+    is for the first ``sample``. Raises GputuiError for a trace that cannot be read.
+    """
+    if spec in ("auto", "nvml"):
+        from gputui.gpu.nvml import NvmlSource
+
+        return NvmlSource()
+    if spec == "simulated":
+        from gputui.gpu.simulated import SimulatedSource
+
+        return SimulatedSource(pids_by_uuid)
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise GputuiError(f'source "{clean_line(spec)}": {_why(path)}', _hint(spec))
+    from gputui.gpu.recorded import RecordedSource
+
+    return RecordedSource(path)
+
+
+def _why(path: Path) -> str:
+    return "not a file" if path.exists() else "no such file"
+
+
+def _hint(spec: str) -> str:
+    near = nearest(spec.lower(), WORDS)
+    question = f'Did you mean "{near}"? ' if near else ""
+    return f"{question}A source is auto, nvml, simulated, or the path of a recorded trace."
