@@ -1,0 +1,114 @@
+"""One turn of one side: a single widget, Markdown when it is finished, plain text while it grows."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.markdown import Markdown
+from rich.text import Text
+from textual.content import Content
+from textual.widgets import Static
+
+from gputui.chat.model import Answer, Figure, Measurement
+from gputui.text import UNKNOWN, number, seconds
+from gputui.ui.palette import Look
+
+LIVE_CHARACTERS = 20_000
+"""Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
+
+
+def figures(measurement: Measurement, *, live: bool = False) -> str:
+    """The numbers of an answer in one line, each with who measured it."""
+    parts = [f"TTFT {seconds(measurement.ttft_seconds)} client"]
+    generation = _speed("tg", measurement.generation_tokens_per_second)
+    prompt = _speed("pp", measurement.prompt_tokens_per_second)
+    parts = [part for part in (generation, prompt) if part] + parts
+    tokens = measurement.completion_tokens
+    if tokens:
+        parts.append(f"{number(tokens.value)} tokens {tokens.origin}")
+    if not live and measurement.prompt_tokens:
+        parts.append(f"prompt {number(measurement.prompt_tokens.value)} {measurement.prompt_tokens.origin}")
+    if measurement.elapsed_seconds is not None:
+        parts.append(seconds(measurement.elapsed_seconds))
+    return " · ".join(parts)
+
+
+def _speed(label: str, figure: Figure | None) -> str:
+    return f"{label} {number(figure.value, 1)} tok/s {figure.origin}" if figure else ""
+
+
+class LiveAnswer(Static):
+    """The answer that is being written: plain text, its end only."""
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False, classes="live")
+
+    def update_answer(self, prompt: str, answer: Answer) -> None:
+        """Show the prompt and what has come so far."""
+        text = answer.text or ("" if not answer.reasoning else f"thinking …\n{answer.reasoning}")
+        self.update(Content.assemble((f"› {prompt}\n\n", "dim"), text[-LIVE_CHARACTERS:]))
+
+
+class FinishedAnswer(Static):
+    """A finished turn: prompt, folded reasoning, the answer as Markdown, its numbers or its error."""
+
+    def __init__(self, prompt: str, answer: Answer, look: Look) -> None:
+        self._prompt = prompt
+        self._answer = answer
+        self._look = look
+        self.unfolded = False
+        super().__init__(self._build(), markup=False, classes="turn")
+
+    @property
+    def answer(self) -> Answer:
+        """What it shows."""
+        return self._answer
+
+    def toggle_reasoning(self) -> None:
+        """Unfold the reasoning, or fold it again."""
+        self.unfolded = not self.unfolded
+        self.update(self._build())
+
+    def restyle(self) -> None:
+        """Draw again in the theme of now."""
+        self.update(self._build())
+
+    def _build(self) -> RenderableType:
+        palette, answer = self._look.palette, self._answer
+        parts: list[RenderableType] = [Text(f"› {self._prompt}", style=palette.dim), Text("")]
+        parts += self._reasoning()
+        if answer.text:
+            # Links stay plain text: an OSC 8 hyperlink of a model's choosing is not for the terminal.
+            theme = "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
+            parts.append(Markdown(answer.text, code_theme=theme, hyperlinks=False))
+        if answer.error:
+            parts.append(Text(f"✗ {answer.error}" if not self._look.ascii_only else f"! {answer.error}",
+                              style=palette.error))
+            if answer.hint:
+                parts.append(Text(answer.hint, style=palette.value))
+        elif answer.finish_reason == "stopped":
+            parts.append(Text("■ stopped by you" if not self._look.ascii_only else "# stopped by you",
+                              style=palette.warning))
+        elif answer.finish_reason == "length":
+            parts.append(Text("cut off: the token limit was reached", style=palette.warning))
+        parts.append(Text(figures(answer.measurement), style=palette.dim))
+        return Group(*parts)
+
+    def _reasoning(self) -> list[RenderableType]:
+        if not self._answer.reasoning:
+            return []
+        palette = self._look.palette
+        words = len(self._answer.reasoning.split())
+        mark = ("v" if self.unfolded else ">") if self._look.ascii_only else ("▾" if self.unfolded else "▸")
+        spent = _thinking_time(self._answer.measurement)
+        fold: list[RenderableType] = [
+            Text(f"{mark} reasoning, {words} words, {spent} (e unfolds)", style=palette.dim)
+        ]
+        if self.unfolded:
+            fold.append(Text(self._answer.reasoning, style=palette.dim))
+        return [*fold, Text("")]
+
+
+def _thinking_time(measurement: Measurement) -> str:
+    if measurement.ttfo_seconds is None or measurement.ttft_seconds is None:
+        return UNKNOWN
+    return seconds(measurement.ttfo_seconds - measurement.ttft_seconds)

@@ -1,0 +1,255 @@
+"""The chat: a prompt, and two sides that answer it beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.events import Key
+from textual.message import Message
+from textual.widgets import Static, TextArea
+
+from gputui.chat.conversation import Conversation, Side
+from gputui.text import seconds
+from gputui.ui.answer_view import FinishedAnswer, LiveAnswer, figures
+from gputui.ui.cells import CellView, Line
+from gputui.ui.palette import Look
+
+SIDES = ("A", "B")
+TARGETS: tuple[tuple[str, ...], ...] = (("A", "B"), ("A",), ("B",))
+DRAWS_PER_SECOND = 10
+NARROW = 100
+"""Below this many columns one side is shown at a time."""
+
+
+class SideNumbers(CellView):
+    """The live numbers of a side, in a line of their own so that nothing else is repainted for them."""
+
+    def __init__(self, look: Look, side: Side) -> None:
+        super().__init__(look, classes="numbers")
+        self._side = side
+
+    def lines(self, width: int) -> list[Line]:
+        palette, side = self.look.palette, self._side
+        if side.endpoint is None:
+            return [Line().add("no model chosen", palette.dim)]
+        live = side.live
+        if live is None:
+            return [Line().add(side.endpoint.url, palette.dim)]
+        measurement = live.measurement
+        if measurement.ttft_seconds is None:
+            return [Line().add(self._waiting(), palette.value)]
+        return [Line().add(figures(measurement, live=True), palette.value)]
+
+    def _waiting(self) -> str:
+        live = self._side.live
+        elapsed = seconds(live.measurement.elapsed_seconds if live else None)
+        progress = live.measurement.prompt_progress if live else None
+        if progress is None:
+            return f"waiting for the first token, {elapsed}"
+        return f"processing the prompt, {progress * 100:.0f} %, {elapsed}"
+
+
+class SidePane(Vertical):
+    """One side of the chat."""
+
+    BINDINGS = [
+        Binding("x", "stop_side", "Stop answer", id="side.stop"),
+        Binding("r", "retry_side", "Retry", id="side.retry"),
+        Binding("e", "unfold", "Reasoning", id="side.reasoning"),
+    ]
+
+    class RetryRequested(Message):
+        """The user wants this side to answer its last prompt again."""
+
+        def __init__(self, side: str) -> None:
+            super().__init__()
+            self.side = side
+
+    def __init__(self, look: Look, side: Side) -> None:
+        super().__init__(id=f"side-{side.name.lower()}", classes="side")
+        self.look = look
+        self.side = side
+        self._shown = 0
+        self._frame: tuple[str, str] = ("", "")
+        self._version = -1
+
+    def compose(self) -> ComposeResult:
+        yield SideNumbers(self.look, self.side)
+        with VerticalScroll(classes="turns"):
+            yield Static("", classes="empty", markup=False)
+            yield LiveAnswer()
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).anchor()
+        self.query_one(LiveAnswer).display = False
+
+    def frame(self, hue: str, title: str) -> None:
+        """The border's colour and title; touched only where they change."""
+        if (hue, title) != self._frame:
+            self._frame = (hue, title)
+            kind = "ascii" if self.look.ascii_only else "round"
+            self.styles.border = (kind, hue)  # type: ignore[assignment]
+            self.border_title = Content(title)  # type: ignore[assignment]
+
+    def refresh_side(self) -> None:
+        """Bring the pane up to date with its side."""
+        self.query_one(SideNumbers).redraw()
+        if self.side.version == self._version:
+            return
+        self._version = self.side.version
+        self._mount_finished()
+        live = self.query_one(LiveAnswer)
+        answer = self.side.live
+        live.display = answer is not None
+        if answer is not None:
+            live.update_answer(self.side.prompt, answer)
+
+    def _mount_finished(self) -> None:
+        scroll = self.query_one(VerticalScroll)
+        views = list(self.query(FinishedAnswer))
+        turns = self.side.finished
+        keep = 0
+        while keep < min(len(views), len(turns)) and views[keep].answer is turns[keep].answers[self.side.name]:
+            keep += 1
+        for view in views[keep:]:
+            view.remove()
+        new = [
+            FinishedAnswer(turn.prompt, turn.answers[self.side.name], self.look) for turn in turns[keep:]
+        ]
+        if new:
+            scroll.mount(*new, before=self.query_one(LiveAnswer))
+        self.query_one(".empty", Static).display = not turns and self.side.live is None
+
+    def say_when_empty(self, text: str) -> None:
+        """What the pane says before the first prompt."""
+        self.query_one(".empty", Static).update(text)
+
+    def restyle(self) -> None:
+        """Draw again in the theme of now."""
+        for view in self.query(FinishedAnswer):
+            view.restyle()
+        self.query_one(SideNumbers).redraw()
+
+    def action_stop_side(self) -> None:
+        self.side.stop()
+
+    def action_retry_side(self) -> None:
+        self.post_message(self.RetryRequested(self.side.name))
+
+    def action_unfold(self) -> None:
+        views = list(self.query(FinishedAnswer))
+        for view in views[-1:]:
+            view.toggle_reasoning()
+
+
+class Prompt(TextArea):
+    """Where a prompt is typed: enter sends, ctrl+j makes a new line, escape leaves."""
+
+    BINDINGS = [
+        Binding("enter", "send", "Send", id="prompt.send", priority=True),
+        Binding("ctrl+j", "new_line", "New line", id="prompt.new_line", priority=True),
+        Binding("ctrl+t", "target", "To A, B or both", id="prompt.target", priority=True),
+        Binding("escape", "leave", "Stop / leave", id="prompt.leave", priority=True),
+    ]
+
+    class Sent(Message):
+        """The user sent a prompt."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """The user pressed escape in the prompt."""
+
+    class TargetChanged(Message):
+        """The user wants the prompt to go to other sides."""
+
+    def __init__(self) -> None:
+        super().__init__("", id="prompt", compact=True, soft_wrap=True, show_line_numbers=False,
+                         placeholder="one prompt, two answers", tab_behavior="focus")
+
+    def action_send(self) -> None:
+        if self.text.strip():
+            self.post_message(self.Sent(self.text))
+
+    def action_new_line(self) -> None:
+        self.insert("\n")
+
+    def action_target(self) -> None:
+        self.post_message(self.TargetChanged())
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+
+class ChatPanel(Vertical):
+    """Both sides and the prompt."""
+
+    def __init__(self, look: Look, conversation: Conversation) -> None:
+        super().__init__(id="chat")
+        self._look = look
+        self._conversation = conversation
+        self._target = 0
+        self.front = "A"
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="sides"):
+            for name in SIDES:
+                yield SidePane(self._look, self._conversation.sides[name])
+        with Horizontal(id="prompt-row"):
+            yield Static("› " if not self._look.ascii_only else "> ", id="prompt-mark", markup=False)
+            yield Prompt()
+            yield Static("", id="target", markup=False)
+
+    def on_mount(self) -> None:
+        self._show_target()
+        self.set_interval(1 / DRAWS_PER_SECOND, self.refresh_sides)
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The sides that the next prompt goes to."""
+        return TARGETS[self._target]
+
+    def pane(self, name: str) -> SidePane:
+        """The pane of side A or B."""
+        return self.query_one(f"#side-{name.lower()}", SidePane)
+
+    def refresh_sides(self) -> None:
+        """Draw what has come since the last draw."""
+        for name in SIDES:
+            self.pane(name).refresh_side()
+
+    def next_target(self) -> None:
+        """Both sides, A alone, B alone, and from the start."""
+        self._target = (self._target + 1) % len(TARGETS)
+        self._show_target()
+
+    def show_front(self, name: str) -> None:
+        """In a narrow terminal, show that side."""
+        self.front = name
+        self.set_class(name == "B", "-front-b")
+
+    def fit(self, width: int) -> None:
+        """One side at a time where two would be too narrow."""
+        self.set_class(width < NARROW, "-narrow")
+
+    def restyle(self) -> None:
+        """Draw again in the theme of now."""
+        for name in SIDES:
+            self.pane(name).restyle()
+
+    def _show_target(self) -> None:
+        self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")
+
+    def on_key(self, event: Key) -> None:
+        """Left and right go from side to side."""
+        if event.key in ("left", "right") and not isinstance(self.screen.focused, Prompt):
+            name = "A" if event.key == "left" else "B"
+            self.show_front(name)
+            self.pane(name).query_one(VerticalScroll).focus()
+            event.stop()
