@@ -1,0 +1,186 @@
+"""Asking a running llama-server how it is: /health, /props, /metrics, /slots.
+
+A server in the middle of a batch answers /metrics and /slots only after it, so a question is never
+cut short: whoever looks takes what is known by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gputui.instances.wire import Counters, Props, Slot, read_metrics
+
+if TYPE_CHECKING:
+    import httpx
+
+_BODY_LIMIT = 4 * 2**20
+_ANSWER_SECONDS = 5.0
+
+
+class Health(StrEnum):
+    """What /health says."""
+
+    REFUSED = "refused"  # nothing listens
+    LOADING = "loading"
+    READY = "ready"
+    ODD = "odd"  # something answers that is no llama-server, or one in trouble
+    SILENT = "silent"  # it listens and gives no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a server said last; None is not known.
+
+    ``asked_at`` and ``answered_at`` are on the monotonic clock: when it was asked last, and when it
+    last answered /health. Rates as InstanceMetrics says.
+    """
+
+    health: Health | None = None
+    asked_at: float = 0.0
+    answered_at: float | None = None
+    props: Props | None = None
+    slots_busy: int | None = None
+    requests_deferred: int | None = None
+    generation_rate: float | None = None
+    prompt_rate: float | None = None
+
+
+@dataclass(slots=True)
+class Probe:
+    """The questions to one server. ``may_wake``: /metrics and /slots disturb no sleeping model."""
+
+    url: str
+    may_wake: bool
+    last: Reading = field(default_factory=Reading)
+    _task: asyncio.Task[None] | None = None
+    _counters: Counters | None = None
+    _decoded: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    _decoded_at: float = 0.0
+
+    async def look(self, client: httpx.AsyncClient, patience: float) -> Reading:
+        """What is known after at most ``patience`` seconds; an unfinished round goes on behind."""
+        if self._task is None or self._task.done():
+            self.last = replace(self.last, asked_at=time.monotonic())
+            self._task = asyncio.create_task(self._round(client), name=f"probe {self.url}")
+        await asyncio.wait({self._task}, timeout=patience)
+        return self.last
+
+    async def close(self) -> None:
+        """End an unfinished round."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _round(self, client: httpx.AsyncClient) -> None:
+        health = await self._health(client)
+        answered = self.last.answered_at
+        if health not in (Health.REFUSED, Health.SILENT):
+            answered = time.monotonic()
+        self.last = replace(self.last, health=health, answered_at=answered)
+        if health is not Health.READY:
+            return
+        props = decode(await self._get(client, "/props"), Props)
+        self.last = replace(self.last, props=props or self.last.props)
+        if not self.may_wake or (props and props.is_sleeping):
+            return
+        await asyncio.gather(self._metrics(client), self._slots(client))
+
+    async def _health(self, client: httpx.AsyncClient) -> Health:
+        import httpx
+
+        try:
+            status, body = await _fetch(client, f"{self.url}/health")
+        except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL):
+            return Health.REFUSED
+        except httpx.TimeoutException:
+            return Health.SILENT
+        except (httpx.HTTPError, OSError):
+            return Health.ODD
+        if status == 200:
+            return Health.READY if _is_object(body) else Health.ODD
+        loading = status == 503 and (b"oading" in body or b"unavailable" in body)
+        return Health.LOADING if loading else Health.ODD
+
+    async def _metrics(self, client: httpx.AsyncClient) -> None:
+        body = await self._get(client, "/metrics")
+        if body is None:
+            return
+        now = read_metrics(body.decode(errors="replace"))
+        before, self._counters = self._counters, now
+        self.last = replace(
+            self.last,
+            requests_deferred=now.requests_deferred,
+            slots_busy=now.requests_processing
+            if self.last.slots_busy is None
+            else self.last.slots_busy,
+            generation_rate=now.generation_rate(before),
+            prompt_rate=now.prompt_rate(before),
+        )
+
+    async def _slots(self, client: httpx.AsyncClient) -> None:
+        slots = decode(await self._get(client, "/slots"), list[Slot])
+        if slots is None:
+            return
+        now = time.monotonic()
+        decoded = {slot.key: slot.decoded for slot in slots if slot.is_processing}
+        self.last = replace(self.last, slots_busy=len(decoded))
+        self._decoded, before = decoded, self._decoded
+        self._decoded_at, since = now, self._decoded_at
+        grown = [count - before[key] for key, count in decoded.items() if key in before]
+        if sum(grown) > 0 and now > since:
+            self.last = replace(self.last, generation_rate=sum(grown) / (now - since))
+
+    async def _get(self, client: httpx.AsyncClient, path: str) -> bytes | None:
+        """The body of a 200 answer, None for everything else."""
+        import httpx
+
+        try:
+            status, body = await _fetch(client, self.url + path)
+        except (httpx.HTTPError, OSError):
+            return None
+        return body if status == 200 else None
+
+
+def new_client() -> httpx.AsyncClient:
+    """The client for all probes: no proxies, no redirects, bounded time."""
+    import httpx
+
+    return httpx.AsyncClient(
+        trust_env=False,
+        timeout=httpx.Timeout(_ANSWER_SECONDS, connect=1.0),
+        limits=httpx.Limits(max_connections=128, keepalive_expiry=30),
+    )
+
+
+def decode(body: bytes | None, kind: Any) -> Any:
+    """A body as typed values, None where it is something else."""
+    if body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+async def _fetch(client: httpx.AsyncClient, url: str) -> tuple[int, bytes]:
+    """Status and body; a body over 4 MiB is cut, as no answer of a llama-server is that long."""
+    body = bytearray()
+    async with asyncio.timeout(_ANSWER_SECONDS * 2), client.stream("GET", url) as response:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _BODY_LIMIT:
+                break
+        return response.status_code, bytes(body)
+
+
+def _is_object(body: bytes) -> bool:
+    return isinstance(decode(body, Any), dict)

@@ -1,0 +1,244 @@
+"""Operating-system processes: who one is for certain, starting one that outlives us, signalling it.
+
+A pid alone names nobody: pids are reused. A process is known by pid, start time, boot and a marker
+in its environment; all four are looked at again right before every signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from gputui.errors import GputuiError
+
+MARKER = "GPUTUI_INSTANCE"
+"""The environment variable that marks our servers; its value is the instance's name."""
+
+_PROC = Path("/proc")
+_HAS_PROC = (_PROC / "self" / "stat").exists()
+
+
+class Life(Enum):
+    """What became of a recorded process."""
+
+    ALIVE = "alive"
+    DEAD = "dead"  # gone, or a zombie
+    STRANGER = "stranger"  # the pid is somebody else's now
+    OTHER_BOOT = "other boot"  # recorded before the machine was booted
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Who a process is. ``start_ticks`` is immune to clock changes: field 22 of /proc/PID/stat
+    (clock ticks after boot, proc_pid_stat(5)); milliseconds of Unix time where there is no /proc.
+    ``boot_id`` is "" where the system has none. ``marker`` is the value of ``$GPUTUI_INSTANCE``.
+    """
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+    marker: str
+
+
+class NotOursError(GputuiError):
+    """The process to be signalled is gone, or is not the one that was started."""
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot, "" where it has none."""
+    with contextlib.suppress(OSError):
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def identify(pid: int, marker: str) -> ProcessIdentity:
+    """The identity of a process that was just started. Raises ProcessLookupError where it is gone."""
+    start = _start_and_state(pid)
+    if start is None:
+        raise ProcessLookupError(pid)
+    return ProcessIdentity(pid, start[0], boot_id(), marker)
+
+
+def life(identity: ProcessIdentity) -> Life:
+    """What became of the process with this identity."""
+    if identity.boot_id != boot_id():
+        return Life.OTHER_BOOT
+    found = _start_and_state(identity.pid)
+    if found is None:
+        return Life.DEAD
+    start, state = found
+    if start != identity.start_ticks:
+        return Life.STRANGER
+    if state in "ZX":
+        return Life.DEAD
+    marker = _marker(identity.pid)
+    if marker is None and _start_and_state(identity.pid) != found:
+        return life(identity)  # it died or changed while we looked
+    return Life.ALIVE if marker == identity.marker else Life.STRANGER
+
+
+def matches(identity: ProcessIdentity) -> bool:
+    """Whether the process lives and is the one that was started; a zombie does not."""
+    return life(identity) is Life.ALIVE
+
+
+def exit_code(identity: ProcessIdentity) -> int | None:
+    """The exit code of a zombie with this identity, negative for a signal; None where not known.
+
+    Read from the last field of /proc/PID/stat, so any session of the user sees it until the parent
+    reaps the process.
+    """
+    fields = _stat_fields(identity.pid)
+    if fields is None or len(fields) < 50 or fields[0] != "Z":
+        return None
+    if int(fields[19]) != identity.start_ticks or identity.boot_id != boot_id():
+        return None
+    return os.waitstatus_to_exitcode(int(fields[49]))
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Resident host memory of a process in bytes, None where not known."""
+    if _HAS_PROC:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int((_PROC / str(pid) / "statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGESIZE")
+        return None
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
+    return None
+
+
+def spawn(
+    argv: Sequence[str], environment: Mapping[str, str], log: Path, marker: str
+) -> tuple[ProcessIdentity, subprocess.Popen[bytes]]:
+    """Start a process that has nothing of ours but its environment.
+
+    It gets a session of its own (no terminal, no SIGHUP), /dev/null as input, ``log`` (mode 0600)
+    as both outputs, no other open file, and "/" as working directory: paths in ``argv`` are
+    absolute. Returns after exec, so the marker is in place. Raises GputuiError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        output = os.open(log, flags, 0o600)
+    except OSError as error:
+        raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            env={**environment, MARKER: marker},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            close_fds=True,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        raise GputuiError(
+            f"{argv[0]}: cannot be run: {error.strerror}",
+            "Is it a program for this machine? Set llama_server in the configuration.",
+        ) from error
+    finally:
+        os.close(output)
+    return identify(child.pid, marker), child
+
+
+def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
+    """Signal exactly this process. Raises NotOursError rather than signal another one.
+
+    With pidfd (Linux 5.3) nothing can take the pid's place between the check and the signal.
+    """
+    try:
+        handle = _open_handle(identity.pid)
+    except ProcessLookupError:
+        raise _not_ours(identity) from None
+    try:
+        if not matches(identity):
+            raise _not_ours(identity)
+        if handle is None:
+            os.kill(identity.pid, number)
+        else:
+            signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        raise _not_ours(identity) from None
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _open_handle(pid: int) -> int | None:
+    """A pidfd, or None where the system has none. Raises ProcessLookupError."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:  # ENOSYS in old kernels and some sandboxes
+        return None
+
+
+def _not_ours(identity: ProcessIdentity) -> NotOursError:
+    return NotOursError(
+        f"process {identity.pid} is not the {identity.marker} that was started; it was left alone"
+    )
+
+
+def _start_and_state(pid: int) -> tuple[int, str] | None:
+    """Start time and one-letter state, None where there is no such process."""
+    if _HAS_PROC:
+        fields = _stat_fields(pid)
+        return None if fields is None else (int(fields[19]), fields[0])
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return round(process.create_time() * 1000), "Z" if zombie else "S"
+    except psutil.Error:
+        return None
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    """/proc/PID/stat from field 3 on: the name before it may hold spaces and parentheses."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split() or None
+
+
+def _marker(pid: int) -> str | None:
+    """The marker in a process's environment, None where there is none or it is not ours to read."""
+    if not _HAS_PROC:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(pid).environ().get(MARKER)
+        return None
+    for _ in range(20):
+        try:
+            raw = (_PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            return None
+        if raw:
+            return _find_marker(raw)
+        time.sleep(0.001)  # empty for a moment while a launcher script execs the server
+    return None
+
+
+def _find_marker(environment: bytes) -> str | None:
+    prefix = f"{MARKER}=".encode()
+    for entry in environment.split(b"\0"):
+        if entry.startswith(prefix):
+            return entry.removeprefix(prefix).decode(errors="replace")
+    return None

@@ -1,0 +1,162 @@
+"""What is on disk of each started instance: the truth that all gputui sessions share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gputui.errors import GputuiError
+from gputui.instances.process import ProcessIdentity, matches
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One started instance. Unknown fields of a newer gputui are ignored.
+
+    ``started_at`` and ``ready_at`` are Unix time; ``ready_at`` is None until it was seen ready.
+    ``stop_deadline`` is set once a stop was asked for: when SIGKILL follows, on the system's
+    monotonic clock, which all processes of one boot share. ``failure`` and ``hint`` say why it died
+    unasked; ``exit_code`` is negative for a signal and None where not known.
+    """
+
+    name: str
+    pid: int
+    start_ticks: int
+    boot_id: str
+    executable: str
+    argv: tuple[str, ...]
+    host: str
+    port: int
+    model: str
+    log: str
+    started_at: float
+    gpus: tuple[str, ...] = ()
+    ready_at: float | None = None
+    stop_deadline: float | None = None
+    exit_code: int | None = None
+    failure: str | None = None
+    hint: str = ""
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Who the recorded process is."""
+        return ProcessIdentity(self.pid, self.start_ticks, self.boot_id, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the files of the instances lie in a state directory."""
+
+    state_dir: Path
+
+    def record(self, name: str) -> Path:
+        """The record of an instance."""
+        return self.state_dir / "instances" / f"{name}.json"
+
+    def lock(self, name: str) -> Path:
+        """The lock of an instance."""
+        return self.state_dir / "instances" / f"{name}.lock"
+
+    def log(self, name: str) -> Path:
+        """The log of an instance; the one before it has ``.1`` added."""
+        return self.state_dir / "logs" / f"{name}.log"
+
+    @property
+    def spawn_lock(self) -> Path:
+        """Held while a port is checked and a server is started on it."""
+        return self.state_dir / "spawn.lock"
+
+    @property
+    def loads(self) -> Path:
+        """How long the last load of each model took."""
+        return self.state_dir / "loads.json"
+
+
+def read(path: Path) -> Record | None:
+    """The record at ``path``, None where there is none.
+
+    A file that cannot be understood is set aside as ``NAME.json.broken``, once, and counts as none:
+    a process that it may have named is then seen on its port, and never signalled.
+    """
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GputuiError(f"{path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".json.broken"))
+        return None
+    return record if record.name == path.stem else None
+
+
+def broken(paths: Paths, name: str) -> Path | None:
+    """The set-aside record of an instance, None where there is none."""
+    aside = paths.record(name).with_suffix(".json.broken")
+    return aside if aside.exists() else None
+
+
+def read_all(state_dir: Path) -> Mapping[str, Record]:
+    """All records that can be read, by instance name."""
+    records: dict[str, Record] = {}
+    for path in sorted((state_dir / "instances").glob("*.json")):
+        with contextlib.suppress(GputuiError):
+            if record := read(path):
+                records[record.name] = record
+    return records
+
+
+def write(paths: Paths, record: Record) -> None:
+    """Write a record: whole or not at all. Raises GputuiError."""
+    write_file(paths.record(record.name), msgspec.json.format(msgspec.json.encode(record)))
+    with contextlib.suppress(OSError):
+        paths.record(record.name).with_suffix(".json.broken").unlink()
+
+
+def remove(paths: Paths, name: str) -> None:
+    """Forget an instance: it is stopped."""
+    paths.record(name).unlink(missing_ok=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a private file (0600, its directory 0700) atomically. Raises GputuiError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise GputuiError(
+            f"{path}: {error.strerror}", "gputui's state directory must be writable."
+        ) from error
+
+
+def running(state_dir: Path) -> tuple[Record, ...]:
+    """The records whose process lives."""
+    return tuple(record for record in read_all(state_dir).values() if matches(record.identity))
+
+
+def running_pids(state_dir: Path) -> Mapping[str, Sequence[int]]:
+    """The pids of running instances by the UUID of each GPU they are pinned to."""
+    pids: dict[str, list[int]] = {}
+    for record in running(state_dir):
+        for uuid in record.gpus:
+            pids.setdefault(uuid, []).append(record.pid)
+    return pids
+
+
+def names_by_pid(state_dir: Path) -> Mapping[int, str]:
+    """The names of running instances by pid."""
+    return {record.pid: record.name for record in running(state_dir)}

@@ -1,0 +1,125 @@
+"""The answers of llama-server as typed values; a missing or odd field is "not known"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+
+class Props(Struct, frozen=True):
+    """The part of /props that is used. Fields have no fixed type: versions differ."""
+
+    total_slots: Any = None
+    model_alias: Any = None
+    model_path: Any = None
+    model_ftype: Any = None
+    is_sleeping: Any = None
+    default_generation_settings: Any = None
+
+    @property
+    def slots(self) -> int | None:
+        """How many requests it serves at once."""
+        return _count(self.total_slots)
+
+    @property
+    def is_llama_server(self) -> bool:
+        """Whether this is a llama-server's answer at all."""
+        return self.slots is not None or isinstance(self.default_generation_settings, dict)
+
+
+class Slot(Struct, frozen=True):
+    """One element of /slots. ``next_token`` is a list of one object, or in old builds the object."""
+
+    id: Any = None
+    id_task: Any = None
+    is_processing: Any = None
+    next_token: Any = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Which task on which slot."""
+        return _count(self.id) or 0, _count(self.id_task) or 0
+
+    @property
+    def decoded(self) -> int:
+        """Tokens generated so far for the task; 0 where the server does not say."""
+        token = self.next_token
+        if isinstance(token, list):
+            token = token[0] if token else None
+        return (_count(token.get("n_decoded")) or 0) if isinstance(token, dict) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """/metrics at one moment: counters since the start, in tokens and seconds, and two gauges."""
+
+    prompt_tokens: float | None = None
+    prompt_seconds: float | None = None
+    generated_tokens: float | None = None
+    generated_seconds: float | None = None
+    requests_processing: int | None = None
+    requests_deferred: int | None = None
+
+    def generation_rate(self, before: Counters | None) -> float | None:
+        """Generated tokens per second of generating since ``before``; None where nothing was."""
+        if before is None:
+            return None
+        return _rate(
+            (before.generated_tokens, self.generated_tokens),
+            (before.generated_seconds, self.generated_seconds),
+        )
+
+    def prompt_rate(self, before: Counters | None) -> float | None:
+        """Prompt tokens per second of processing since ``before``; None where nothing was."""
+        if before is None:
+            return None
+        return _rate(
+            (before.prompt_tokens, self.prompt_tokens), (before.prompt_seconds, self.prompt_seconds)
+        )
+
+
+def read_metrics(text: str) -> Counters:
+    """Prometheus text of llama-server; the prefix and unknown lines do not matter."""
+    values: dict[str, float] = {}
+    pattern = r"^(?:\w+:)?([a-z_]+)(?:\{[^}\n]*\})? ([-+.\w]{1,40})"
+    for name, number in re.findall(pattern, text, re.M):
+        try:
+            value = float(number)
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            values[name] = value
+    return Counters(
+        prompt_tokens=values.get("prompt_tokens_total"),
+        prompt_seconds=values.get("prompt_seconds_total"),
+        generated_tokens=values.get("tokens_predicted_total"),
+        generated_seconds=values.get("tokens_predicted_seconds_total"),
+        requests_processing=_gauge(values, "requests_processing"),
+        requests_deferred=_gauge(values, "requests_deferred"),
+    )
+
+
+def _rate(
+    amounts: tuple[float | None, float | None], times: tuple[float | None, float | None]
+) -> float | None:
+    """Growth over growth. A counter that went back was reset: it has grown from 0."""
+    grown: list[float] = []
+    for before, now in (amounts, times):
+        if before is None or now is None:
+            return None
+        grown.append(now - before if now >= before else now)
+    return grown[0] / grown[1] if grown[0] > 0 and grown[1] > 0 else None
+
+
+def _gauge(values: Mapping[str, float], name: str) -> int | None:
+    value = values.get(name)
+    return int(value) if value is not None and value >= 0 else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
