@@ -12,6 +12,7 @@ from gputui.config import Config
 from gputui.identity import GpuIdentity
 
 if TYPE_CHECKING:
+    from gputui.chat.conversation import Conversation
     from gputui.gpu.source import Source
     from gputui.instances.supervisor import Supervisor
 
@@ -42,6 +43,14 @@ def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity
     from gputui.instances.supervisor import Supervisor
 
     return Supervisor(config, gpus, configuration.state_dir(), config_file=options.config_file)
+
+
+def make_conversation() -> Conversation:
+    """A new conversation whose turns are kept in the user's database."""
+    from gputui.chat.conversation import Conversation
+    from gputui.chat.store import Store
+
+    return Conversation(Store(configuration.state_dir() / "gputui.db"))
 
 
 def pinned_pids(config: Config) -> Mapping[str, Sequence[int]]:

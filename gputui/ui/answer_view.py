@@ -26,7 +26,9 @@ def figures(measurement: Measurement, *, live: bool = False) -> str:
     if tokens:
         parts.append(f"{number(tokens.value)} tokens {tokens.origin}")
     if not live and measurement.prompt_tokens:
-        parts.append(f"prompt {number(measurement.prompt_tokens.value)} {measurement.prompt_tokens.origin}")
+        parts.append(
+            f"prompt {number(measurement.prompt_tokens.value)} {measurement.prompt_tokens.origin}"
+        )
     if measurement.elapsed_seconds is not None:
         parts.append(seconds(measurement.elapsed_seconds))
     return " · ".join(parts)
@@ -78,16 +80,26 @@ class FinishedAnswer(Static):
         parts += self._reasoning()
         if answer.text:
             # Links stay plain text: an OSC 8 hyperlink of a model's choosing is not for the terminal.
-            theme = "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
+            theme = (
+                "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
+            )
             parts.append(Markdown(answer.text, code_theme=theme, hyperlinks=False))
         if answer.error:
-            parts.append(Text(f"✗ {answer.error}" if not self._look.ascii_only else f"! {answer.error}",
-                              style=palette.error))
+            parts.append(
+                Text(
+                    f"✗ {answer.error}" if not self._look.ascii_only else f"! {answer.error}",
+                    style=palette.error,
+                )
+            )
             if answer.hint:
                 parts.append(Text(answer.hint, style=palette.value))
         elif answer.finish_reason == "stopped":
-            parts.append(Text("■ stopped by you" if not self._look.ascii_only else "# stopped by you",
-                              style=palette.warning))
+            parts.append(
+                Text(
+                    "■ stopped by you" if not self._look.ascii_only else "# stopped by you",
+                    style=palette.warning,
+                )
+            )
         elif answer.finish_reason == "length":
             parts.append(Text("cut off: the token limit was reached", style=palette.warning))
         parts.append(Text(figures(answer.measurement), style=palette.dim))
@@ -98,7 +110,11 @@ class FinishedAnswer(Static):
             return []
         palette = self._look.palette
         words = len(self._answer.reasoning.split())
-        mark = ("v" if self.unfolded else ">") if self._look.ascii_only else ("▾" if self.unfolded else "▸")
+        mark = (
+            ("v" if self.unfolded else ">")
+            if self._look.ascii_only
+            else ("▾" if self.unfolded else "▸")
+        )
         spent = _thinking_time(self._answer.measurement)
         fold: list[RenderableType] = [
             Text(f"{mark} reasoning, {words} words, {spent} (e unfolds)", style=palette.dim)

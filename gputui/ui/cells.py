@@ -82,9 +82,8 @@ class CellView(Widget):
     def render_line(self, y: int) -> Strip:
         """One line, blank below the last."""
         width = self.content_size.width
-        if y < len(self._strips):
-            return self._strips[y].adjust_cell_length(width)
-        return Strip.blank(width)
+        strip = self._strips[y] if y < len(self._strips) else Strip.blank(width)
+        return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
 
 def changed_regions(old: Sequence[Strip], new: Sequence[Strip], width: int) -> Iterator[Region]:

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.css.types import EdgeType
 from textual.events import Key
 from textual.message import Message
 from textual.widgets import Static, TextArea
@@ -84,16 +85,15 @@ class SidePane(Vertical):
             yield LiveAnswer()
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).anchor()
         self.query_one(LiveAnswer).display = False
 
     def frame(self, hue: str, title: str) -> None:
         """The border's colour and title; touched only where they change."""
         if (hue, title) != self._frame:
             self._frame = (hue, title)
-            kind = "ascii" if self.look.ascii_only else "round"
-            self.styles.border = (kind, hue)  # type: ignore[assignment]
-            self.border_title = Content(title)  # type: ignore[assignment]
+            kind: EdgeType = "ascii" if self.look.ascii_only else "round"
+            self.styles.border = (kind, hue)
+            self.border_title = Content(title)
 
     def refresh_side(self) -> None:
         """Bring the pane up to date with its side."""
@@ -101,24 +101,32 @@ class SidePane(Vertical):
         if self.side.version == self._version:
             return
         self._version = self.side.version
+        scroll = self.query_one(VerticalScroll)
+        follow = scroll.is_vertical_scroll_end
         self._mount_finished()
         live = self.query_one(LiveAnswer)
         answer = self.side.live
         live.display = answer is not None
         if answer is not None:
             live.update_answer(self.side.prompt, answer)
+        if follow:  # whoever scrolled back reads on in peace
+            scroll.scroll_end(animate=False)
 
     def _mount_finished(self) -> None:
         scroll = self.query_one(VerticalScroll)
         views = list(self.query(FinishedAnswer))
         turns = self.side.finished
         keep = 0
-        while keep < min(len(views), len(turns)) and views[keep].answer is turns[keep].answers[self.side.name]:
+        while (
+            keep < min(len(views), len(turns))
+            and views[keep].answer is turns[keep].answers[self.side.name]
+        ):
             keep += 1
         for view in views[keep:]:
             view.remove()
         new = [
-            FinishedAnswer(turn.prompt, turn.answers[self.side.name], self.look) for turn in turns[keep:]
+            FinishedAnswer(turn.prompt, turn.answers[self.side.name], self.look)
+            for turn in turns[keep:]
         ]
         if new:
             scroll.mount(*new, before=self.query_one(LiveAnswer))
@@ -170,8 +178,15 @@ class Prompt(TextArea):
         """The user wants the prompt to go to other sides."""
 
     def __init__(self) -> None:
-        super().__init__("", id="prompt", compact=True, soft_wrap=True, show_line_numbers=False,
-                         placeholder="one prompt, two answers", tab_behavior="focus")
+        super().__init__(
+            "",
+            id="prompt",
+            compact=True,
+            soft_wrap=True,
+            show_line_numbers=False,
+            placeholder="one prompt, two answers",
+            tab_behavior="focus",
+        )
 
     def action_send(self) -> None:
         if self.text.strip():
@@ -202,7 +217,9 @@ class ChatPanel(Vertical):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
         with Horizontal(id="prompt-row"):
-            yield Static("› " if not self._look.ascii_only else "> ", id="prompt-mark", markup=False)
+            yield Static(
+                "› " if not self._look.ascii_only else "> ", id="prompt-mark", markup=False
+            )
             yield Prompt()
             yield Static("", id="target", markup=False)
 

@@ -82,8 +82,8 @@ class TextScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="text-screen") as scroll:
-            scroll.border_title = Content(self._title)  # type: ignore[assignment]
-            scroll.border_subtitle = Content("escape closes")  # type: ignore[assignment]
+            scroll.border_title = Content(self._title)
+            scroll.border_subtitle = Content("escape closes")
             yield Static("", markup=False)
 
     async def on_mount(self) -> None:

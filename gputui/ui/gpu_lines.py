@@ -66,6 +66,13 @@ def short_name(name: str) -> str:
     return name
 
 
+def _whole_words(text: str, width: int) -> str:
+    """``text`` cut to the width, at the end of a word where one ends in its second half."""
+    cut = text[:width]
+    space = cut.rfind(" ") if len(text) > width and text[width] != " " else -1
+    return cut[:space] if space > width // 2 else cut
+
+
 def full_lines(view: GpuView, width: int, palette: Palette) -> list[Line]:
     """The five rows of a full panel: four metrics with graphs, one of everything else."""
     sample, hue = view.sample, _hue(view, palette)
@@ -75,11 +82,11 @@ def full_lines(view: GpuView, width: int, palette: Palette) -> list[Line]:
     used, total = sample.get("memory_used"), sample.get("memory_total")
     limit = sample.get("power_limit")
     memory = _row("mem", f"{gibibytes(used)}/{gibibytes(total)}", "GiB", palette)
+    memory.add(view.graph("memory_used", 0, total or 0, graph - BAR - 7), hue)
     full, rest = bar(_ratio(used, total), BAR, ascii_only=view.ascii_only)
-    memory.add(full, hue).add(rest, palette.track).add(
-        f"{_percent(used, total):>6} ", palette.value
+    memory.add(f"{_percent(used, total):>6} ", palette.value).add(full, hue).add(
+        rest, palette.track
     )
-    memory.add(view.graph("memory_used", 0, total or 0, width - memory.width), hue)
     rows = [
         _row("util", number(sample.get("utilization_gpu")), "%", palette).add(
             view.graph("utilization_gpu", 0, 100, graph), hue
@@ -99,8 +106,8 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
     """A whole GPU on one line, for small terminals and many GPUs."""
     sample, hue = view.sample, _hue(view, palette)
     line = Line().add(f"{sample.identity.index:>2} ", hue)
-    name = short_name(sample.identity.name)[: 14 if width >= 70 else 8]
-    line.add(f"{name:<{14 if width >= 70 else 8}} ", palette.value)
+    wide = 14 if width >= 70 else 8
+    line.add(f"{_whole_words(short_name(sample.identity.name), wide):<{wide}} ", palette.value)
     if sample.problem:
         return line.add(sample.problem.message, palette.error)
     used, total = sample.get("memory_used"), sample.get("memory_total")

@@ -51,15 +51,19 @@ class Arrangement:
 
 
 def arrange(gpus: int, width: int, height: int) -> Arrangement:
-    """The richest arrangement of ``gpus`` panels that takes at most two fifths of the height."""
-    budget = max(2, height * 2 // 5)
+    """The richest arrangement of ``gpus`` panels that takes at most ``height`` rows."""
     for shape in Shape:
-        most = max(1, min(gpus, width // shape.least_width))
-        for columns in range(1, most + 1):
-            arrangement = Arrangement(shape, columns)
-            if arrangement.rows(gpus) <= budget:
-                return arrangement
-    return Arrangement(Shape.LINE, max(1, min(gpus, width // Shape.LINE.least_width)))
+        arrangement = _most_columns(shape, gpus, width)
+        if arrangement.rows(gpus) <= height:
+            return arrangement
+    return _most_columns(Shape.LINE, gpus, width)
+
+
+def _most_columns(shape: Shape, gpus: int, width: int) -> Arrangement:
+    """As many columns as stay readable, and no more than the rows so reached need."""
+    most = max(1, min(gpus, width // shape.least_width))
+    rows = math.ceil(gpus / most) or 1
+    return Arrangement(shape, max(1, math.ceil(gpus / rows)))
 
 
 class GpuPanel(CellView):
@@ -93,9 +97,9 @@ class GpuPanel(CellView):
         if frame == self._frame:
             return
         self._frame = frame
-        self.styles.border = ("none", hue) if kind == "none" else (kind, hue)  # type: ignore[assignment]
-        self.border_title = Content(frame[2])  # type: ignore[assignment]
-        self.border_subtitle = Content(frame[3])  # type: ignore[assignment]
+        self.styles.border = ("none", hue) if kind == "none" else (kind, hue)
+        self.border_title = Content(frame[2])
+        self.border_subtitle = Content(frame[3])
 
 
 class GpuGrid(VerticalScroll, can_focus=False):
@@ -109,6 +113,8 @@ class GpuGrid(VerticalScroll, can_focus=False):
         self._instances: Mapping[str, tuple[str, ...]] = {}
         self._arrangement: Arrangement | None = None
         self._problem_text: str | None = None
+        self._rows = -1
+        self.maximised = False
 
     def compose(self) -> ComposeResult:
         yield Static("waiting for the first sample …", id="gpu-problem", markup=False)
@@ -152,12 +158,17 @@ class GpuGrid(VerticalScroll, can_focus=False):
 
     def _arrange(self, gpus: int) -> Arrangement:
         size = self.app.size
-        arrangement = arrange(gpus, size.width, size.height)
+        share = size.height - 3 if self.maximised else max(2, size.height * 2 // 5)
+        arrangement = arrange(gpus, size.width, share)
         if arrangement != self._arrangement:
             self._arrangement = arrangement
             cells = self.query_one("#gpu-cells").styles
             cells.grid_size_columns = arrangement.columns
             cells.grid_rows = str(arrangement.shape.rows)
+        cells_rows = arrangement.rows(gpus)
+        if cells_rows != self._rows:
+            self._rows = cells_rows
+            self.query_one("#gpu-cells").styles.height = cells_rows
         return arrangement
 
     def _show_problem(self, snapshot: Snapshot) -> None:

@@ -36,12 +36,16 @@ class Header(CellView):
     def lines(self, width: int) -> list[Line]:
         palette = self.look.palette
         line = Line().add(" gputui", palette.strong).add(f"  {self._host}", palette.value)
-        middle = [part for part in (self._source(), self._counts(), self._draw(), self._cost()) if part]
+        middle = [
+            part for part in (self._source(), self._counts(), self._draw(), self._cost()) if part
+        ]
         clock = time.strftime("%H:%M:%S")
         for text in middle:
             if line.width + 3 + len(text) + len(clock) + 3 > width:
                 break
-            line.add(" · " if not self.look.ascii_only else " | ", palette.track).add(text, palette.dim)
+            line.add(" · " if not self.look.ascii_only else " | ", palette.track).add(
+                text, palette.dim
+            )
         line.pad_to(width - len(clock) - 1)
         return [line.add(clock, palette.dim)]
 

@@ -96,7 +96,7 @@ class InstancesPanel(CellView, can_focus=True):
         self._rows: Sequence[InstanceRow] = ()
         self._cursor = 0
         self._top = 0
-        self.border_title = Content("Instances")  # type: ignore[assignment]
+        self.border_title = Content("Instances")
 
     @property
     def selected(self) -> InstanceRow | None:
@@ -173,21 +173,24 @@ class InstancesPanel(CellView, can_focus=True):
         free = width - 1 - sum(column.width + GAP for column in columns)
         return max(0, min(free, 24))
 
-    def _reason(self) -> str:
-        row = self.selected
-        if row is None:
-            return ""
-        status = row.status
-        if status.last_error:
-            return f"{status.name}: {status.last_error} {status.hint}".strip()
-        return f"{status.name}: {status.note}" if status.note else ""
+    def _telling(self) -> InstanceStatus | None:
+        """Whose reason is shown: the cursor's, else the first that failed."""
+        statuses = [row.status for row in self._rows]
+        if self.selected is not None:
+            statuses.insert(0, self.selected.status)
+        with_error = [status for status in statuses if status.last_error]
+        if statuses and (statuses[0].last_error or statuses[0].note):
+            return statuses[0]
+        return with_error[0] if with_error else None
 
     def _reason_lines(self, width: int) -> list[Line]:
-        row = self.selected
-        failed = row is not None and row.status.last_error
-        style = self.look.palette.error if failed else self.look.palette.dim
-        wrapped = textwrap.wrap(self._reason(), max(20, width - 2))[:REASON_ROWS]
-        return [Line().add(f" {text}", style) for text in wrapped]
+        status = self._telling()
+        if status is None:
+            return []
+        words = f"{status.last_error} {status.hint}" if status.last_error else status.note
+        style = self.look.palette.error if status.last_error else self.look.palette.dim
+        wrapped = textwrap.wrap(f"{status.name}: {words}".strip(), max(20, width - 2))
+        return [Line().add(f" {text}", style) for text in wrapped[:REASON_ROWS]]
 
     def _visible(self) -> int:
         """How many rows of instances fit."""

@@ -1,0 +1,94 @@
+"""The Textual application: starts what runs in the background and hands facts to the dashboard."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from gputui.errors import GputuiError
+from gputui.gpu.sample import Snapshot
+from gputui.themes import DEFAULT_THEME, Theme
+from gputui.ui.dashboard import Dashboard
+from gputui.ui.messages import SamplesTaken
+from gputui.ui.palette import Look, Palette, textual_theme
+from gputui.ui.services import SamplerLike, Services
+
+
+class GputuiApp(App[str | None]):
+    """The dashboard. Its result is a last word for the terminal, or None."""
+
+    CSS_PATH = "gputui.tcss"
+    TITLE = "gputui"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.problems: list[GputuiError] = [services.config_error] if services.config_error else []
+        self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
+        self.sampler: SamplerLike | None = None
+        super().__init__()
+        for theme in services.themes.by_name.values():
+            self.register_theme(textual_theme(theme))
+        self.theme = self.look.palette.theme.name
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
+        self._set_keys()
+        dashboard = Dashboard(self.services, self.look)
+        self.push_screen(dashboard)
+        self.sampler = self.services.sampler(lambda snapshot: self._sampled(dashboard, snapshot))
+        dashboard.history = self.sampler.history
+        self.call_after_refresh(self.sampler.start)
+        for problem in self.problems:
+            dashboard.say(problem)
+
+    async def on_unmount(self) -> None:
+        if self.sampler:
+            self.sampler.stop()
+        await self.services.conversation.close()
+        await self.services.supervisor.close()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Textual's own themes can be chosen too; they have no value for these."""
+        return {"gputui-dim": "ansi_bright_black", "gputui-border": "ansi_bright_black"}
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Textual's own, and every action of the dashboard by its name."""
+        yield from super().get_system_commands(screen)
+        if isinstance(screen, Dashboard):
+            yield from screen.commands()
+
+    def _sampled(self, dashboard: Dashboard, snapshot: Snapshot) -> None:
+        """Called on the sampler's thread: only hands the sample over."""
+        with contextlib.suppress(RuntimeError):  # the loop is gone: the program is leaving
+            dashboard.post_message(SamplesTaken(snapshot))
+
+    def _chosen_theme(self) -> Theme:
+        themes = self.services.themes
+        self.problems += themes.problems
+        try:
+            return themes.choose(self.services.config.theme)
+        except GputuiError as error:
+            self.problems.append(error)
+            return themes.choose(DEFAULT_THEME)
+
+    def _adopt_theme(self) -> None:
+        """Textual changed its theme (the palette of commands can): the panels follow."""
+        theme = self.services.themes.by_name.get(self.theme)
+        if theme is not None:
+            self.look.palette = Palette.of(theme)
+        for screen in self.screen_stack:
+            if isinstance(screen, Dashboard):
+                screen.restyle()
+
+    def _set_keys(self) -> None:
+        """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""
+        from gputui.ui.keys import check_keys
+
+        try:
+            self.set_keymap(check_keys(self.services.config.keys))
+        except GputuiError as error:
+            self.problems.append(error)

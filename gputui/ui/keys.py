@@ -1,0 +1,70 @@
+"""Every key of the dashboard, by a stable id that ``[keys]`` in the configuration can rebind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from textual.binding import Binding
+
+from gputui.errors import ConfigError
+from gputui.text import clean_line, nearest
+
+DASHBOARD_BINDINGS: list[Binding] = [
+    Binding("1", "toggle_instance('1')", "Start/stop", key_display="1-9", id="instance.1"),
+    Binding("c", "prompt", "Chat", id="chat.prompt"),
+    Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
+    Binding("q", "leave", "Quit", id="app.quit"),
+    *(Binding(d, f"toggle_instance('{d}')", show=False, id=f"instance.{d}") for d in "23456789"),
+    Binding("s", "instance('start')", "Start", id="instance.start"),
+    Binding("x", "instance('stop')", "Stop", id="instance.stop"),
+    Binding("r", "instance('restart')", "Restart", id="instance.restart"),
+    Binding("l", "log", "Log", id="instance.log"),
+    Binding("a", "choose('A')", "Model A", id="chat.model_a"),
+    Binding("b", "choose('B')", "Model B", id="chat.model_b"),
+    Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
+    Binding("z", "maximise", "Maximise", id="view.maximise"),
+    Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
+]
+
+
+def all_bindings() -> Iterator[Binding]:
+    """Every binding that has an id, of the dashboard and its panels."""
+    from gputui.ui.chat_panel import Prompt, SidePane
+    from gputui.ui.instances_panel import InstancesPanel
+
+    yield from DASHBOARD_BINDINGS
+    for widget in (InstancesPanel, SidePane, Prompt):
+        for binding in widget.BINDINGS:
+            if isinstance(binding, Binding):
+                yield binding
+
+
+def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
+    """The user's ``[keys]``. Raises ConfigError for an id that does not exist."""
+    known = [binding.id for binding in all_bindings() if binding.id]
+    for name in keys:
+        if name not in known:
+            near = nearest(name, known)
+            raise ConfigError(
+                f'[keys]: unknown action "{clean_line(name)}"',
+                f'Did you mean "{near}"?' if near else f"Known: {', '.join(known)}.",
+            )
+    return dict(keys)
+
+
+def help_text(keys: Mapping[str, str]) -> str:
+    """All keys with what they do and their ids, as the ``?`` screen shows them."""
+    rows = []
+    for binding in all_bindings():
+        shown = keys.get(binding.id or "", binding.key_display or binding.key)
+        rows.append(f"  {shown:<16} {binding.description or binding.action:<18} {binding.id}")
+    return "\n".join(
+        [
+            "Keys outside the prompt, unless it says otherwise. Any of them can be changed in [keys]",
+            'of the configuration by its id: "instance.stop" = "f8".',
+            "",
+            *rows,
+            "",
+            "  tab              next panel         ctrl+p: all commands    ctrl+q: quit at once",
+        ]
+    )

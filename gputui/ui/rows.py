@@ -1,0 +1,52 @@
+"""What the instances table shows, put together from states and samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from gputui.config import Config
+from gputui.gpu.sample import Snapshot
+from gputui.instances.status import InstanceStatus
+from gputui.ui.instances_panel import InstanceRow
+
+
+def instance_rows(
+    config: Config, statuses: Sequence[InstanceStatus], snapshot: Snapshot | None
+) -> tuple[InstanceRow, ...]:
+    """One row an instance, in the order of ``statuses``."""
+    keys = {instance.name: instance.key or "" for instance in config.instances}
+    indexes = {gpu.uuid: gpu.index for gpu in snapshot.identities} if snapshot else {}
+    return tuple(
+        InstanceRow(
+            status=status,
+            key=keys.get(status.name, ""),
+            gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes),
+            memory=_gpu_memory(status.pid, snapshot) or status.metrics.memory_bytes,
+            uptime=None if status.started_at is None else time.time() - status.started_at,
+        )
+        for status in statuses
+    )
+
+
+def pinned_names(statuses: Sequence[InstanceStatus]) -> Mapping[str, tuple[str, ...]]:
+    """The names of running instances by the UUID of each GPU they are pinned to."""
+    names: dict[str, tuple[str, ...]] = {}
+    for status in statuses:
+        if status.pid is not None:
+            for uuid in status.gpus:
+                names[uuid] = (*names.get(uuid, ()), status.name)
+    return names
+
+
+def _gpu_memory(pid: int | None, snapshot: Snapshot | None) -> int | None:
+    """Bytes that the process holds on all GPUs; None where NVML does not say."""
+    if pid is None or snapshot is None:
+        return None
+    held = [
+        process.used_gpu_memory
+        for gpu in snapshot.gpus
+        for process in gpu.processes
+        if process.pid == pid and process.used_gpu_memory is not None
+    ]
+    return sum(held) if held else None
