@@ -1,0 +1,212 @@
+"""The one place where NVML is called: every answer is a value or a reason, never an exception.
+
+Codes and constants are those of nvml.h, which are its ABI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from gputui.gpu.sample import Problem
+
+UNINITIALIZED = 1
+NOT_SUPPORTED = 3
+NO_PERMISSION = 4
+NOT_FOUND = 6
+DRIVER_NOT_LOADED = 9
+LIBRARY_NOT_FOUND = 12
+FUNCTION_NOT_FOUND = 13
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
+LIB_RM_VERSION_MISMATCH = 18
+ARGUMENT_VERSION_MISMATCH = 25
+GPU_NOT_FOUND = 28
+
+NO_CODE = 0
+"""The code of an Unavailable that is no NVML error: the driver answered, but with no value."""
+
+SETTLED = frozenset({NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND})
+"""Answers that will be the same a second later."""
+
+DOWN = frozenset(
+    {
+        UNINITIALIZED,
+        DRIVER_NOT_LOADED,
+        GPU_IS_LOST,
+        RESET_REQUIRED,
+        LIB_RM_VERSION_MISMATCH,
+        GPU_NOT_FOUND,
+    }
+)
+"""Answers that stand for the whole GPU, and need NVML to be initialised again."""
+
+_NOT_IN_DRIVER = frozenset({FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH})
+
+_REASONS = MappingProxyType(
+    {
+        UNINITIALIZED: "the driver was unloaded",
+        NOT_SUPPORTED: "not supported",
+        NO_PERMISSION: "no permission",
+        NOT_FOUND: "not found",
+        DRIVER_NOT_LOADED: "the driver is not loaded",
+        10: "timed out",
+        11: "interrupt request failed",
+        LIBRARY_NOT_FOUND: "no NVIDIA driver library",
+        FUNCTION_NOT_FOUND: "not in this driver",
+        GPU_IS_LOST: "GPU is lost",
+        RESET_REQUIRED: "GPU needs a reset",
+        17: "blocked by the operating system",
+        LIB_RM_VERSION_MISMATCH: "driver and library versions differ",
+        19: "in use",
+        20: "the driver is out of memory",
+        21: "no data",
+        ARGUMENT_VERSION_MISMATCH: "not in this driver",
+        26: "not in this driver any more",
+        27: "not ready",
+        GPU_NOT_FOUND: "GPU not found",
+        999: "unknown driver error",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why there is no value: words for people, and NVML's return code."""
+
+    reason: str
+    code: int = NO_CODE
+
+
+def unavailable(code: int) -> Unavailable:
+    """What an NVML return code says."""
+    return Unavailable(_REASONS.get(code, f"NVML error {code}"), code)
+
+
+class Library:
+    """NVML between one initialisation and the next. Usable from several threads."""
+
+    def __init__(self) -> None:
+        import pynvml
+
+        self._pynvml: ModuleType = pynvml
+        self._missing: set[tuple[object, ...]] = set()
+
+    def query(self, function: str, *arguments: Any, on: Any = None) -> Any:
+        """The answer of an nvidia-ml-py function, called with the handle ``on`` (if any) first.
+
+        Returns Unavailable instead of raising. What this driver does not have is asked for once.
+        """
+        call = (function, *arguments)
+        if call in self._missing:
+            return unavailable(FUNCTION_NOT_FOUND)
+        target = getattr(self._pynvml, function, None)
+        code = FUNCTION_NOT_FOUND
+        if target is not None:
+            try:
+                return target(*arguments) if on is None else target(on, *arguments)
+            except self._pynvml.NVMLError as error:
+                code = error.value
+            except self._pynvml.NVMLLibraryMismatchError:
+                code = FUNCTION_NOT_FOUND
+            except UnicodeDecodeError:
+                return Unavailable("the driver's answer is garbled")
+        if code in _NOT_IN_DRIVER:
+            self._missing.add(call)
+        return unavailable(code)
+
+    def first(self, *calls: tuple[Any, ...], on: Any = None) -> Any:
+        """The answer of the first of ``calls`` that this driver has."""
+        answer: Any = unavailable(FUNCTION_NOT_FOUND)
+        for function, *arguments in calls:
+            answer = self.query(function, *arguments, on=on)
+            if not (isinstance(answer, Unavailable) and answer.code in _NOT_IN_DRIVER):
+                break
+        return answer
+
+
+class GpuHandle:
+    """A GPU as NVML knows it. ``down`` says why nothing of it can be read, None while it can."""
+
+    def __init__(self, library: Library, handle: Any, down: Unavailable | None = None) -> None:
+        self._library = library
+        self._handle = handle
+        self.down = down
+
+    def query(self, *calls: tuple[Any, ...]) -> Any:
+        """The answer of the first of ``calls`` (function, arguments after the handle) there is.
+
+        Asks nothing of a GPU that is down.
+        """
+        if self.down is not None:
+            return self.down
+        answer = self._library.first(*calls, on=self._handle)
+        if isinstance(answer, Unavailable) and answer.code in DOWN:
+            self.down = answer
+        return answer
+
+
+_CANNOT_OPEN = MappingProxyType(
+    {
+        LIBRARY_NOT_FOUND: Problem(
+            "no NVIDIA driver is installed (libnvidia-ml.so.1 was not found)",
+            "Install the NVIDIA driver. In a container: start it with --gpus all and "
+            "NVIDIA_DRIVER_CAPABILITIES=utility,compute. To try gputui: --source simulated.",
+        ),
+        DRIVER_NOT_LOADED: Problem(
+            "the NVIDIA driver is installed, but its kernel module is not loaded",
+            "sudo modprobe nvidia. If that fails, dmesg says why: often Secure Boot, or a kernel "
+            "newer than the module.",
+        ),
+        LIB_RM_VERSION_MISMATCH: Problem(
+            "the NVIDIA library and the loaded kernel module have different versions "
+            "(the driver was updated)",
+            "Reboot; or stop all that uses the GPUs and reload the modules: sudo rmmod nvidia_uvm "
+            "nvidia_drm nvidia_modeset nvidia && sudo modprobe nvidia. Then start gputui again.",
+        ),
+        NO_PERMISSION: Problem(
+            "no permission to talk to the NVIDIA driver",
+            "Look at the rights of /dev/nvidiactl and /dev/nvidia0 (groups video and render); in a "
+            "container, at the devices that were passed in.",
+        ),
+    }
+)
+
+NO_GPU = Problem(
+    "the NVIDIA driver sees no GPU",
+    "Does lspci | grep -i nvidia show it? Look at power cables and seat; in a container at --gpus "
+    "and NVIDIA_VISIBLE_DEVICES.",
+)
+"""NVML works and counts no GPU."""
+
+
+def cannot_open(failure: Unavailable) -> Problem:
+    """Why NVML does not start, and the remedy."""
+    if failure.code in (NOT_FOUND, GPU_NOT_FOUND):
+        return NO_GPU
+    return _CANNOT_OPEN.get(failure.code) or Problem(
+        f"NVML does not start: {failure.reason}", "See nvidia-smi, and dmesg | grep -i nvrm."
+    )
+
+
+def gpu_problem(index: int, failure: Unavailable) -> Problem:
+    """Why the GPU of that index gives no reading, and the remedy."""
+    reset = f"sudo nvidia-smi --gpu-reset -i {index}"
+    match failure.code:
+        case 15 | 28:  # GPU_IS_LOST, GPU_NOT_FOUND
+            return Problem(
+                "GPU is lost: it does not answer on the PCIe bus",
+                f"Stop what uses it and try {reset}; else power the machine off and on. "
+                "dmesg | grep -i xid tells more; look at riser, seat and power cables.",
+            )
+        case 16:  # RESET_REQUIRED
+            return Problem("GPU needs a reset", f"Stop what uses it, then {reset}.")
+        case 1 | 9:  # UNINITIALIZED, DRIVER_NOT_LOADED
+            return Problem("the driver was unloaded", "gputui connects again when it is back.")
+        case 4:  # NO_PERMISSION
+            return Problem(
+                "no permission to read this GPU",
+                f"Look at the rights of /dev/nvidia{index}, or at the container's devices.",
+            )
+    return Problem(f"GPU does not answer: {failure.reason}", "See dmesg | grep -i -e nvrm -e xid.")

@@ -1,0 +1,218 @@
+"""How each metric is read from NVML: one row of READERS a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gputui.gpu.metrics import METRICS_BY_NAME, Tier
+from gputui.gpu.nvml_library import NOT_SUPPORTED, GpuHandle, Unavailable
+from gputui.gpu.sample import GpuProcess
+from gputui.text import clean_line
+
+CLOCK_SM, CLOCK_MEM = 1, 2  # nvmlClockType_t
+TEMPERATURE_GPU = 0  # nvmlTemperatureSensors_t
+PCIE_TX, PCIE_RX = 0, 1  # nvmlPcieUtilCounter_t
+ECC_UNCORRECTED, ECC_VOLATILE = 1, 0  # nvmlMemoryErrorType_t, nvmlEccCounterType_t
+MEMORY_V2 = 0x02000028  # nvmlMemory_v2
+PSTATE_LAST = 15  # nvmlPstates_t; 32 is "unknown"
+
+_NO_VALUE = frozenset({2**32 - 1, 2**64 - 1})  # NVML_VALUE_NOT_AVAILABLE, by width
+_UNKNOWN = Unavailable("not known to the driver")
+
+Reading = float | Unavailable
+"""A value in the metric's base unit, or why there is none."""
+
+
+@dataclass(slots=True)
+class OpenGpu:
+    """A GPU between opening and closing, as the readers see it.
+
+    ``processes`` is the last list read, or why there is none. ``shared_memory`` turns true where
+    the driver says that the GPU has no memory of its own.
+    """
+
+    handle: GpuHandle
+    processes: tuple[GpuProcess, ...] | Unavailable = ()
+    shared_memory: bool = False
+    fans: int | Unavailable = field(default_factory=lambda: _UNKNOWN)
+
+    def query(self, *calls: tuple[Any, ...]) -> Any:
+        """As GpuHandle.query."""
+        return self.handle.query(*calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One call to the driver and the metrics it gives, in order; they are of one tier."""
+
+    metrics: tuple[str, ...]
+    read: Callable[[OpenGpu], Sequence[Reading]]
+
+    @property
+    def tier(self) -> Tier:
+        """How often to read."""
+        return METRICS_BY_NAME[self.metrics[0]].tier
+
+
+def _known(answer: Any, scale: float = 1.0) -> Reading:
+    if isinstance(answer, Unavailable):
+        return answer
+    return _UNKNOWN if answer in _NO_VALUE else float(answer * scale)
+
+
+def _number(
+    *calls: tuple[Any, ...], scale: float = 1.0
+) -> Callable[[OpenGpu], tuple[Reading, ...]]:
+    """Reads one number, by the first of ``calls`` that the driver has, times ``scale``."""
+    return lambda gpu: (_known(gpu.query(*calls), scale),)
+
+
+def _utilization(gpu: OpenGpu) -> tuple[Reading, ...]:
+    answer = gpu.query(("nvmlDeviceGetUtilizationRates",))
+    if isinstance(answer, Unavailable):
+        return answer, answer
+    return _percent(answer.gpu), _percent(answer.memory)
+
+
+def _percent(answer: int) -> Reading:
+    reading = _known(answer)
+    if isinstance(reading, float) and reading > 100:
+        return Unavailable(f"the driver says {reading:.0f} %")
+    return reading
+
+
+def _memory(gpu: OpenGpu) -> tuple[Reading, ...]:
+    """Version 2 first: the ``used`` of version 1 counts the driver's own reserve in."""
+    answer = gpu.query(
+        ("nvmlDeviceGetMemoryInfo", MEMORY_V2),
+        ("nvmlDeviceGetMemoryInfo",),
+    )
+    if not isinstance(answer, Unavailable):
+        gpu.shared_memory = False
+        return _known(answer.used), _known(answer.total)
+    if answer.code != NOT_SUPPORTED:
+        return answer, answer
+    gpu.shared_memory = True
+    return _used_by(gpu.processes), Unavailable("shared with the CPU")
+
+
+def _used_by(processes: tuple[GpuProcess, ...] | Unavailable) -> Reading:
+    if isinstance(processes, Unavailable):
+        return processes
+    used = [process.used_gpu_memory for process in processes]
+    if any(memory is None for memory in used):
+        return Unavailable("the memory of a process is not known")
+    return float(sum(memory or 0 for memory in used))
+
+
+def _fan(gpu: OpenGpu) -> tuple[Reading, ...]:
+    """The fastest fan. NVML's per cent may exceed 100."""
+    if isinstance(gpu.fans, Unavailable):
+        return (_known(gpu.query(("nvmlDeviceGetFanSpeed",))),)
+    if gpu.fans == 0:
+        return (Unavailable("no fan", NOT_SUPPORTED),)
+    speeds = [_known(gpu.query(("nvmlDeviceGetFanSpeed_v2", fan))) for fan in range(gpu.fans)]
+    known = [speed for speed in speeds if isinstance(speed, float)]
+    return (max(known) if known else speeds[0],)
+
+
+def _pstate(gpu: OpenGpu) -> tuple[Reading, ...]:
+    reading = _known(gpu.query(("nvmlDeviceGetPerformanceState",)))
+    if isinstance(reading, float) and reading > PSTATE_LAST:
+        return (_UNKNOWN,)
+    return (reading,)
+
+
+READERS: tuple[Reader, ...] = (
+    Reader(("utilization_gpu", "utilization_memory"), _utilization),
+    Reader(("memory_used", "memory_total"), _memory),
+    Reader(
+        ("temperature_gpu",),
+        _number(
+            ("nvmlDeviceGetTemperature", TEMPERATURE_GPU),
+            ("nvmlDeviceGetTemperatureV", TEMPERATURE_GPU),
+        ),
+    ),
+    Reader(("power_draw",), _number(("nvmlDeviceGetPowerUsage",), scale=1e-3)),
+    Reader(
+        ("power_limit",),
+        _number(
+            ("nvmlDeviceGetEnforcedPowerLimit",),
+            ("nvmlDeviceGetPowerManagementLimit",),
+            scale=1e-3,
+        ),
+    ),
+    Reader(("clocks_sm",), _number(("nvmlDeviceGetClockInfo", CLOCK_SM), scale=1e6)),
+    Reader(("clocks_sm_max",), _number(("nvmlDeviceGetMaxClockInfo", CLOCK_SM), scale=1e6)),
+    Reader(("clocks_mem",), _number(("nvmlDeviceGetClockInfo", CLOCK_MEM), scale=1e6)),
+    Reader(("clocks_mem_max",), _number(("nvmlDeviceGetMaxClockInfo", CLOCK_MEM), scale=1e6)),
+    Reader(("fan_speed",), _fan),
+    Reader(("pcie_link_gen",), _number(("nvmlDeviceGetCurrPcieLinkGeneration",))),
+    Reader(("pcie_link_gen_max",), _number(("nvmlDeviceGetMaxPcieLinkGeneration",))),
+    Reader(("pcie_link_width",), _number(("nvmlDeviceGetCurrPcieLinkWidth",))),
+    Reader(("pcie_link_width_max",), _number(("nvmlDeviceGetMaxPcieLinkWidth",))),
+    Reader(("pcie_tx",), _number(("nvmlDeviceGetPcieThroughput", PCIE_TX), scale=1e3)),
+    Reader(("pcie_rx",), _number(("nvmlDeviceGetPcieThroughput", PCIE_RX), scale=1e3)),
+    Reader(
+        ("throttle_reasons",),
+        _number(
+            ("nvmlDeviceGetCurrentClocksEventReasons",),
+            ("nvmlDeviceGetCurrentClocksThrottleReasons",),
+        ),
+    ),
+    Reader(("pstate",), _pstate),
+    Reader(
+        ("ecc_uncorrected",),
+        _number(("nvmlDeviceGetTotalEccErrors", ECC_UNCORRECTED, ECC_VOLATILE)),
+    ),
+)
+"""Every metric of the table is in exactly one row."""
+
+
+def read_fan_count(gpu: OpenGpu) -> None:
+    """How many fans there are does not change while the GPU is open."""
+    gpu.fans = gpu.query(("nvmlDeviceGetNumFans",))
+
+
+def read_processes(gpu: OpenGpu) -> None:
+    """The processes with a context on the GPU, compute and graphics as one list, by pid."""
+    lists = [
+        gpu.query(
+            (f"nvmlDeviceGet{kind}RunningProcesses",),
+            (f"nvmlDeviceGet{kind}RunningProcesses_v2",),
+        )
+        for kind in ("Compute", "Graphics")
+    ]
+    if all(isinstance(answer, Unavailable) for answer in lists):
+        gpu.processes = lists[0]
+        return
+    memory: dict[int, int | None] = {}
+    for answer in lists:
+        for process in () if isinstance(answer, Unavailable) else answer:
+            # In both lists a process has the same memory, or none in one of them.
+            known = (memory.get(process.pid), _bytes(process.usedGpuMemory))
+            memory[process.pid] = max((m for m in known if m is not None), default=None)
+    gpu.processes = tuple(
+        GpuProcess(pid, process_name(pid), used) for pid, used in sorted(memory.items())
+    )
+
+
+def _bytes(answer: int | None) -> int | None:
+    return None if answer is None or answer in _NO_VALUE else int(answer)
+
+
+def process_name(pid: int) -> str:
+    """The executable's name, cleaned; "" where no such process is here (a container's host's)."""
+    folder = Path("/proc") / str(pid)
+    try:
+        name = (folder / "comm").read_text(errors="replace").rstrip("\n")
+        if len(name) >= 15:  # the kernel cuts it there
+            first = (folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+            longer = Path(first).name
+            name = longer if longer.startswith(name) else name
+    except OSError:
+        return ""
+    return clean_line(name)
