@@ -25,7 +25,7 @@ from gputui.gpu.nvml_readers import (
     read_fan_count,
     read_processes,
 )
-from gputui.gpu.sample import GpuSample, Problem, Snapshot
+from gputui.gpu.sample import NOT_READ, GpuSample, Problem, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
 
@@ -33,7 +33,7 @@ PROCESS_SECONDS = 2.0
 """Between two readings of the process lists."""
 
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)  # the last one repeats: back within 10 s of a fault's end
-_NOT_READ = Unavailable("not read yet")
+_NOT_READ = Unavailable(NOT_READ)
 _NEVER = float("inf")
 _SLACK_SECONDS = 0.05  # a reading due with a tick is not put off because that came a little early
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from gputui.gpu.metrics import METRICS
 from gputui.identity import GpuIdentity
 
+NOT_READ = "not read yet"
+"""The reason of a metric that is read in a moment: a rate, or one with a slow call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -84,7 +87,7 @@ def snapshot_json(
 def _gpu_json(gpu: GpuSample, instances: Mapping[int, str]) -> dict[str, object]:
     names = gpu.identity
     missing = {
-        metric.key: gpu.unavailable.get(metric.name, "not read yet")
+        metric.key: gpu.unavailable.get(metric.name, NOT_READ)
         for metric in METRICS
         if gpu.get(metric.name) is None
     }
