@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import locale
 import os
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         ascii_only=not _unicode_terminal(),
         start=tuple(start),
         demo=demo,
+        host=socket.gethostname(),
     )
 
 

@@ -110,7 +110,7 @@ class SidePane(Vertical):
         if answer is not None:
             live.update_answer(self.side.prompt, answer)
         if follow:  # whoever scrolled back reads on in peace
-            scroll.scroll_end(animate=False)
+            self.call_after_refresh(scroll.scroll_end, animate=False)
 
     def _mount_finished(self) -> None:
         scroll = self.query_one(VerticalScroll)

@@ -48,7 +48,8 @@ class Dashboard(Screen[None]):
         self.history: History | None = None
 
     def compose(self) -> ComposeResult:
-        yield Header(self._look, self._services.config.power)
+        services = self._services
+        yield Header(self._look, services.config.power, services.host, services.clock)
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
@@ -183,7 +184,7 @@ class Dashboard(Screen[None]):
 
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(
-            self._services.config, self._statuses, self._snapshot
+            self._services.config, self._statuses, self._snapshot, self._services.clock()
         )
         self.query_one(InstancesPanel).update_rows(rows)
 

@@ -20,6 +20,8 @@ LABEL = 6
 VALUE = 16
 """Columns of a row's numbers, so that all graphs of a panel begin in one column."""
 BAR = 12
+TAIL = 14
+"""Columns at the end of a one-line GPU for what runs there, or what throttles it."""
 TEMPERATURE_RANGE = (20.0, 100.0)
 """Degrees Celsius from the lowest to the highest block of a temperature graph."""
 
@@ -117,14 +119,16 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
         (number(sample.get("power_draw")).rjust(4), "W"),
         (number(sample.get("temperature_gpu")).rjust(4), "°"),
     ]
-    words = _tail(view)
-    tail = sum(len(text) + len(unit) for text, unit in ends) + (min(len(words), 18) + 1)
-    space = max(0, min(40, width - line.width - tail))
-    line.add(view.graph("utilization_gpu", 0, 100, space), hue)
+    tail = TAIL if width >= 64 else TAIL // 2
+    graph = min(
+        40, width - line.width - sum(len(text) + len(unit) for text, unit in ends) - tail - 1
+    )
+    line.add(view.graph("utilization_gpu", 0, 100, graph), hue)
     for text, unit in ends:
         line.add(text, palette.value).add(unit, palette.dim)
+    words = _tail(view)
     warn = palette.warning if throttle_words(sample.get("throttle_reasons")) else hue
-    return line.add(" " + words[: max(0, width - line.width - 1)], warn)
+    return line.add(" " + (words if len(words) <= tail else words[: tail - 1] + "…"), warn)
 
 
 def problem_lines(message: str, hint: str, width: int, palette: Palette) -> list[Line]:

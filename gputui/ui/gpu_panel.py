@@ -52,18 +52,18 @@ class Arrangement:
 
 def arrange(gpus: int, width: int, height: int) -> Arrangement:
     """The richest arrangement of ``gpus`` panels that takes at most ``height`` rows."""
-    for shape in Shape:
-        arrangement = _most_columns(shape, gpus, width)
-        if arrangement.rows(gpus) <= height:
-            return arrangement
-    return _most_columns(Shape.LINE, gpus, width)
+    full = _columns(Shape.FULL, gpus, width, rows=1)
+    if full.rows(gpus) <= height:
+        return full
+    return _columns(Shape.LINE, gpus, width, rows=max(2, height // 2))
 
 
-def _most_columns(shape: Shape, gpus: int, width: int) -> Arrangement:
-    """As many columns as stay readable, and no more than the rows so reached need."""
+def _columns(shape: Shape, gpus: int, width: int, rows: int) -> Arrangement:
+    """The fewest columns that need no more than ``rows`` panels above each other, if that is wide enough."""
     most = max(1, min(gpus, width // shape.least_width))
-    rows = math.ceil(gpus / most) or 1
-    return Arrangement(shape, max(1, math.ceil(gpus / rows)))
+    wanted = math.ceil(gpus / max(1, rows))
+    needed = math.ceil(gpus / min(most, max(1, wanted))) or 1
+    return Arrangement(shape, max(1, math.ceil(gpus / needed)))
 
 
 class GpuPanel(CellView):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gputui.config import PowerConfig
 from gputui.gpu.sample import Snapshot
@@ -17,10 +16,13 @@ from gputui.ui.palette import Look
 class Header(CellView):
     """One line; fields that do not fit are left out."""
 
-    def __init__(self, look: Look, power: PowerConfig) -> None:
+    def __init__(
+        self, look: Look, power: PowerConfig, host: str, clock: Callable[[], float]
+    ) -> None:
         super().__init__(look, id="header")
         self._power = power
-        self._host = clean_line(socket.gethostname(), 30)
+        self._host = clean_line(host, 30)
+        self._clock = clock
         self._snapshot: Snapshot | None = None
         self._statuses: Sequence[InstanceStatus] = ()
 
@@ -39,7 +41,7 @@ class Header(CellView):
         middle = [
             part for part in (self._source(), self._counts(), self._draw(), self._cost()) if part
         ]
-        clock = time.strftime("%H:%M:%S")
+        clock = time.strftime("%H:%M:%S", time.localtime(self._clock()))
         for text in middle:
             if line.width + 3 + len(text) + len(clock) + 3 > width:
                 break

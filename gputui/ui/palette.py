@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rich.style import Style
 from textual.color import Color
+from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
 from gputui.themes import Theme
@@ -48,7 +49,7 @@ class Palette:
             error=rich_style(colors.error, bold=True),
             cursor=Style(reverse=True)
             if theme.ansi
-            else Style(bgcolor=Color.parse(colors.border).rich_color),
+            else Style(bgcolor=Color.parse(colors.surface).rich_color),
             hues=tuple(rich_style(hue) for hue in theme.gpus),
         )
 
@@ -72,6 +73,7 @@ class Look:
 def textual_theme(theme: Theme) -> TextualTheme:
     """``theme`` for Textual's own widgets (dialogs, the prompt, the command palette)."""
     colors = theme.colors
+    like = BUILTIN_THEMES["ansi-dark" if theme.dark else "ansi-light"] if theme.ansi else None
     return TextualTheme(
         name=theme.name,
         primary=colors.border,
@@ -86,7 +88,9 @@ def textual_theme(theme: Theme) -> TextualTheme:
         error=colors.error,
         dark=theme.dark,
         ansi=theme.ansi,
+        boost="ansi_default" if theme.ansi else None,
         variables={
+            **(like.variables if like else {}),
             "gputui-dim": colors.dim,
             "gputui-border": colors.border,
             "border": colors.accent,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from gputui.config import Config
@@ -12,9 +11,12 @@ from gputui.ui.instances_panel import InstanceRow
 
 
 def instance_rows(
-    config: Config, statuses: Sequence[InstanceStatus], snapshot: Snapshot | None
+    config: Config,
+    statuses: Sequence[InstanceStatus],
+    snapshot: Snapshot | None,
+    now: float,
 ) -> tuple[InstanceRow, ...]:
-    """One row an instance, in the order of ``statuses``."""
+    """One row an instance, in the order of ``statuses``; ``now`` is Unix time."""
     keys = {instance.name: instance.key or "" for instance in config.instances}
     indexes = {gpu.uuid: gpu.index for gpu in snapshot.identities} if snapshot else {}
     return tuple(
@@ -23,7 +25,7 @@ def instance_rows(
             key=keys.get(status.name, ""),
             gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes),
             memory=_gpu_memory(status.pid, snapshot) or status.metrics.memory_bytes,
-            uptime=None if status.started_at is None else time.time() - status.started_at,
+            uptime=None if status.started_at is None else now - status.started_at,
         )
         for status in statuses
     )

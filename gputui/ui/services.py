@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,3 +72,5 @@ class Services:
     ascii_only: bool = False
     start: Sequence[str] = field(default_factory=tuple)
     demo: bool = False
+    host: str = ""
+    clock: Callable[[], float] = time.time
