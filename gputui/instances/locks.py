@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.errors import GputuiError
+from gputui.instances.files import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def holder(path: Path) -> Holder | None:
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise GputuiError(

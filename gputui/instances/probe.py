@@ -7,7 +7,6 @@ cut short: whoever looks takes what is known by then.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -71,14 +70,14 @@ class Probe:
             self.last = replace(self.last, asked_at=time.monotonic())
             self._task = asyncio.create_task(self._round(client), name=f"probe {self.url}")
         await asyncio.wait({self._task}, timeout=patience)
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
         return self.last
 
-    async def close(self) -> None:
+    def cancel(self) -> None:
         """End an unfinished round."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def _round(self, client: httpx.AsyncClient) -> None:
         health = await self._health(client)
@@ -92,7 +91,10 @@ class Probe:
         self.last = replace(self.last, props=props or self.last.props)
         if not self.may_wake or (props and props.is_sleeping):
             return
-        await asyncio.gather(self._metrics(client), self._slots(client))
+        counters, slots = await asyncio.gather(
+            self._get(client, "/metrics"), self._get(client, "/slots")
+        )
+        self._take(counters, decode(slots, list[Slot]))
 
     async def _health(self, client: httpx.AsyncClient) -> Health:
         import httpx
@@ -101,43 +103,42 @@ class Probe:
             status, body = await _fetch(client, f"{self.url}/health")
         except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL):
             return Health.REFUSED
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             return Health.SILENT
         except (httpx.HTTPError, OSError):
             return Health.ODD
         if status == 200:
             return Health.READY if _is_object(body) else Health.ODD
-        loading = status == 503 and (b"oading" in body or b"unavailable" in body)
+        loading = status == 503 and (b"oading model" in body or b"unavailable_error" in body)
         return Health.LOADING if loading else Health.ODD
 
-    async def _metrics(self, client: httpx.AsyncClient) -> None:
-        body = await self._get(client, "/metrics")
-        if body is None:
-            return
-        now = read_metrics(body.decode(errors="replace"))
+    def _take(self, metrics: bytes | None, slots: list[Slot] | None) -> None:
+        """Keep what the two say; what they leave out this time is not known this time."""
+        now = Counters() if metrics is None else read_metrics(metrics.decode(errors="replace"))
         before, self._counters = self._counters, now
+        live = self._live_rate(slots or [])
+        busy = now.requests_processing
+        if slots is not None:
+            busy = sum(slot.is_processing is True for slot in slots)
         self.last = replace(
             self.last,
+            slots_busy=busy,
             requests_deferred=now.requests_deferred,
-            slots_busy=now.requests_processing
-            if self.last.slots_busy is None
-            else self.last.slots_busy,
-            generation_rate=now.generation_rate(before),
+            generation_rate=live or now.generation_rate(before),
             prompt_rate=now.prompt_rate(before),
         )
 
-    async def _slots(self, client: httpx.AsyncClient) -> None:
-        slots = decode(await self._get(client, "/slots"), list[Slot])
-        if slots is None:
-            return
+    def _live_rate(self, slots: list[Slot]) -> float | None:
+        """Tokens per second of the tasks that were running at the last look already.
+
+        The counters of /metrics move only when a task ends.
+        """
         now = time.monotonic()
-        decoded = {slot.key: slot.decoded for slot in slots if slot.is_processing}
-        self.last = replace(self.last, slots_busy=len(decoded))
-        self._decoded, before = decoded, self._decoded
-        self._decoded_at, since = now, self._decoded_at
-        grown = [count - before[key] for key, count in decoded.items() if key in before]
-        if sum(grown) > 0 and now > since:
-            self.last = replace(self.last, generation_rate=sum(grown) / (now - since))
+        decoded = {slot.key: slot.decoded for slot in slots if slot.is_processing is True}
+        grown = sum(count - self._decoded.get(key, count) for key, count in decoded.items())
+        passed = now - self._decoded_at
+        self._decoded, self._decoded_at = decoded, now
+        return grown / passed if grown > 0 and passed > 0 else None
 
     async def _get(self, client: httpx.AsyncClient, path: str) -> bytes | None:
         """The body of a 200 answer, None for everything else."""
@@ -151,11 +152,18 @@ class Probe:
 
 
 def new_client() -> httpx.AsyncClient:
-    """The client for all probes: no proxies, no redirects, bounded time."""
+    """The client for all probes: no proxies, no redirects, no TLS, bounded time.
+
+    Blocks for some 0.3 s the first time: httpx imports its asyncio side only at the first request,
+    so that is imported here, where no event loop waits.
+    """
+    import anyio._backends._asyncio  # noqa: F401
+    import httpcore  # noqa: F401
     import httpx
 
     return httpx.AsyncClient(
         trust_env=False,
+        verify=False,  # noqa: S501 - http:// only; a certificate store costs 50 ms to load
         timeout=httpx.Timeout(_ANSWER_SECONDS, connect=1.0),
         limits=httpx.Limits(max_connections=128, keepalive_expiry=30),
     )

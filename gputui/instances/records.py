@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gputui.errors import GputuiError
+from gputui.instances.files import write_file
 from gputui.instances.process import ProcessIdentity, matches
 
 
@@ -123,24 +122,6 @@ def write(paths: Paths, record: Record) -> None:
 def remove(paths: Paths, name: str) -> None:
     """Forget an instance: it is stopped."""
     paths.record(name).unlink(missing_ok=True)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a private file (0600, its directory 0700) atomically. Raises GputuiError."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise GputuiError(
-            f"{path}: {error.strerror}", "gputui's state directory must be writable."
-        ) from error
 
 
 def running(state_dir: Path) -> tuple[Record, ...]:

@@ -1,0 +1,253 @@
+"""Starting and stopping: every step that changes a process or a record, under the instance's lock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from gputui.config import InstanceConfig
+from gputui.errors import GputuiError
+from gputui.instances import locks, ports, process, records
+from gputui.instances.command import Launch
+from gputui.instances.diagnosis import diagnose, tail
+from gputui.instances.files import make_private
+from gputui.instances.process import Life, NotOursError
+from gputui.instances.records import Paths, Record
+
+Child = subprocess.Popen[bytes]
+
+TIDY = "tidy"
+"""The action of an observer that writes down a death: it holds a lock for milliseconds."""
+
+_LOCK_SECONDS = 1.0
+_SPAWN_LOCK_SECONDS = 10.0
+_KILL_SECONDS = 10.0
+_STEP = 0.03
+
+
+class NotRunningError(GputuiError):
+    """There is nothing to stop."""
+
+
+def start(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
+    """Start an instance. Blocks shortly. Raises GputuiError where it runs or its port is used."""
+    with _hold(paths, instance.name, "start"):
+        return start_locked(paths, instance, launch)
+
+
+def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
+    """``start`` for a caller that holds the instance's lock already."""
+    with locks.hold(paths.spawn_lock, "start", patience=_SPAWN_LOCK_SECONDS):
+        _refuse_running(paths, instance.name)
+        _refuse_port(paths, instance)
+        log = paths.log(instance.name)
+        _rotate(log)
+        identity, child = process.spawn(launch.argv, launch.environment, log, instance.name)
+        record = Record(
+            name=instance.name,
+            pid=identity.pid,
+            start_ticks=identity.start_ticks,
+            boot_id=identity.boot_id,
+            executable=launch.argv[0],
+            argv=launch.argv,
+            host=instance.host,
+            port=instance.port,
+            model=str(launch.model),
+            log=str(log),
+            started_at=time.time(),
+            gpus=launch.gpus,
+        )
+        try:
+            records.write(paths, record)
+        except GputuiError:
+            child.kill()  # without its record nobody could ever stop it
+            child.wait()
+            raise
+        return record, child
+
+
+@contextlib.asynccontextmanager
+async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[None]:
+    """The lock of an instance for the length of the block; refused in words where it is held."""
+    give_up = time.monotonic() + _LOCK_SECONDS
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locks.hold(paths.lock(name), action))
+                break
+            except locks.LockHeldError as error:
+                if time.monotonic() > give_up:
+                    raise busy(name, error.holder) from None
+            await asyncio.sleep(_STEP)
+        yield
+
+
+async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None) -> None:
+    """SIGTERM, ``grace`` seconds, SIGKILL; returns when the process is gone.
+
+    The deadline is in the record, so every session shows the same countdown; one that is left over
+    from an interrupted stop stays in force. Raises NotRunningError, and GputuiError where not even
+    SIGKILL helps.
+    """
+    record = records.read(paths.record(name))
+    if record is None or not process.matches(record.identity):
+        raise NotRunningError(f"{name} is not running")
+    deadline = record.stop_deadline
+    if deadline is None:
+        deadline = time.monotonic() + grace
+        records.write(paths, replace(record, stop_deadline=deadline))
+    _signal(record, signal.SIGTERM)
+    if not await _gone(record, deadline, child):
+        _signal(record, signal.SIGKILL)
+        if not await _gone(record, time.monotonic() + _KILL_SECONDS, child):
+            raise GputuiError(
+                f"{name}: process {record.pid} does not end, not even by SIGKILL",
+                "It hangs in a driver. dmesg may say which; a reboot ends it.",
+            )
+    records.remove(paths, name)
+
+
+def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
+    """Write down the end of a recorded process; what then remains of the record.
+
+    None where it was stopped on request, or before a reboot, or so long ago that its pid is another
+    process's now; a record with ``failure`` where it died unasked. Leaves the record as it is while
+    somebody else holds the lock: they are about to change it.
+    """
+    try:
+        with locks.hold(paths.lock(record.name), TIDY):
+            now = records.read(paths.record(record.name))
+            if now is None or now.identity != record.identity or now.failure is not None:
+                return now
+            return _settle(paths, now, child)
+    except locks.LockHeldError:
+        return record
+
+
+def note_ready(paths: Paths, record: Record, at: float) -> bool:
+    """Write down that an instance was seen ready, at ``at`` in Unix time; whether that was news.
+
+    Skipped while somebody else holds the lock.
+    """
+    with contextlib.suppress(locks.LockHeldError), locks.hold(paths.lock(record.name), TIDY):
+        now = records.read(paths.record(record.name))
+        if now is not None and now.identity == record.identity and now.ready_at is None:
+            records.write(paths, replace(now, ready_at=at))
+            return True
+    return False
+
+
+def forget_failure(paths: Paths, name: str) -> bool:
+    """Forget why an instance failed, for a caller that holds its lock: it counts as stopped."""
+    record = records.read(paths.record(name))
+    if record is None or record.failure is None:
+        return False
+    records.remove(paths, name)
+    return True
+
+
+def port_user(paths: Paths, port: int) -> tuple[str, str] | None:
+    """Who listens on a port, and how to end that; None where nobody visible does."""
+    found = ports.listener(port)
+    if found is None:
+        return None
+    name = records.names_by_pid(paths.state_dir).get(found.pid)
+    if name is not None:
+        return f"{name} (pid {found.pid})", f"Stop it first: gputui stop {name}"
+    return (
+        f"{found.name} (pid {found.pid}), which gputui did not start",
+        "Stop it where it was started, or give the instance another port.",
+    )
+
+
+def busy(name: str, holder: locks.Holder | None) -> GputuiError:
+    """The refusal where another gputui is at the same instance."""
+    verbs = {"start": "started", "stop": "stopped", "restart": "restarted"}
+    verb = verbs.get(holder.action if holder else "", "worked on")
+    if holder is not None and holder.pid == os.getpid():
+        return GputuiError(f"{name} is already being {verb}")
+    who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
+    return GputuiError(f"{name} is being {verb} by {who}", "Wait a moment: gputui status")
+
+
+@contextlib.contextmanager
+def _hold(paths: Paths, name: str, action: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
+        except locks.LockHeldError as error:
+            raise busy(name, error.holder) from None
+        yield
+
+
+def _refuse_running(paths: Paths, name: str) -> None:
+    record = records.read(paths.record(name))
+    if record is not None and process.matches(record.identity):
+        raise GputuiError(
+            f"{name} runs already (pid {record.pid}, port {record.port})",
+            f"To start it anew: gputui restart {name}",
+        )
+
+
+def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
+    for other in records.running(paths.state_dir):
+        if other.port == instance.port:
+            raise GputuiError(
+                f"{other.name} runs on port {instance.port}: stop it first",
+                f"gputui stop {other.name}, or give {instance.name} another port.",
+            )
+    if not ports.is_free(instance.host, instance.port):
+        who, hint = port_user(paths, instance.port) or ("another user's process", "Use another.")
+        raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
+
+
+def _rotate(log: Path) -> None:
+    """The log before this one is kept: a restart after a crash does not lose its reason."""
+    try:
+        make_private(log.parent)
+        with contextlib.suppress(FileNotFoundError):
+            log.replace(log.with_name(f"{log.name}.1"))
+    except OSError as error:
+        raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
+
+
+def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
+    fate = process.life(record.identity)
+    if fate is Life.ALIVE:
+        return record
+    if fate is not Life.DEAD or record.stop_deadline is not None:
+        records.remove(paths, record.name)
+        return None
+    code = process.exit_code(record.identity)
+    if code is None and child is not None:
+        code = child.poll()
+    found = diagnose(tail(Path(record.log)), code, record.port)
+    reason, hint = found.reason, found.hint
+    if reason == f"port {record.port} is in use" and (user := port_user(paths, record.port)):
+        reason, hint = f"port {record.port} is used by {user[0]}", user[1]
+    failed = replace(record, exit_code=code, failure=reason, hint=hint)
+    records.write(paths, failed)
+    return failed
+
+
+def _signal(record: Record, number: signal.Signals) -> None:
+    with contextlib.suppress(NotOursError):  # gone in the meantime: that was the aim
+        process.send_signal(record.identity, number)
+
+
+async def _gone(record: Record, deadline: float, child: Child | None) -> bool:
+    while process.matches(record.identity):
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(_STEP)
+    if child is not None:
+        child.poll()  # a zombie of ours
+    return True

@@ -1,0 +1,97 @@
+"""How far a load is: an estimate, as a server prints no progress.
+
+Two witnesses: how much of the model file is resident in the process, and how long the last load of
+the same file took. Neither is exact (a copy on a GPU leaves host memory again, the page cache
+makes a second load faster), so with both the mean counts, and only a ready server is at 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from gputui.errors import GputuiError
+from gputui.instances.files import write_file
+
+_ALMOST = 0.99
+_KEPT = 200
+
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+
+def files_of(model: Path) -> tuple[Path, ...]:
+    """All files of a model: itself, or every part of a split one (``…-00001-of-00003.gguf``)."""
+    match = _SPLIT.search(model.name)
+    if match is None or int(match[2]) > 999:
+        return (model,)
+    stem = model.name[: match.start()]
+    count = int(match[2])
+    parts = (f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))
+    return tuple(model.with_name(part) for part in parts)
+
+
+def model_bytes(model: Path) -> int | None:
+    """The size of a model with all its parts, in bytes; None where a part is missing."""
+    try:
+        return sum(file.stat().st_size for file in files_of(model))
+    except OSError:
+        return None
+
+
+def short_name(model: str) -> str:
+    """A model's name for people: the file's, the quantization set apart."""
+    stem = _SPLIT.sub("", Path(model).name).removesuffix(".gguf")
+    return re.sub(r"[.\-_]((?:I?Q\d|TQ\d|BF16|F16|F32|MXFP4)\w*)$", r" \1", stem, flags=re.I)
+
+
+def estimate(
+    resident: int | None, size: int | None, elapsed: float, last_seconds: float | None
+) -> float | None:
+    """The part of a load that is done, 0 to 0.99; None where nothing is known.
+
+    ``resident`` and ``size`` in bytes, ``elapsed`` and ``last_seconds`` in seconds.
+    """
+    witnesses: list[float] = []
+    if resident is not None and size:
+        witnesses.append(min(resident / size, 1.0))
+    if last_seconds:
+        witnesses.append(min(max(elapsed, 0.0) / last_seconds, 1.0))
+    if not witnesses:
+        return None
+    return min(sum(witnesses) / len(witnesses), _ALMOST)
+
+
+class Durations:
+    """How long the last load of each model took, in seconds, kept in one file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[str, float] | None = None
+
+    def get(self, model: Path) -> float | None:
+        """The last load of this very file (path, size), None where there was none."""
+        return self._read().get(_key(model))
+
+    def put(self, model: Path, seconds: float) -> None:
+        """Remember a load; a file that cannot be written costs an estimate, no more."""
+        known = {key: value for key, value in self._read().items() if key != _key(model)}
+        known[_key(model)] = round(seconds, 2)
+        self._known = dict(list(known.items())[-_KEPT:])
+        with contextlib.suppress(GputuiError):
+            write_file(self._file, msgspec.json.encode(self._known))
+
+    def _read(self) -> Mapping[str, float]:
+        if self._known is None:
+            try:
+                self._known = msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                self._known = {}
+        return self._known
+
+
+def _key(model: Path) -> str:
+    return f"{model} {model_bytes(model)}"

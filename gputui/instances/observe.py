@@ -1,0 +1,192 @@
+"""From what is on disk, what lives and what answers to the status of an instance."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gputui.config import InstanceConfig
+from gputui.instances import locks, process, records
+from gputui.instances.lifecycle import TIDY, Child, settle
+from gputui.instances.loading import short_name
+from gputui.instances.locks import Holder
+from gputui.instances.probe import Health, Reading
+from gputui.instances.records import Paths, Record
+from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.text import clean_line
+
+_SILENCE = 3.0  # seconds without an answer that are worth a word
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the machine says of one instance, before anyone asked the server.
+
+    ``record`` is what is on disk, ``alive`` whether its process lives, ``holder`` the gputui that
+    works on it now, ``resident`` the process's host memory in bytes.
+    """
+
+    name: str
+    instance: InstanceConfig | None
+    record: Record | None = None
+    alive: bool = False
+    holder: Holder | None = None
+    resident: int | None = None
+    set_aside: Path | None = None
+
+    @property
+    def running(self) -> Record | None:
+        """The record of a process that lives."""
+        return self.record if self.alive else None
+
+    @property
+    def host(self) -> str:
+        """The host it is bound to, of the running process before the configuration's."""
+        known = self.running or self.instance or self.record
+        return known.host if known else "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port it is bound to, of the running process before the configuration's."""
+        known = self.running or self.instance or self.record
+        return known.port if known else 0
+
+    @property
+    def url(self) -> str:
+        """Where a client on this host reaches it."""
+        return InstanceConfig(name=self.name, model="", host=self.host, port=self.port).url
+
+    @property
+    def model(self) -> str:
+        """The model file, of the running process before the configuration's."""
+        known = self.running or self.instance or self.record
+        return known.model if known else ""
+
+
+def gather(
+    paths: Paths, instances: tuple[InstanceConfig, ...], children: dict[int, Child]
+) -> tuple[Facts, ...]:
+    """The facts of all configured instances, then of running ones whose configuration is gone.
+
+    Blocks for some milliseconds. Deaths that nobody has noted yet are written down.
+    """
+    configured = {instance.name: instance for instance in instances}
+    stray = [
+        record.name for record in records.running(paths.state_dir) if record.name not in configured
+    ]
+    names = (*configured, *stray)
+    return tuple(_facts(paths, name, configured.get(name), children) for name in names)
+
+
+def _facts(
+    paths: Paths, name: str, instance: InstanceConfig | None, children: dict[int, Child]
+) -> Facts:
+    record = records.read(paths.record(name))
+    holder = locks.holder(paths.lock(name))
+    if holder is not None and holder.action == TIDY:
+        holder = None
+    alive = record is not None and process.matches(record.identity)
+    if record is not None and not alive and record.failure is None:
+        record = settle(paths, record, children.get(record.pid))
+        _reap(children)
+    resident = process.resident_bytes(record.pid) if record and alive else None
+    aside = records.broken(paths, name) if record is None else None
+    return Facts(name, instance, record, alive, holder, resident, aside)
+
+
+def _reap(children: dict[int, Child]) -> None:
+    for pid in [pid for pid, child in list(children.items()) if child.poll() is not None]:
+        del children[pid]
+
+
+def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
+    """The status of an instance from its facts and what its server said (None: not asked)."""
+    status = InstanceStatus(
+        name=facts.name,
+        state=State.STOPPED,
+        port=facts.port,
+        url=facts.url,
+        model=clean_line(short_name(facts.model), 120),
+        gpus=facts.record.gpus if facts.record else (),
+    )
+    if facts.running is not None:
+        return _running(status, facts, facts.running, reading or Reading())
+    if facts.holder is not None and facts.holder.action in ("start", "restart"):
+        return replace(status, state=State.STARTING, owned=True)
+    if reading is not None and reading.health in (Health.READY, Health.LOADING):
+        status = _external(status, facts, reading)
+    if status.state is not State.STOPPED:
+        return status
+    if facts.record is not None and facts.record.failure is not None:
+        return replace(
+            status,
+            state=State.FAILED,
+            last_error=clean_line(facts.record.failure),
+            hint=clean_line(facts.record.hint),
+        )
+    if facts.set_aside is not None:
+        return replace(status, note=f"its record could not be read: {facts.set_aside}")
+    return status
+
+
+def _running(
+    status: InstanceStatus, facts: Facts, record: Record, reading: Reading
+) -> InstanceStatus:
+    status = replace(
+        status,
+        owned=True,
+        pid=record.pid,
+        started_at=record.started_at,
+        metrics=_metrics(facts, reading),
+    )
+    if record.stop_deadline is not None:
+        left = max(0.0, record.stop_deadline - time.monotonic())
+        interrupted = "" if facts.holder else "its stop was interrupted: stop it again"
+        return replace(status, state=State.STOPPING, stop_seconds_left=left, note=interrupted)
+    state = {Health.READY: State.READY, Health.LOADING: State.LOADING}.get(
+        reading.health or Health.REFUSED, State.STARTING
+    )
+    if record.ready_at is not None or reading.props is not None:
+        state = State.READY  # a hung server is not a loading one; its silence is a note
+    return replace(status, state=state, note=_note(reading))
+
+
+def _note(reading: Reading) -> str:
+    if reading.props is not None and reading.props.is_sleeping is True:
+        return "sleeping: the next request loads the model"
+    if reading.answered_at is not None and reading.asked_at - reading.answered_at > _SILENCE:
+        return f"gives no answer for {time.monotonic() - reading.answered_at:.0f} s"
+    if reading.health is Health.ODD:
+        return "answers, but not as llama-server does"
+    return "gives no answer" if reading.health is Health.SILENT else ""
+
+
+def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+    return InstanceMetrics(
+        generation_tokens_per_second=reading.generation_rate,
+        prompt_tokens_per_second=reading.prompt_rate,
+        slots_busy=reading.slots_busy,
+        slots_total=reading.props.slots if reading.props else None,
+        requests_deferred=reading.requests_deferred,
+        memory_bytes=facts.resident,
+    )
+
+
+def _external(status: InstanceStatus, facts: Facts, reading: Reading) -> InstanceStatus:
+    """What a server that gputui did not start makes of the status of the instance on its port."""
+    if reading.health is Health.LOADING:
+        return replace(status, state=State.LOADING, note="not started by gputui")
+    props = reading.props
+    if props is None or not props.is_llama_server:
+        return replace(status, note=f"port {facts.port} is used by another program")
+    served = props.model_path if isinstance(props.model_path, str) else None
+    if served and Path(served).name != Path(facts.model).name and props.model_alias != facts.name:
+        other = clean_line(short_name(served), 80)
+        return replace(status, note=f"port {facts.port} is used by a llama-server with {other}")
+    return replace(
+        status,
+        state=State.READY,
+        metrics=_metrics(facts, reading),
+        note="not started by gputui",
+    )
