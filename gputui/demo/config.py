@@ -1,0 +1,96 @@
+"""The demo's configuration file: two instances on the two simulated GPUs of the reference rig."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gputui.config import state_dir
+from gputui.demo.parts import Parts
+from gputui.errors import GputuiError
+
+INSTANCES = ("smollm2", "gemma3")
+"""The names of the demo's instances."""
+
+FIRST_PORT = 8080
+
+_FILE = """\
+# Written by `gputui demo`, and again at each `gputui demo`: copy it before you change it.
+source = "simulated"
+llama_server = {llama_server}
+
+[[instances]]
+name = "smollm2"
+key = "1"
+model = {smollm2}
+gpus = ["PRO 6000"]
+port = {smollm2_port}
+ctx_size = 4096
+n_gpu_layers = 0
+threads = 1
+
+[[instances]]
+name = "gemma3"
+key = "2"
+model = {gemma3}
+gpus = ["5090"]
+port = {gemma3_port}
+ctx_size = 4096
+n_gpu_layers = 0
+threads = 1
+"""
+
+
+def demo_config_path() -> Path:
+    """Where the demo's configuration lies; not created by asking."""
+    return state_dir() / "demo.toml"
+
+
+def write_config(
+    path: Path, parts: Parts, running: Mapping[str, int], is_free: Callable[[int], bool]
+) -> None:
+    """Write the demo's configuration (0600, whole or not at all). Raises GputuiError.
+
+    A running instance keeps its port (``running``: port by name); the others get the first ports
+    from 8080 up that ``is_free``.
+    """
+    ports = choose_ports(running, is_free)
+    text = _FILE.format(
+        llama_server=_toml(parts.llama_server),
+        smollm2=_toml(parts.smollm2),
+        gemma3=_toml(parts.gemma3),
+        smollm2_port=ports["smollm2"],
+        gemma3_port=ports["gemma3"],
+    )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise GputuiError(
+            f"{path}: {error.strerror}", "gputui's state directory must be writable."
+        ) from error
+
+
+def choose_ports(running: Mapping[str, int], is_free: Callable[[int], bool]) -> dict[str, int]:
+    """A port for each instance of the demo: its own while it runs, else the next free one."""
+    ports = {name: running[name] for name in INSTANCES if name in running}
+    for name in INSTANCES:
+        if name not in ports:
+            candidates = (
+                port
+                for port in range(FIRST_PORT, 2**16)
+                if port not in ports.values() and is_free(port)
+            )
+            ports[name] = next(candidates)
+    return ports
+
+
+def _toml(path: Path) -> str:
+    """A TOML string: JSON's escapes are a part of TOML's."""
+    return json.dumps(str(path))
