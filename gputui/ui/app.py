@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from textual.app import App, SystemCommand
+from textual.driver import Driver
 from textual.screen import Screen
 
 from gputui.errors import GputuiError
@@ -18,18 +19,21 @@ from gputui.ui.services import SamplerLike, Services
 
 
 class GputuiApp(App[str | None]):
-    """The dashboard. Its result is a last word for the terminal, or None."""
+    """The dashboard. Its result is a last word for the terminal, or None.
+
+    ``driver_class`` is what writes to the terminal; None is Textual's own for the platform.
+    """
 
     CSS_PATH = "gputui.tcss"
     TITLE = "gputui"
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, driver_class: type[Driver] | None = None) -> None:
         self.services = services
         self.problems: list[GputuiError] = [services.config_error] if services.config_error else []
         self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
         self.sampler: SamplerLike | None = None
-        super().__init__()
+        super().__init__(driver_class=driver_class)
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
         self.theme = self.look.palette.theme.name
