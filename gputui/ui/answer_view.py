@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.markdown import Markdown
 from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
@@ -75,6 +74,8 @@ class FinishedAnswer(Static):
         self.update(self._build())
 
     def _build(self) -> RenderableType:
+        from rich.markdown import Markdown  # a tenth of the start-up time, and not needed before this
+
         palette, answer = self._look.palette, self._answer
         parts: list[RenderableType] = [Text(f"› {self._prompt}", style=palette.dim), Text("")]
         parts += self._reasoning()

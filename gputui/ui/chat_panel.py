@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,9 +15,11 @@ from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from gputui.chat.conversation import Conversation, Side
+from gputui.errors import GputuiError
 from gputui.text import seconds
 from gputui.ui.answer_view import FinishedAnswer, LiveAnswer, figures
 from gputui.ui.cells import CellView, Line
+from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
 SIDES = ("A", "B")
@@ -259,6 +262,33 @@ class ChatPanel(Vertical):
         """Draw again in the theme of now."""
         for name in SIDES:
             self.pane(name).restyle()
+
+    @on(Prompt.Sent)
+    def prompt_sent(self, message: Prompt.Sent) -> None:
+        try:
+            self._conversation.send(message.text, self.targets)
+        except GputuiError as error:
+            self.post_message(ProblemMet(error))
+        else:
+            self.query_one(Prompt).clear()
+
+    @on(Prompt.TargetChanged)
+    def target_changed(self) -> None:
+        self.next_target()
+
+    @on(Prompt.Left)
+    def prompt_left(self, message: Prompt.Left) -> None:
+        """Escape stops what streams; only when nothing streams it leaves the prompt."""
+        if any(side.busy for side in self._conversation.sides.values()):
+            self._conversation.stop()
+            message.stop()
+
+    @on(SidePane.RetryRequested)
+    def retry_requested(self, message: SidePane.RetryRequested) -> None:
+        try:
+            self._conversation.retry(message.side)
+        except GputuiError as error:
+            self.post_message(ProblemMet(error))
 
     def _show_target(self) -> None:
         self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")

@@ -18,13 +18,13 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.ui.chat_panel import SIDES, ChatPanel, Prompt, SidePane
+from gputui.ui.chat_panel import SIDES, ChatPanel, Prompt
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
-from gputui.ui.messages import InstancesObserved, SamplesTaken
+from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.palette import Look
 from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.services import Services
@@ -245,34 +245,13 @@ class Dashboard(Screen[None]):
         identities = self._snapshot.identities if self._snapshot else ()
         return next((gpu for gpu in identities if gpu.uuid == uuid), None)
 
-    @on(Prompt.Sent)
-    def prompt_sent(self, message: Prompt.Sent) -> None:
-        chat = self.query_one(ChatPanel)
-        try:
-            self._services.conversation.send(message.text, chat.targets)
-        except GputuiError as error:
-            self.say(error)
-            return
-        self.query_one(Prompt).clear()
-
-    @on(Prompt.TargetChanged)
-    def target_changed(self) -> None:
-        self.query_one(ChatPanel).next_target()
-
     @on(Prompt.Left)
     def prompt_left(self) -> None:
-        """Escape stops what streams; when nothing streams it leaves the prompt."""
-        if any(side.busy for side in self._services.conversation.sides.values()):
-            self._services.conversation.stop()
-        else:
-            self.query_one(InstancesPanel).focus()
+        self.query_one(InstancesPanel).focus()
 
-    @on(SidePane.RetryRequested)
-    def retry_requested(self, message: SidePane.RetryRequested) -> None:
-        try:
-            self._services.conversation.retry(message.side)
-        except GputuiError as error:
-            self.say(error)
+    @on(ProblemMet)
+    def problem_met(self, message: ProblemMet) -> None:
+        self.say(message.error)
 
     def action_stop_answers(self) -> None:
         self._services.conversation.stop()
@@ -352,6 +331,7 @@ class Dashboard(Screen[None]):
 
     def commands(self) -> Iterator[SystemCommand]:
         """Every action for the command palette; instances by name."""
+        chat = self.query_one(ChatPanel)
         for status in self._statuses:
             for action in ("start", "stop", "restart"):
                 yield SystemCommand(
@@ -366,9 +346,7 @@ class Dashboard(Screen[None]):
             "Choose model B", "who answers on side B", partial(self.action_choose, "B")
         )
         yield SystemCommand("Stop answers", "both sides", self.action_stop_answers)
-        yield SystemCommand(
-            "Send to A, B or both", "where the next prompt goes", self.target_changed
-        )
+        yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
         yield SystemCommand("Show the log", "of the selected instance", self.action_log)
         yield SystemCommand("Maximise", "the focused panel, or all again", self.action_maximise)
         yield SystemCommand("Repaint", "the whole screen", self.action_repaint)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from textual.message import Message
 
+from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus
 
@@ -34,12 +33,9 @@ class InstancesObserved(Message, bubble=False):
         return isinstance(message, InstancesObserved)
 
 
-@dataclass
-class InstanceActionRequested(Message):
-    """The user wants an instance started, stopped, restarted, or started or stopped (toggle)."""
+class ProblemMet(Message):
+    """Something went wrong that the user must be told."""
 
-    action: str
-    name: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, error: GputuiError) -> None:
         super().__init__()
+        self.error = error
