@@ -68,8 +68,7 @@ class Sampler:
         due = time.monotonic()
         while not self._stopped.is_set():
             self._waiting_since = time.monotonic()
-            snapshot = self._sample()
-            self._publish(snapshot)
+            self._publish(self._sample())
             late = time.monotonic() - due
             missed = max(0, int(late / self._interval))
             if missed:
@@ -78,18 +77,22 @@ class Sampler:
             self._stopped.wait(max(0.0, due - time.monotonic()))
         self._source.close()
 
-    def _sample(self) -> Snapshot:
+    def _sample(self) -> Snapshot | Problem:
         try:
             return self._source.sample()
         except Exception as error:  # noqa: BLE001  the thread's boundary: told, and tried again
             what = clean_line(f"{type(error).__name__}: {error}")
-            return self._stale(Problem(f"reading the GPUs failed: {what}", "Please report this."))
+            return Problem(f"reading the GPUs failed: {what}", "Please report this.")
 
-    def _publish(self, snapshot: Snapshot) -> None:
+    def _publish(self, sample: Snapshot | Problem) -> None:
         with self._telling:
             self._waiting_since = None
-            self.history.append(snapshot)
-            self._tell(snapshot)
+            if isinstance(sample, Problem):
+                self.history.skip(1)
+                self._tell(self._stale(sample))
+            else:
+                self.history.append(sample)
+                self._tell(sample)
 
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self._patience / 2)):

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pynvml
+import pytest
+
+from tests.support.standin_nvml import NoCompilerError, StandinNvml, compile_library
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in, compiled once."""
+    try:
+        return compile_library(tmp_path_factory.mktemp("nvml"))
+    except NoCompilerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def standin_nvml(
+    nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StandinNvml]:
+    """Two healthy GPUs, behind nvidia-ml-py's true ctypes path in this process.
+
+    nvidia-ml-py opens the library by name once a process; here it is put in by path, so that a real
+    driver on the machine is not met and each test begins afresh.
+    """
+    standin = StandinNvml(nvml_library, tmp_path)
+    library = ctypes.CDLL(str(nvml_library))
+    monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    monkeypatch.setattr(pynvml, "_nvmlLib_refcount", 0)
+    for name in ("STANDIN_NVML", "STANDIN_NVML_CALLS"):
+        monkeypatch.setenv(name, standin.environment(count_calls=True)[name])
+    yield standin
+    standin.clear()  # lets a call that hangs return before its thread is left alone
+    os.environ.pop("STANDIN_NVML_CALLS", None)
+    library.nvmlShutdown()

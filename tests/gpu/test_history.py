@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+import threading
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gputui.gpu.history import History
+from gputui.gpu.sample import GpuSample, Snapshot
+from gputui.identity import GpuIdentity
+
+UUIDS = ("GPU-a", "GPU-b", "GPU-c")
+METRICS = ("utilization_gpu", "power_draw")
+
+values = st.dictionaries(st.sampled_from(METRICS), st.floats(allow_nan=False), max_size=2)
+ticks = st.dictionaries(st.sampled_from(UUIDS), values, max_size=3)
+
+
+def snapshot(known: dict[str, dict[str, float]]) -> Snapshot:
+    gpus = (
+        GpuSample(GpuIdentity(index, uuid, "", ""), numbers)
+        for index, (uuid, numbers) in enumerate(known.items())
+    )
+    return Snapshot("test", 0.0, tuple(gpus))
+
+
+@given(
+    history=st.lists(st.one_of(ticks, st.integers(1, 9)), max_size=40),
+    capacity=st.integers(1, 12),
+    count=st.integers(0, 20),
+)
+def test_a_window_is_the_end_of_all_that_was_appended(
+    history: list[dict[str, dict[str, float]] | int], capacity: int, count: int
+) -> None:
+    """Against a list that forgets nothing; an int in the history is that many ticks missed."""
+    rings = History(capacity)
+    model: list[dict[str, dict[str, float]]] = []
+    for entry in history:
+        if isinstance(entry, int):
+            rings.skip(entry)
+            model += [{}] * entry
+        else:
+            rings.append(snapshot(entry))
+            model.append(entry)
+    assert rings.ticks == len(model)
+    kept = model[-capacity:]
+    for uuid in UUIDS:
+        for metric in METRICS:
+            expected = [tick.get(uuid, {}).get(metric) for tick in kept]
+            padded = [None] * (count - len(expected)) + expected
+            assert rings.window(uuid, metric, count) == (padded[-count:] if count else [])
+
+
+def test_unknown_is_none_and_never_a_number() -> None:
+    history = History(4)
+    history.append(snapshot({"GPU-a": {"power_draw": 5.0}}))
+    history.append(snapshot({"GPU-a": {}}))
+    history.append(snapshot({}))
+    assert history.window("GPU-a", "power_draw", 5) == [None, None, 5.0, None, None]
+    assert history.window("GPU-other", "power_draw", 2) == [None, None]
+
+
+def test_a_long_gap_costs_no_more_than_the_capacity() -> None:
+    history = History(8)
+    history.append(snapshot({"GPU-a": {"power_draw": 5.0}}))
+    history.skip(10**9)
+    assert history.ticks == 10**9 + 1
+    assert history.window("GPU-a", "power_draw", 3) == [None, None, None]
+
+
+@settings(max_examples=5, deadline=None)
+@given(capacity=st.integers(1, 30))
+def test_a_reader_sees_consecutive_values_while_another_thread_appends(capacity: int) -> None:
+    history = History(capacity)
+    done = threading.Event()
+
+    def write() -> None:
+        for tick in range(5000):
+            history.append(snapshot({"GPU-a": {"power_draw": float(tick)}}))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        window = history.window("GPU-a", "power_draw", 2)
+        known = [value for value in window if value is not None]
+        assert all(not math.isnan(value) for value in known)
+    writer.join()
+    assert history.window("GPU-a", "power_draw", 1) == [4999.0]
