@@ -20,20 +20,26 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances import command, lifecycle, records
 from gputui.instances.command import Launch
+from gputui.instances.diagnosis import tail
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.loading import Durations, estimate, model_bytes
 from gputui.instances.observe import Facts, describe, gather
 from gputui.instances.probe import Probe, Reading, new_client
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceStatus, State
-from gputui.text import nearest
+from gputui.text import clean, clean_line, nearest
 
 if TYPE_CHECKING:
     import httpx
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
+_GPU_SECONDS = 5.0
 _WITNESSED = 3.0  # a load counts as timed where it was seen loading this many seconds before ready
+
+
+class UnknownInstanceError(ConfigError):
+    """No instance of that name is configured, and none of that name runs."""
 
 
 _ProbeKey = tuple[str, str, int]
@@ -56,7 +62,8 @@ class _Load:
 class Supervisor:
     """The configured instances on one machine. Used by one event loop.
 
-    ``gpus`` are the GPUs that pins resolve against; where they come later, ``set_gpus``.
+    ``gpus`` are the GPUs that pins resolve against; () where they are not known yet and come with
+    ``set_gpus``: a start that needs them waits some seconds for that.
     Every method that acts raises GputuiError where it refuses or fails.
     """
 
@@ -71,6 +78,7 @@ class Supervisor:
         self._config_file = config_file
         self._instances = {instance.name: instance for instance in config.instances}
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
+        self._gpus_known = asyncio.Event()
         self._paths = Paths(state_dir)
         self._durations = Durations(self._paths.loads)
         self._children: dict[int, Child] = {}
@@ -79,12 +87,17 @@ class Supervisor:
         self._client: httpx.AsyncClient | None = None
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
-        """The GPUs that pins resolve against from now on."""
+        """The GPUs that pins resolve against from now on; () where the machine has none."""
         self._gpus = tuple(gpus)
+        self._gpus_known.set()
 
-    def log_path(self, name: str) -> Path:
-        """The log of an instance; it need not exist."""
-        return self._paths.log(name)
+    def check_name(self, name: str) -> None:
+        """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
+        self._find(name)
+
+    async def log_tail(self, name: str, limit: int = 65536) -> str:
+        """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
+        return clean(await asyncio.to_thread(tail, self._paths.log(name), limit))
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.
@@ -100,7 +113,7 @@ class Supervisor:
     async def start(self, name: str) -> None:
         """Start an instance; returns when its process runs, which is long before it is ready."""
         instance = self._find(name)
-        launch = await asyncio.to_thread(self._prepare, instance)
+        launch = await self._prepare(instance)
         record, child = await asyncio.to_thread(lifecycle.start, self._paths, instance, launch)
         self._children[record.pid] = child
 
@@ -115,7 +128,7 @@ class Supervisor:
     async def restart(self, name: str) -> None:
         """Stop an instance if it runs, and start it; nobody can come between."""
         instance = self._find(name)
-        launch = await asyncio.to_thread(self._prepare, instance)  # refused before anything stops
+        launch = await self._prepare(instance)  # refused before anything stops
         async with lifecycle.holding(self._paths, name, "restart"):
             with contextlib.suppress(NotRunningError):
                 await self._stop_locked(name)
@@ -253,20 +266,24 @@ class Supervisor:
             "Stop it where it was started.",
         )
 
-    def _prepare(self, instance: InstanceConfig) -> Launch:
+    async def _prepare(self, instance: InstanceConfig) -> Launch:
+        if instance.gpus and self._gpus is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gpus_known.wait(), _GPU_SECONDS)
         known = self._gpus or ()
         gpus = resolve_gpus(instance, known, self._config_file)
-        return command.prepare(instance, gpus, known, self._config.llama_server)
+        server = self._config.llama_server
+        return await asyncio.to_thread(command.prepare, instance, gpus, known, server)
 
     def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:
             raise self._unknown(name)
         return self._instances[name]
 
-    def _unknown(self, name: str) -> GputuiError:
+    def _unknown(self, name: str) -> UnknownInstanceError:
         near = nearest(name, self._instances)
         known = ", ".join(self._instances) or "none"
-        return GputuiError(
-            f'no instance is named "{name}"',
+        return UnknownInstanceError(
+            f'no instance is named "{clean_line(name, 80)}"',
             f'Did you mean "{near}"?' if near else f"Configured: {known}.",
         )

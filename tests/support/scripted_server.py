@@ -33,7 +33,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-WORDS = "The quick brown fox jumps over the lazy dog and then goes home to sleep in peace .".split()
+WORDS = (
+    "The",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the",
+    "lazy",
+    "dog",
+    "and",
+    "sleeps",
+    ".",
+)
 
 
 def make_server(folder: Path, name: str = "llama-server", **script: Any) -> Path:

@@ -1,0 +1,130 @@
+"""What the commands that start and stop instances have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from gputui.cli.compose import Options, make_source, make_supervisor
+from gputui.cli.root import report
+from gputui.config import Config
+from gputui.errors import GputuiError
+from gputui.identity import GpuIdentity
+from gputui.instances.status import InstanceStatus, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gputui.gpu.sample import Snapshot
+    from gputui.instances.supervisor import Supervisor
+
+_DRIVER_SECONDS = 10.0
+EARLY_DEATH_SECONDS = 0.6
+"""A server that cannot start at all (bad flag, port in use) ends within this time."""
+
+
+def find_gpus(options: Options, config: Config, names: Iterable[str]) -> tuple[GpuIdentity, ...]:
+    """The machine's GPUs, read only where one of these instances is pinned to any.
+
+    Raises GputuiError where the driver gives none.
+    """
+    wanted = set(names)
+    if not any(instance.gpus for instance in config.instances if instance.name in wanted):
+        return ()
+    snapshot = sample(options, config)
+    if snapshot.problem and not snapshot.gpus:
+        raise GputuiError(snapshot.problem.message, snapshot.problem.hint)
+    return snapshot.identities
+
+
+def refuse_readonly(options: Options, action: str) -> None:
+    """Raise GputuiError where the user asked for looking only."""
+    if options.readonly:
+        raise GputuiError(f"nothing was {action}", "gputui was called with --readonly.")
+
+
+def choose(config: Config, names: tuple[str, ...], everything: bool) -> tuple[str, ...]:
+    """The names a command works on. Raises click.UsageError for both or neither of them."""
+    if bool(names) == everything:
+        raise click.UsageError("give names of instances, or --all" + (", not both" * everything))
+    if names:
+        return tuple(dict.fromkeys(names))
+    if not config.instances:
+        raise GputuiError("no instance is configured", "Write a configuration: gputui init")
+    return tuple(instance.name for instance in config.instances)
+
+
+@asynccontextmanager
+async def supervising(
+    options: Options, config: Config, gpus: tuple[GpuIdentity, ...]
+) -> AsyncIterator[Supervisor]:
+    """A supervisor for the length of the block."""
+    supervisor = make_supervisor(options, config, gpus)
+    supervisor.set_gpus(gpus)
+    try:
+        yield supervisor
+    finally:
+        await supervisor.close()
+
+
+async def start_each(
+    supervisor: Supervisor,
+    names: tuple[str, ...],
+    begin: Callable[[str], Awaitable[None]],
+    wait: bool,
+    timeout: float | None,  # noqa: ASYNC109 - the user's own --timeout
+) -> bool:
+    """Start or restart instances one after the other, then look after all at once; False: one failed."""
+    started: list[str] = []
+    for name in names:
+        try:
+            await begin(name)
+            started.append(name)
+        except GputuiError as error:
+            report(error)
+    limit = timeout if wait else EARLY_DEATH_SECONDS
+    statuses = await asyncio.gather(*(supervisor.wait(name, limit) for name in started))
+    good = [_tell_start(status, wait) for status in statuses]
+    return all(good) and len(started) == len(names)
+
+
+def _tell_start(status: InstanceStatus, wait: bool) -> bool:
+    """Say what became of a start; whether that is what was asked for."""
+    name = status.name
+    if status.state is State.FAILED:
+        report(GputuiError(f"{name} failed: {status.last_error}", status.hint))
+        return False
+    if status.state is State.STOPPED:
+        report(GputuiError(f"{name} was stopped while it started"))
+        return False
+    if status.state is State.READY:
+        click.echo(f"{name}: ready on {status.url} (pid {status.pid})")
+        return True
+    click.echo(f"{name}: {status.state} (pid {status.pid}, {status.url})")
+    if wait:
+        report(GputuiError(f"{name} is not ready in time", f"It goes on: gputui logs {name}"))
+    return not wait
+
+
+def sample(options: Options, config: Config) -> Snapshot:
+    """One sample, in a thread of its own: a call into a driver can hang for good."""
+    source = make_source(options, config)
+    taken: list[Snapshot] = []
+
+    def take() -> None:
+        taken.append(source.sample())
+
+    thread = threading.Thread(target=take, name="gputui sample", daemon=True)
+    thread.start()
+    thread.join(_DRIVER_SECONDS)
+    if not taken:
+        raise GputuiError(
+            f"the GPU driver gave no answer in {_DRIVER_SECONDS:.0f} s", "Does nvidia-smi answer?"
+        )
+    source.close()
+    return taken[0]

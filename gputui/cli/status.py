@@ -1,0 +1,111 @@
+"""``gputui status``: which instances run, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+
+import click
+
+from gputui.cli.acting import find_gpus, supervising
+from gputui.cli.root import common_options, options_of
+from gputui.config import Config
+from gputui.errors import GputuiError
+from gputui.instances.status import InstanceStatus, State, status_json
+from gputui.text import UNKNOWN, clean_line, number, size, uptime
+
+_PATIENCE = 1.0
+_BETWEEN = 0.3
+_HEADINGS = ("name", "model", "GPU", "port", "state", "tok/s", "slots", "queue", "memory", "uptime")
+_RIGHT = frozenset({"port", "tok/s", "slots", "queue", "memory", "uptime"})
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@common_options
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Show the configured instances, and what runs of them."""
+    options = options_of(context)
+    config = options.load_config()
+    try:
+        gpus = find_gpus(options, config, (instance.name for instance in config.instances))
+    except GputuiError as error:  # what runs can be told without a driver
+        gpus = ()
+        click.echo(f"gputui: {error.message}", err=True)
+
+    async def run() -> tuple[InstanceStatus, ...]:
+        async with supervising(options, config, gpus) as supervisor:
+            first = await supervisor.observe(_PATIENCE)
+            if not any(status.metrics.slots_busy for status in first):
+                return first
+            await asyncio.sleep(_BETWEEN)  # a speed needs two looks
+            return await supervisor.observe(_PATIENCE)
+
+    statuses = asyncio.run(run())
+    if as_json:
+        click.echo(json.dumps(status_json(statuses), indent=2, ensure_ascii=False))
+    elif statuses:
+        click.echo("\n".join(table(statuses, config)))
+    else:
+        raise GputuiError("no instance is configured", "Write a configuration: gputui init")
+
+
+def table(statuses: Sequence[InstanceStatus], config: Config) -> list[str]:
+    """The lines of the table; what is wrong with an instance stands under it."""
+    selectors = {instance.name: ", ".join(instance.gpus) for instance in config.instances}
+    rows = [_HEADINGS, *(_row(status, selectors) for status in statuses)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_aligned(row, widths) for row in rows]
+    shown = lines[:1]
+    for status, line in zip(statuses, lines[1:], strict=True):
+        shown.append(line)
+        shown += [f"    {clean_line(extra)}" for extra in _extras(status)]
+    return shown
+
+
+def _row(status: InstanceStatus, selectors: dict[str, str]) -> tuple[str, ...]:
+    metrics = status.metrics
+    slots = UNKNOWN
+    if metrics.slots_total is not None:
+        slots = f"{number(metrics.slots_busy)}/{metrics.slots_total}"
+    age = None if status.started_at is None else time.time() - status.started_at
+    return (
+        status.name,
+        status.model,
+        clean_line(selectors.get(status.name, ""), 40) or "CPU",
+        str(status.port),
+        _state(status),
+        number(metrics.generation_tokens_per_second, 1),
+        slots,
+        number(metrics.requests_deferred),
+        size(metrics.memory_bytes),
+        uptime(age),
+    )
+
+
+def _state(status: InstanceStatus) -> str:
+    if status.load_progress is not None:
+        return f"{status.state} ~{status.load_progress * 100:.0f} %"
+    if status.stop_seconds_left is not None:
+        return f"{status.state} {status.stop_seconds_left:.0f} s"
+    return f"{status.state} (external)" if not status.owned and _runs(status) else status.state
+
+
+def _runs(status: InstanceStatus) -> bool:
+    return status.state in (State.READY, State.LOADING)
+
+
+def _extras(status: InstanceStatus) -> list[str]:
+    error = ". ".join(part for part in (status.last_error or "", status.hint) if part)
+    return [text for text in (error if status.last_error else "", status.note) if text]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = zip(row, widths, _HEADINGS, strict=True)
+    return "  ".join(
+        cell.rjust(width) if heading in _RIGHT else cell.ljust(width)
+        for cell, width, heading in cells
+    ).rstrip()
