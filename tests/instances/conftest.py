@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gputui.config import Config, InstanceConfig
+from gputui.identity import GpuIdentity
+from gputui.instances import records
+from gputui.instances.process import NotOursError, send_signal
+from gputui.instances.status import InstanceStatus, State
+from gputui.instances.supervisor import Supervisor
+from tests.support.scripted_server import make_server
+
+PRO = GpuIdentity(0, "GPU-aaaaaaaa-0001", "NVIDIA RTX PRO 6000 Blackwell", "00000000:01:00.0")
+RTX = GpuIdentity(1, "GPU-bbbbbbbb-0002", "NVIDIA GeForce RTX 5090", "00000000:21:00.0")
+TWIN = GpuIdentity(2, "GPU-cccccccc-0003", "NVIDIA GeForce RTX 5090", "00000000:41:00.0")
+
+
+def new_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Rig:
+    """A machine with scripted servers. Each ``add`` configures one instance."""
+
+    folder: Path
+    instances: list[InstanceConfig] = field(default_factory=list)
+    gpus: tuple[GpuIdentity, ...] = ()
+    sessions: list[Supervisor] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def add(self, name: str, script: dict[str, Any] | None = None, **fields: Any) -> InstanceConfig:
+        model = self.folder / f"{name}.gguf"
+        model.write_bytes(b"GGUF" + bytes(1000))
+        server = make_server(self.folder / name, **(script or {}))
+        values = {"port": new_port(), "model": str(model), "llama_server": str(server)} | fields
+        instance = InstanceConfig(name=name, **values)
+        self.instances.append(instance)
+        return instance
+
+    def session(self) -> Supervisor:
+        """A gputui of its own: what it shares with others is on disk."""
+        config = Config(instances=tuple(self.instances))
+        supervisor = Supervisor(config, self.gpus, self.state)
+        self.sessions.append(supervisor)
+        return supervisor
+
+    def record(self, name: str) -> records.Record | None:
+        return records.read(records.Paths(self.state).record(name))
+
+    def write_config(self) -> Path:
+        """The same configuration as a file, for a gputui in another process."""
+        lines = []
+        for instance in self.instances:
+            lines.append("[[instances]]")
+            for key in ("name", "model", "port", "llama_server", "stop_grace_seconds"):
+                lines.append(f"{key} = {json.dumps(getattr(instance, key))}")
+            lines.append(f"args = {json.dumps(instance.args)}")
+        file = self.folder / "config.toml"
+        file.write_text("\n".join(lines))
+        return file
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        record = self.record(name)
+        assert record is not None
+        send_signal(record.identity, number)
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> Any:
+    made = Rig(tmp_path)
+    yield made
+    for supervisor in made.sessions:
+        await supervisor.close()
+    end_all(made.state)
+
+
+@pytest.fixture
+def ended_state(tmp_path: Path) -> Iterator[Path]:
+    """A state directory whose servers are killed after the test."""
+    yield tmp_path / "state"
+    end_all(tmp_path / "state")
+
+
+def end_all(state: Path) -> None:
+    for record in records.running(state):
+        with contextlib.suppress(NotOursError):
+            send_signal(record.identity, signal.SIGKILL)
+
+
+async def status_of(supervisor: Supervisor, name: str) -> InstanceStatus:
+    return next(status for status in await supervisor.observe() if status.name == name)
+
+
+async def started(supervisor: Supervisor, name: str) -> InstanceStatus:
+    await supervisor.start(name)
+    status = await supervisor.wait(name, 20)
+    assert status.state is State.READY, status
+    return status
