@@ -1,75 +1,317 @@
-"""Two sides and what they said: the shape that the screen already uses (bodies to be written).
-
-NOTE to the writer of this module: gputui/ui/chat_panel.py and gputui/ui/app.py are written against
-exactly these names; keep them, add what you need.
-"""
+"""Two sides and what they said: each answers in a task of its own, and neither can hurt the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from gputui.chat.model import Answer, Endpoint, Sampling, Turn
+from gputui.chat.buffer import TextBuffer
+from gputui.chat.measure import Stopwatch
+from gputui.chat.model import Answer, Endpoint, Message, Sampling, Turn
+from gputui.chat.wire import Event, Finished, ModelNamed, TextDelta
+from gputui.errors import GputuiError
+from gputui.text import clean, clean_line
+
+if TYPE_CHECKING:
+    import httpx
+
+    from gputui.chat.store import Store
+
+STOPPED = "stopped"
+"""The ``finish_reason`` of an answer that the user stopped."""
+
+Settings = Callable[[], tuple[str | None, Sampling]]
+
+
+@dataclass(eq=False)
+class Exchange:
+    """One prompt as it was sent, to one side or to both. ``turn_id``: the store's, once it is kept."""
+
+    prompt: str
+    created_at: float = field(default_factory=time.time)
+    turn_id: int | None = None
+
+
+@dataclass(eq=False)
+class _Live:
+    """An answer while it is written."""
+
+    exchange: Exchange
+    endpoint: Endpoint
+    task: asyncio.Task[None] | None = None
+    model: str | None = None
+    text: TextBuffer = field(default_factory=TextBuffer)
+    reasoning: TextBuffer = field(default_factory=TextBuffer)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    finish_reason: str | None = None
+
+    def take(self, at: float, event: Event) -> None:
+        """Note an event that arrived at ``at``."""
+        self.watch.take(at, event)
+        match event:
+            case TextDelta():
+                (self.reasoning if event.reasoning else self.text).append(event.text)
+            case Finished():
+                self.finish_reason = event.reason
+            case ModelNamed():
+                self.model = clean_line(event.model, 120)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """No more comes."""
+        self.watch.finish(time.monotonic())
+        self.text.close()
+        self.reasoning.close()
+
+    def answer(self, side: str) -> Answer:
+        """The answer as it is now."""
+        endpoint = self.endpoint
+        return Answer(
+            side=side,
+            name=endpoint.name,
+            model=endpoint.served_model or self.model or endpoint.model or endpoint.name,
+            text=self.text.text,
+            reasoning=self.reasoning.text,
+            finish_reason=self.finish_reason,
+            measurement=self.watch.measurement(time.monotonic()),
+        )
 
 
 class Side:
     """One side: its endpoint, its own history, at most one answer at a time."""
 
-    name: str  # "A" or "B"
-    endpoint: Endpoint | None  # None until chosen
-    prompt: str  # the newest prompt sent to this side
-    version: int  # grows with every change of anything that is shown
+    def __init__(
+        self,
+        name: str,
+        client: Callable[[], httpx.AsyncClient],
+        settings: Settings,
+        ended: Callable[[Exchange, Answer], None],
+    ) -> None:
+        self.name = name
+        self.endpoint: Endpoint | None = None
+        self.prompt = ""
+        self.version = 0
+        self._client = client
+        self._settings = settings
+        self._ended = ended
+        self._live: _Live | None = None
+        self._exchanges: list[Exchange] = []
+        self._turns: list[Turn] = []
 
     @property
     def busy(self) -> bool:
         """True from ask to the end of the answer."""
-        raise NotImplementedError
+        return self._live is not None
 
     @property
     def live(self) -> Answer | None:
-        """The answer being written, numbers as of now (elapsed_seconds runs); None while not busy."""
-        raise NotImplementedError
+        """The answer being written, its numbers as of now; None while not busy."""
+        return self._live.answer(self.name) if self._live else None
 
     @property
     def finished(self) -> Sequence[Turn]:
-        """The turns that this side answered, oldest first; each Turn holds this side's Answer under its
-        name. The same Answer objects at each call (the screen compares by identity)."""
-        raise NotImplementedError
+        """The turns that this side answered, oldest first, each with this side's answer alone.
+
+        An answer is the same object at each call.
+        """
+        return self._turns
 
     def choose(self, endpoint: Endpoint | None) -> None:
         """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
-        raise NotImplementedError
+        if endpoint != self.endpoint:
+            self.stop()
+            self.endpoint = endpoint
+            self.version += 1
+
+    def ready(self) -> Endpoint:
+        """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
+        if self.endpoint is None:
+            raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
+        if self.busy:
+            raise GputuiError(
+                f"Side {self.name} is still answering", "Wait, or stop it and send again."
+            )
+        return self.endpoint
+
+    def ask(self, exchange: Exchange) -> asyncio.Task[None]:
+        """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
+        live = self._live = _Live(exchange, self.ready())
+        self._exchanges.append(exchange)
+        self.prompt = exchange.prompt
+        self.version += 1
+        live.task = asyncio.create_task(self._receive(live), name=f"answer {self.name}")
+        live.task.add_done_callback(partial(self._end, live))
+        return live.task
+
+    def retry(self) -> asyncio.Task[None]:
+        """Answer the last prompt again; the last answer is replaced. Raises GputuiError."""
+        self.ready()
+        if not self._exchanges:
+            raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
+        self._turns.pop()
+        return self.ask(self._exchanges.pop())
 
     def stop(self) -> None:
-        """Close the stream; what came is kept, finish_reason "stopped". Nothing when not busy."""
-        raise NotImplementedError
+        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy."""
+        task = self._live.task if self._live else None
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    def messages(self, prompt: str) -> list[Message]:
+        """What the server is sent: the answered turns, and the prompt.
+
+        A turn that failed or said nothing is left out whole: two questions in a row break the chat
+        templates that want the roles to alternate.
+        """
+        system, _ = self._settings()
+        messages = [Message("system", system)] if system else []
+        for turn in self._turns:
+            answer = turn.answers[self.name]
+            if answer.error is None and answer.text:
+                messages += [Message("user", turn.prompt), Message("assistant", answer.text)]
+        return [*messages, Message("user", prompt)]
+
+    def _end(self, live: _Live, task: asyncio.Task[None]) -> None:
+        """The task of an answer is over, whatever happened: the side is free and says what it was."""
+        live.close()
+        answer = live.answer(self.name)
+        if task.cancelled():
+            answer = replace(answer, finish_reason=STOPPED)
+        elif error := task.exception():
+            problem = _in_words(error)
+            answer = replace(answer, finish_reason=None, error=problem.message, hint=problem.hint)
+        turn = Turn(live.exchange.prompt, live.exchange.created_at, {self.name: answer})
+        self._turns.append(turn)
+        self._live = None
+        self.version += 1
+        self._ended(live.exchange, answer)
+
+    async def _receive(self, live: _Live) -> None:
+        from gputui.chat.client import stream
+
+        _, sampling = self._settings()
+        messages = self.messages(live.exchange.prompt)
+        arrivals = stream(self._client(), live.endpoint, messages, sampling)
+        async with contextlib.aclosing(arrivals):
+            async for arrival in arrivals:
+                for event in arrival.events:
+                    live.take(arrival.at, event)
+                self.version += 1
+
+
+def _in_words(error: BaseException) -> GputuiError:
+    if isinstance(error, GputuiError):
+        return error
+    what = clean_line(f"{type(error).__name__}: {error}", 300)
+    return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
 
 
 class Conversation:
-    """Both sides, and the store that keeps their turns."""
+    """Both sides, and the store that keeps their turns (None: nowhere).
 
-    sides: Mapping[str, Side]
-    sampling: Sampling
-    store_problem: str | None  # why turns are not being kept, in words
+    ``system`` and ``sampling`` hold for both sides, from the next prompt on. ``store_problem`` says
+    in words why turns are not being kept, None while they are; the chat goes on without.
+    """
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.sampling = Sampling()
+        self.system: str | None = None
+        self.store_problem: str | None = None
+        self.sides: Mapping[str, Side] = {
+            name: Side(name, self._shared_client, self._settings, self._keep) for name in ("A", "B")
+        }
+        self._store = store
+        self._http: httpx.AsyncClient | None = None
+        self._conversation_id: int | None = None
+        self._unsaved: list[tuple[Exchange, Answer]] = []
+        self._saving = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, prompt: str, sides: Sequence[str] = ("A", "B")) -> None:
-        """Ask those sides (each a task of its own; must be called in the event loop).
+        """Ask those sides, each in a task of its own; must be called in the event loop.
 
-        Raises GputuiError where a side is busy or has no endpoint.
+        Raises GputuiError where a side is busy or has no endpoint; then none is asked.
         """
-        raise NotImplementedError
+        prompt = clean(prompt)
+        if not prompt.strip():
+            raise GputuiError("The prompt is empty", "Type something first.")
+        for name in sides:
+            self.sides[name].ready()
+        exchange = Exchange(prompt)
+        for name in sides:
+            self._follow(self.sides[name].ask(exchange))
 
     def retry(self, side: str) -> None:
         """Ask that side its last prompt again; its last answer is replaced. Raises GputuiError."""
-        raise NotImplementedError
+        self._follow(self.sides[side].retry())
 
     def stop(self) -> None:
         """Stop every side."""
-        raise NotImplementedError
+        for side in self.sides.values():
+            side.stop()
 
     def stop_endpoint(self, url: str) -> None:
         """Stop every side that talks to that endpoint: its server is about to be stopped."""
-        raise NotImplementedError
+        for side in self.sides.values():
+            if side.endpoint is not None and side.endpoint.url == url:
+                side.stop()
+
+    async def wait(self) -> None:
+        """Return when no side is busy and everything is kept."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """Stop all, wait for the tasks, keep what came, close the HTTP client and the store."""
-        raise NotImplementedError
+        self.stop()
+        await self.wait()
+        if self._http is not None:
+            await self._http.aclose()
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    def _follow(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _shared_client(self) -> httpx.AsyncClient:
+        from gputui.chat.client import make_client
+
+        if self._http is None:
+            self._http = make_client()
+        return self._http
+
+    def _settings(self) -> tuple[str | None, Sampling]:
+        return self.system, self.sampling
+
+    def _keep(self, exchange: Exchange, answer: Answer) -> None:
+        """A side's turn is finished: into the store, on a thread of its own."""
+        if self._store is not None:
+            self._unsaved.append((exchange, answer))
+            self._follow(asyncio.create_task(self._save(self._store), name="keep turns"))
+
+    async def _save(self, store: Store) -> None:
+        """Keep what is not kept yet; what fails stays for the next time."""
+        async with self._saving:
+            try:
+                while self._unsaved:
+                    await asyncio.to_thread(self._save_one, store, *self._unsaved[0])
+                    self._unsaved.pop(0)
+                self.store_problem = None
+            except GputuiError as error:
+                self.store_problem = str(error)
+
+    def _save_one(self, store: Store, exchange: Exchange, answer: Answer) -> None:
+        if self._conversation_id is None:
+            self._conversation_id = store.new_conversation(exchange.created_at)
+        if exchange.turn_id is None:
+            exchange.turn_id = store.new_turn(
+                self._conversation_id, exchange.prompt, exchange.created_at
+            )
+        store.save_answer(exchange.turn_id, answer)

@@ -30,13 +30,15 @@ class Secret:
 class Endpoint:
     """An OpenAI-compatible server. ``url`` ends before ``/chat/completions``: ``http://h:8080/v1``.
 
-    ``model`` is sent where the server needs one (None: whatever it serves).
+    ``model`` is sent where the server needs one (None: whatever it serves). ``served_model`` is its
+    name for people where it is known beforehand (a llama-server only repeats its alias).
     """
 
     name: str
     url: str
     model: str | None = None
     api_key: Secret | None = None
+    served_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,204 @@
+"""The streaming client: one request, its events as they arrive, every failure in words."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from gputui.chat.failures import http_failure, reported_failure, transport_failure
+from gputui.chat.model import Endpoint, Message, Sampling
+from gputui.chat.wire import (
+    Done,
+    Event,
+    EventParser,
+    Failed,
+    Finished,
+    RequestSent,
+    TextDelta,
+    decode,
+    events_of,
+)
+from gputui.errors import GputuiError
+
+_CONNECT_SECONDS = 5.0
+_MAX_ERROR_BODY = 64 << 10
+_MAX_WHOLE_BODY = 16 << 20
+_LLAMA_FIELDS = ("timings_per_token", "return_progress", "cache_prompt")
+"""What only llama.cpp knows; a server that refuses unknown fields gets the request without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Events that came in one piece. ``at``: when the piece arrived, on the monotonic clock."""
+
+    at: float
+    events: tuple[Event, ...]
+
+
+def make_client() -> httpx.AsyncClient:
+    """The HTTP client of a conversation: no proxy from the environment, no redirects.
+
+    A prompt may take minutes to process, so reading has no time-out; TCP's keep-alive finds a host
+    that is gone. Connections are not kept: each answer is timed alike, and closing one ends it.
+    """
+    keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if (number := getattr(socket, option, None)) is not None:
+            keep_alive.append((socket.IPPROTO_TCP, number, value))
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(
+            verify=ssl.create_default_context(),
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            socket_options=keep_alive,
+        ),
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, write=30.0),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+async def stream(
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    messages: Sequence[Message],
+    sampling: Sampling,
+) -> AsyncGenerator[Arrival, None]:
+    """One chat completion, streamed. Each request sent is an arrival of ``RequestSent`` first.
+
+    Raises GputuiError for everything that can go wrong, in mid-stream too. Close the iterator
+    (``contextlib.aclosing``) to stop the answer: that closes the connection.
+    """
+    payload = request_body(endpoint, messages, sampling)
+    try:
+        while True:
+            yield Arrival(time.monotonic(), (RequestSent(),))
+            async with client.stream(
+                "POST",
+                f"{endpoint.url}/chat/completions",
+                content=msgspec.json.encode(payload),
+                headers=_headers(endpoint),
+            ) as response:
+                if response.status_code == 200:
+                    async with contextlib.aclosing(_read(response, endpoint)) as arrivals:
+                        async for arrival in arrivals:
+                            yield arrival
+                    return
+                body = await _read_body(response, _MAX_ERROR_BODY)
+                fewer = _without_refused(payload, response.status_code, body)
+                if fewer == payload:
+                    raise http_failure(endpoint, response, body)
+                payload = fewer
+    except httpx.HTTPError as error:
+        raise transport_failure(endpoint, error) from error
+    except httpx.InvalidURL as error:
+        raise GputuiError(f"{endpoint.name}: {endpoint.url} is no URL: {error}") from error
+
+
+def request_body(
+    endpoint: Endpoint, messages: Sequence[Message], sampling: Sampling
+) -> dict[str, Any]:
+    """The request as JSON takes it; what is None is left to the server."""
+    chosen = {
+        "model": endpoint.model,
+        "temperature": sampling.temperature,
+        "seed": sampling.seed,
+        "max_tokens": sampling.max_tokens,
+        "cache_prompt": sampling.cache_prompt,
+    }
+    return {
+        "messages": [{"role": item.role, "content": item.content} for item in messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "timings_per_token": True,
+        "return_progress": True,
+        **{key: value for key, value in chosen.items() if value is not None},
+    }
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    headers["Accept-Encoding"] = "identity"  # a compressed stream arrives in lumps
+    if endpoint.api_key is not None:
+        headers["Authorization"] = f"Bearer {endpoint.api_key.reveal()}"
+    return headers
+
+
+def _without_refused(payload: dict[str, Any], status: int, body: bytes) -> dict[str, Any]:
+    """The payload without what a strict server may have refused; the same where nothing is left to drop."""
+    if status not in (400, 422) or b"exceed_context_size_error" in body:
+        return payload
+    fewer = {key: value for key, value in payload.items() if key not in _LLAMA_FIELDS}
+    if b"stream_options" in body:
+        fewer.pop("stream_options", None)
+    return fewer
+
+
+async def _read(response: httpx.Response, endpoint: Endpoint) -> AsyncGenerator[Arrival, None]:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/json"):
+        body = await _read_body(response, _MAX_WHOLE_BODY)
+        arrival = Arrival(time.monotonic(), tuple(_whole_answer(kind, body, response, endpoint)))
+        _raise_failed(endpoint, arrival.events)
+        yield arrival
+        return
+    parser, ended = EventParser(), False
+    async for chunk in response.aiter_bytes():
+        at = time.monotonic()
+        events = tuple(parser.feed(chunk))
+        if events:
+            yield Arrival(at, _before_failure(events))
+            _raise_failed(endpoint, events)
+            ended = ended or any(isinstance(event, Finished | Done) for event in events)
+            if any(isinstance(event, Done) for event in events):
+                return
+    events = tuple(parser.close())
+    yield Arrival(time.monotonic(), _before_failure(events))
+    _raise_failed(endpoint, events)
+    if not ended and not any(isinstance(event, Finished | Done) for event in events):
+        raise GputuiError(
+            f"{endpoint.name}: the server closed the connection before the answer was complete",
+            "It may have crashed or been stopped: look at its log, and retry this side.",
+        )
+
+
+def _whole_answer(
+    kind: str, body: bytes, response: httpx.Response, endpoint: Endpoint
+) -> Iterator[Event]:
+    """A server that does not stream sends one JSON object; a proxy sends a page."""
+    if kind == "text/html":
+        raise http_failure(endpoint, response, body)
+    try:
+        events = tuple(events_of(decode(body)))
+    except ValueError:
+        raise http_failure(endpoint, response, body) from None
+    if not any(isinstance(event, TextDelta | Finished | Failed) for event in events):
+        raise http_failure(endpoint, response, body)
+    yield from events
+
+
+def _before_failure(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    return tuple(event for event in events if not isinstance(event, Failed))
+
+
+def _raise_failed(endpoint: Endpoint, events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, Failed):
+            raise reported_failure(endpoint, event.error)
+
+
+async def _read_body(response: httpx.Response, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) >= limit:
+            break
+    return bytes(body[:limit])

@@ -1,0 +1,132 @@
+"""What a server or the network refused, in words a user can act on; never with the key in them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+import httpx
+
+from gputui.chat.model import Endpoint
+from gputui.chat.wire import decode, error_of
+from gputui.errors import GputuiError
+from gputui.text import clean_line
+
+_TITLE = re.compile(rb"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError:
+    """The error for a response that holds no answer."""
+    status = response.status_code
+    said, hint = _said(body)
+    if 300 <= status < 400:
+        target = clean_line(response.headers.get("location", "?"), 200)
+        message = f"the server redirects to {target}; redirects are not followed"
+        hint = "Put the final address into the endpoint's url, if you trust it."
+    elif _is_page(response, body):
+        message = f"answered with a web page{_title(body)} instead of an answer (HTTP {status})"
+        hint = "A proxy or another program answers there: check the endpoint's url."
+    elif status in (401, 403):
+        message = f"the server refuses {'the' if endpoint.api_key else 'a request without a'} key"
+        message += f" (HTTP {status})" + (f": {said}" if said else "")
+        hint = "Check the variable that api_key_env names, under [[endpoints]]."
+    else:
+        message, hint = _by_status(status, said, hint, endpoint, response)
+    return GputuiError(_redacted(f"{endpoint.name}: {message}", endpoint), hint)
+
+
+def _by_status(
+    status: int, said: str, hint: str, endpoint: Endpoint, response: httpx.Response
+) -> tuple[str, str]:
+    match status:
+        case 200:
+            return "answered with something that is no chat completion", "Check the endpoint's url."
+        case 404:
+            return (
+                said or f"nothing is served at {endpoint.url}/chat/completions",
+                hint or "The url of an OpenAI-compatible server ends in /v1 as a rule.",
+            )
+        case 429:
+            wait = clean_line(response.headers.get("retry-after", ""), 40)
+            when = f"{wait} s" if wait.isdecimal() else wait
+            return (
+                f"too many requests{f': {said}' if said else ''}",
+                f"Retry after {when}." if when else "Wait, and retry this side.",
+            )
+        case 503 if "loading" in said.lower():
+            return "the model is still loading", "Retry this side when it is ready."
+        case _:
+            return said or f"the server answered HTTP {status}", hint or _generic_hint(status)
+
+
+def _generic_hint(status: int) -> str:
+    return "Look at the server's log." if status >= 500 else ""
+
+
+def transport_failure(endpoint: Endpoint, error: httpx.HTTPError) -> GputuiError:
+    """The error for a connection that failed, or broke in mid-answer."""
+    parts = urlsplit(endpoint.url)
+    where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    cause = _root(error)
+    if isinstance(cause, socket.gaierror):
+        message, hint = f"the host {parts.hostname} is not known", "Check the endpoint's url."
+    elif isinstance(cause, ssl.SSLError):
+        reason = clean_line(getattr(cause, "reason", None) or str(cause), 200)
+        message = f"no secure connection to {where}: {reason}"
+        hint = "Is it http instead of https? A private authority: set SSL_CERT_FILE."
+    elif isinstance(error, httpx.ConnectTimeout):
+        message, hint = f"{where} does not answer", "Is the host up, and no firewall in between?"
+    elif isinstance(error, httpx.ConnectError):
+        message, hint = f"nothing listens at {where}", "Start the server, then retry this side."
+    elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        message = "the server closed the connection before the answer was complete"
+        hint = "It may have crashed or been stopped: look at its log, and retry this side."
+    else:
+        message = f"the connection failed: {clean_line(str(error) or type(error).__name__, 200)}"
+        hint = "Retry this side."
+    return GputuiError(_redacted(f"{endpoint.name}: {message}", endpoint), hint)
+
+
+def reported_failure(endpoint: Endpoint, error: GputuiError) -> GputuiError:
+    """The error that a server reports inside its stream."""
+    return GputuiError(_redacted(f"{endpoint.name}: {error.message}", endpoint), error.hint)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first error of the chain that says more than "it failed"."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, socket.gaierror | ssl.SSLError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
+def _said(body: bytes) -> tuple[str, str]:
+    """The server's own words and what to do, "" where it has none."""
+    try:
+        parsed = decode(body)
+    except ValueError:
+        return "", ""
+    if not parsed:
+        return "", ""
+    error = error_of(parsed)
+    return error.message, error.hint
+
+
+def _is_page(response: httpx.Response, body: bytes) -> bool:
+    kind = response.headers.get("content-type", "")
+    return "text/html" in kind or body.lstrip()[:15].lower().startswith((b"<!doctype", b"<html"))
+
+
+def _title(body: bytes) -> str:
+    found = _TITLE.search(body)
+    return f' ("{clean_line(found[1].decode(errors="replace"), 80)}")' if found else ""
+
+
+def _redacted(text: str, endpoint: Endpoint) -> str:
+    """A server that repeats the key in its error does not get it onto the screen."""
+    key = endpoint.api_key.reveal() if endpoint.api_key else ""
+    return text.replace(key, "…") if key else text

@@ -1,0 +1,117 @@
+"""A stopwatch for one answer: times stamped where the bytes arrived, numbers marked with their origin.
+
+TTFT, TTFO and the generation speed as the field's load generators define them (vLLM's
+``benchmark_serving``): TTFT counts to the first non-empty token, TPOT = (E2EL − TTFT)/(n − 1).
+"""
+
+from __future__ import annotations
+
+import math
+
+from gputui.chat.model import Figure, Measurement
+from gputui.chat.wire import Event, PromptProgress, RequestSent, TextDelta, Timings, Usage
+
+
+class Stopwatch:
+    """Takes each event with its time (seconds on the monotonic clock), gives the numbers at any time."""
+
+    def __init__(self) -> None:
+        self._sent: float | None = None
+        self._first_token: float | None = None
+        self._first_output: float | None = None
+        self._last_token: float | None = None
+        self._ended: float | None = None
+        self._deltas = 0
+        self._usage = Usage()
+        self._timings = Timings()
+        self._progress: PromptProgress | None = None
+
+    def take(self, at: float, event: Event) -> None:
+        """Note an event that arrived at ``at``."""
+        match event:
+            case RequestSent():
+                self._sent = at
+            case TextDelta():
+                self._take_text(at, event)
+            case Usage():
+                self._usage = event
+            case Timings():
+                self._timings = event
+            case PromptProgress():
+                self._progress = event
+            case _:
+                pass
+
+    def finish(self, at: float) -> None:
+        """The answer ended at ``at``: time stands still from now on."""
+        if self._ended is None:
+            self._ended = at
+
+    def measurement(self, now: float) -> Measurement:
+        """The numbers as of ``now``, or as of the end."""
+        end = now if self._ended is None else self._ended
+        return Measurement(
+            ttft_seconds=self._since_sent(self._first_token),
+            ttfo_seconds=self._since_sent(self._first_output),
+            elapsed_seconds=self._since_sent(end),
+            prompt_tokens=self._prompt_tokens(),
+            completion_tokens=self._completion_tokens(),
+            prompt_tokens_per_second=self._prompt_speed(),
+            generation_tokens_per_second=self._generation_speed(),
+            prompt_progress=self._prompt_done(),
+        )
+
+    def _take_text(self, at: float, delta: TextDelta) -> None:
+        self._deltas += 1
+        self._last_token = at
+        if self._first_token is None:
+            self._first_token = at
+        if self._first_output is None and not delta.reasoning:
+            self._first_output = at
+
+    def _since_sent(self, at: float | None) -> float | None:
+        return None if at is None or self._sent is None else at - self._sent
+
+    def _prompt_tokens(self) -> Figure | None:
+        if self._usage.prompt_tokens is not None:
+            return Figure(self._usage.prompt_tokens, "server")
+        if self._timings.prompt_n is not None:
+            return Figure(self._timings.prompt_n + (self._timings.cache_n or 0), "server")
+        return None
+
+    def _completion_tokens(self) -> Figure | None:
+        """The server's count; else the pieces that came, which most servers send one a token."""
+        for count in (self._usage.completion_tokens, self._timings.predicted_n):
+            if count is not None:
+                return Figure(count, "server")
+        return Figure(self._deltas, "client") if self._deltas else None
+
+    def _prompt_speed(self) -> Figure | None:
+        return _speed(self._timings.prompt_per_second) if self._timings.prompt_n else None
+
+    def _generation_speed(self) -> Figure | None:
+        """A single token gives no speed: it has no token before it to be timed against."""
+        if (self._timings.predicted_n or 0) >= 2 and (
+            figure := _speed(self._timings.predicted_per_second)
+        ):
+            return figure
+        tokens = self._completion_tokens()
+        if tokens is None or self._first_token is None or self._last_token is None:
+            return None
+        took = self._last_token - self._first_token
+        if tokens.value < 2 or self._deltas < 2 or took <= 0:
+            return None
+        return Figure((tokens.value - 1) / took, "client")
+
+    def _prompt_done(self) -> float | None:
+        """The share of the prompt that is processed, while no token has come."""
+        progress = self._progress
+        if progress is None or self._first_token is not None or not progress.total:
+            return None
+        return min(1.0, max(0.0, (progress.processed or 0) / progress.total))
+
+
+def _speed(per_second: float | None) -> Figure | None:
+    if per_second is None or not math.isfinite(per_second) or per_second <= 0:
+        return None
+    return Figure(per_second, "server")
