@@ -74,7 +74,9 @@ class FinishedAnswer(Static):
         self.update(self._build())
 
     def _build(self) -> RenderableType:
-        from rich.markdown import Markdown  # a tenth of the start-up time, and not needed before this
+        from rich.markdown import (
+            Markdown,  # a tenth of the start-up time, and not needed before this
+        )
 
         palette, answer = self._look.palette, self._answer
         parts: list[RenderableType] = [Text(f"› {self._prompt}", style=palette.dim), Text("")]

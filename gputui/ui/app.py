@@ -37,17 +37,16 @@ class GputuiApp(App[str | None]):
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
         self.theme = self.look.palette.theme.name
+        self.set_class(services.ascii_only, "-ascii")
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
-        dashboard = Dashboard(self.services, self.look)
+        dashboard = Dashboard(self.services, self.look, self.problems)
         self.push_screen(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(dashboard, snapshot))
         dashboard.history = self.sampler.history
         self.call_after_refresh(self.sampler.start)
-        for problem in self.problems:
-            dashboard.say(problem)
 
     async def on_unmount(self) -> None:
         if self.sampler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from textual import on, work
@@ -12,7 +12,6 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from gputui.chat.model import Endpoint
-from gputui.config import resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
@@ -38,8 +37,11 @@ class Dashboard(Screen[None]):
     BINDINGS = DASHBOARD_BINDINGS  # type: ignore[assignment]
     AUTO_FOCUS = "InstancesPanel"
 
-    def __init__(self, services: Services, look: Look) -> None:
+    def __init__(
+        self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
+    ) -> None:
         super().__init__()
+        self._problems = problems
         self._services = services
         self._look = look
         self._statuses: tuple[InstanceStatus, ...] = ()
@@ -60,6 +62,8 @@ class Dashboard(Screen[None]):
         self._choose_first_sides()
         self._frame_sides()
         self._observe_forever()
+        for problem in self._problems:
+            self.say(problem)
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
@@ -74,7 +78,6 @@ class Dashboard(Screen[None]):
         self._snapshot = snapshot = message.snapshot
         if snapshot.identities != known:
             self._services.supervisor.set_gpus(snapshot.identities)
-            self._check_pins(snapshot)
             self._frame_sides()
         if known is None:  # an instance can only be pinned once the GPUs are known
             for name in self._services.start:
@@ -173,14 +176,6 @@ class Dashboard(Screen[None]):
 
     def _status(self, name: str) -> InstanceStatus | None:
         return next((status for status in self._statuses if status.name == name), None)
-
-    def _check_pins(self, snapshot: Snapshot) -> None:
-        """A selector that names no GPU is told as soon as the GPUs are known."""
-        for instance in self._services.config.instances:
-            try:
-                resolve_gpus(instance, snapshot.identities, self._services.config_file)
-            except ConfigError as error:
-                self.say(error)
 
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(

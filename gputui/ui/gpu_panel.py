@@ -50,6 +50,11 @@ class Arrangement:
         return math.ceil(gpus / self.columns) * self.shape.rows
 
 
+def share_of(height: int) -> int:
+    """The rows that GPUs may take of a terminal: two fifths, a quarter of a small one."""
+    return height * 2 // 5 if height >= 28 else max(2, height // 4)
+
+
 def arrange(gpus: int, width: int, height: int) -> Arrangement:
     """The richest arrangement of ``gpus`` panels that takes at most ``height`` rows."""
     full = _columns(Shape.FULL, gpus, width, rows=1)
@@ -158,7 +163,7 @@ class GpuGrid(VerticalScroll, can_focus=False):
 
     def _arrange(self, gpus: int) -> Arrangement:
         size = self.app.size
-        share = size.height - 3 if self.maximised else max(2, size.height * 2 // 5)
+        share = size.height - 3 if self.maximised else share_of(size.height)
         arrangement = arrange(gpus, size.width, share)
         if arrangement != self._arrangement:
             self._arrangement = arrangement

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+
+from textual.pilot import Pilot
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
@@ -191,3 +194,26 @@ def _url(config: Config, name: str) -> str:
 
 def process(pid: int, used: int | None) -> GpuProcess:
     return GpuProcess(pid, "llama-server", used)
+
+
+def screen_text(app: GputuiApp) -> str:
+    """What the terminal shows now, line by line."""
+    strips = app.screen._compositor.render_strips(app.size)
+    return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def until(
+    pilot: Pilot[str | None], condition: Callable[[], bool], seconds: float = 10.0
+) -> None:
+    """Wait for a condition, however long that takes within reason."""
+    for _ in range(int(seconds / 0.02)):
+        await pilot.pause()
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not so after {seconds} s; the screen:\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def until_shown(pilot: Pilot[str | None], text: str) -> None:
+    """Wait until the screen holds ``text``."""
+    await until(pilot, lambda: text in screen_text(pilot.app))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from gputui.gpu.sample import GpuSample, Problem
 from gputui.themes import read_theme, shipped_dir
 from gputui.ui import gpu_lines
 from gputui.ui.gpu_lines import GpuView, full_lines, one_line
-from gputui.ui.gpu_panel import Shape, arrange
+from gputui.ui.gpu_panel import Shape, arrange, share_of
 from gputui.ui.palette import Palette
 from tests.ui.harness import gpu_sample, identity
 
@@ -95,9 +95,9 @@ def test_no_reading_and_no_width_breaks_a_panel(
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 30), (160, 45), (250, 70)])
 def test_up_to_16_gpus_leave_most_of_any_terminal_free(gpus: int, size: tuple[int, int]) -> None:
     width, height = size
-    arrangement = arrange(gpus, width, height * 2 // 5)
+    arrangement = arrange(gpus, width, share_of(height))
     assert width // arrangement.columns >= arrangement.shape.least_width
-    assert arrangement.rows(gpus) <= max(height * 2 // 5, 16)
+    assert arrangement.rows(gpus) <= max(share_of(height), 16)
     if (width, gpus) == (160, 2):
         assert (arrangement.shape, arrangement.columns) == (Shape.FULL, 2)
     if (width, gpus) == (80, 2):
