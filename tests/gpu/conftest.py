@@ -39,4 +39,5 @@ def standin_nvml(
     yield standin
     standin.clear()  # lets a call that hangs return before its thread is left alone
     os.environ.pop("STANDIN_NVML_CALLS", None)
-    library.nvmlShutdown()
+    while library.nvmlShutdown() == 0:
+        pass

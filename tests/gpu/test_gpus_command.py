@@ -84,6 +84,7 @@ def test_the_keys_carry_their_units() -> None:
 def test_json_of_the_driver_found_by_name(standin_nvml: StandinNvml, tmp_path: Path) -> None:
     """The whole path: LD_LIBRARY_PATH, nvidia-ml-py, source, sampler, command."""
     standin_nvml.set(gpu_1={"lost": 1}, compute=f"{os.getpid()}:1000")
+    standin_nvml.set({"delay_us.nvmlDeviceGetPcieThroughput": 250_000})
     done = gpus(tmp_path, "--json", environment=standin_nvml.environment())
     assert done.stderr == ""
     assert done.returncode == 0

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import math
-import threading
+from collections.abc import Callable, Mapping
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gputui.gpu.history import History
@@ -17,7 +16,7 @@ values = st.dictionaries(st.sampled_from(METRICS), st.floats(allow_nan=False), m
 ticks = st.dictionaries(st.sampled_from(UUIDS), values, max_size=3)
 
 
-def snapshot(known: dict[str, dict[str, float]]) -> Snapshot:
+def snapshot(known: Mapping[str, Mapping[str, float]]) -> Snapshot:
     gpus = (
         GpuSample(GpuIdentity(index, uuid, "", ""), numbers)
         for index, (uuid, numbers) in enumerate(known.items())
@@ -69,22 +68,30 @@ def test_a_long_gap_costs_no_more_than_the_capacity() -> None:
     assert history.window("GPU-a", "power_draw", 3) == [None, None, None]
 
 
-@settings(max_examples=5, deadline=None)
-@given(capacity=st.integers(1, 30))
-def test_a_reader_sees_consecutive_values_while_another_thread_appends(capacity: int) -> None:
+class Spy(dict[str, float]):
+    """Values that look at the history at every moment of being appended."""
+
+    def __init__(self, values: dict[str, float], look: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._look = look
+
+    def get(self, key: str, default: float | None = None) -> float | None:  # type: ignore[override]
+        self._look()
+        return super().get(key, default)
+
+
+@given(capacity=st.integers(1, 5))
+def test_a_reader_never_sees_half_a_tick(capacity: int) -> None:
+    """Whenever a reader looks while a tick is appended, it sees the ticks before, and all of them."""
     history = History(capacity)
-    done = threading.Event()
+    known: list[float | None] = [None] * capacity
 
-    def write() -> None:
-        for tick in range(5000):
-            history.append(snapshot({"GPU-a": {"power_draw": float(tick)}}))
-        done.set()
+    def look() -> None:
+        for metric in METRICS:
+            assert history.window("GPU-a", metric, capacity) == known
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    while not done.is_set():
-        window = history.window("GPU-a", "power_draw", 2)
-        known = [value for value in window if value is not None]
-        assert all(not math.isnan(value) for value in known)
-    writer.join()
-    assert history.window("GPU-a", "power_draw", 1) == [4999.0]
+    for tick in range(2 * capacity + 2):
+        values = Spy(dict.fromkeys(METRICS, float(tick)), look)
+        history.append(snapshot({"GPU-a": values}))
+        known = [*known[1:], float(tick)]
+        look()

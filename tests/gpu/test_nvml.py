@@ -187,7 +187,7 @@ def test_one_reading_that_fails_on_one_gpu_takes_no_other_along(
 
 
 def test_an_older_driver_is_asked_by_the_older_names(
-    source: NvmlSource, standin_nvml: StandinNvml
+    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
 ) -> None:
     standin_nvml.set(
         errors(
@@ -207,6 +207,12 @@ def test_an_older_driver_is_asked_by_the_older_names(
     assert gpu.get("power_limit") == 600
     assert gpu.get("fan_speed") == 40
     assert [process.used_gpu_memory for process in gpu.processes] == [1000]
+    standin_nvml.take_calls()
+    clock.now += 10
+    source.sample()
+    calls = {name for name, _ in standin_nvml.take_calls()}
+    assert "nvmlDeviceGetMemoryInfo" in calls
+    assert "nvmlDeviceGetMemoryInfo_v2" not in calls, "what is not there is asked for once"
 
 
 def test_values_that_stand_for_unknown_are_unknown(
@@ -354,6 +360,13 @@ def test_retries_back_off(source: NvmlSource, standin_nvml: StandinNvml, clock: 
         clock.now += 0.1
     steps = [round(after - before) for before, after in itertools.pairwise(tried)]
     assert steps[:6] == [1, 2, 4, 8, 8, 8]
+    standin_nvml.clear()
+    clock.now += 8
+    assert source.sample().problem is None
+    standin_nvml.set(reloads=1)
+    source.sample()
+    clock.now += 1
+    assert source.sample().gpus[0].problem is None, "the next fault begins with a short wait again"
 
 
 def test_a_lost_gpu_says_so_the_other_goes_on_and_it_comes_back(
@@ -511,8 +524,9 @@ def test_a_call_that_hangs_is_reported_and_the_rest_goes_on(
     wait_for(good)
     standin_nvml.set({"hang.nvmlDeviceGetTemperature": 1})
     wait_for(lambda: told[-1].problem is not None)
-    sampler.stop()
+    sampler.stop()  # does not wait
     standin_nvml.clear()
+    sampler.stop(wait=20)
 
 
 def test_pcie_throughput_delays_no_sample(

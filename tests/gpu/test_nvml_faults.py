@@ -45,7 +45,6 @@ FUNCTIONS = (
     "nvmlDeviceGetCount_v2",
     "nvmlSystemGetDriverVersion",
     "nvmlInitWithFlags",
-    "nvmlShutdown",
 )
 READINGS = ("memory_used", "power_draw", "pstate", "clocks_sm", "throttle_reasons", "pcie_tx")
 CODES = st.one_of(st.integers(1, 30), st.sampled_from((999, 12345)))

@@ -91,6 +91,14 @@ def test_a_recording_that_broke_off_is_read_up_to_there(
         assert read == recorded[: len(read)]
 
 
+def test_half_a_last_line_costs_that_line_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.trace"
+    recorded = [snapshot(1.0), snapshot(2.0), snapshot(3.0)]
+    write_trace(path, recorded)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [s.taken_at for s in read_trace(path)] == [1.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("content", "where", "what"),
     [

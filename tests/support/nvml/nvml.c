@@ -8,7 +8,8 @@
  *   error.FUNCTION CODE        what FUNCTION returns instead ("gpu.N.error.FUNCTION" for one GPU)
  *   hang.FUNCTION 1            FUNCTION does not return while this stands
  *   delay_us.FUNCTION N        FUNCTION takes so long
- *   lost 1                     the GPU is lost: after that it stays so until the next nvmlInit
+ *   lost 1                     the GPU is lost: after that it stays so until NVML is shut down and
+ *                              initialised again
  *   reloads N                  when N changes the driver was reloaded: only nvmlInit helps
  * Each call appends "FUNCTION INDEX" to the file that $STANDIN_NVML_CALLS names, if it does.
  */
@@ -38,7 +39,7 @@ static struct entry table[SLOTS];
 static struct stat seen;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static device_t devices[MAX_GPUS];
-static int initialised;
+static int initialised; /* how often; as in the real one, only the first nvmlInit looks for GPUs */
 static u64 reloads_at_init;
 
 static struct entry *slot(const char *key)
@@ -195,10 +196,13 @@ int nvmlInitWithFlags(u32 flags)
     int code = enter("nvmlInitWithFlags", NULL);
     if (code)
         return code;
-    initialised = 1;
-    reloads_at_init = number(-1, "", "reloads", 0);
-    for (int i = 0; i < MAX_GPUS; i++)
-        devices[i] = (device_t){i, 0};
+    if (number(-1, "", "reloads", 0) != reloads_at_init)
+        initialised = 0;
+    if (!initialised++) {
+        reloads_at_init = number(-1, "", "reloads", 0);
+        for (int i = 0; i < MAX_GPUS; i++)
+            devices[i] = (device_t){i, 0};
+    }
     return leave();
 }
 
@@ -209,7 +213,7 @@ int nvmlShutdown(void)
     int code = enter("nvmlShutdown", NULL);
     if (code)
         return code;
-    initialised = 0;
+    initialised--;
     return leave();
 }
 
