@@ -15,6 +15,8 @@ from pathlib import Path
 from gputui.text import clean, clean_line, size
 
 _TAIL_BYTES = 64 * 1024
+_SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM})
+"""Signals that others send: what the log says before them is not the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,16 @@ class Diagnosis:
 def diagnose(log: str, exit_code: int | None, port: int) -> Diagnosis:
     """Why the server that wrote ``log`` ended; ``exit_code`` negative for a signal, None unknown."""
     text = clean(log[-_TAIL_BYTES:])
+    if exit_code is not None and -exit_code in _SENT:
+        return _killed(-exit_code, text)
+    if re.search(r"cleaning up before exit\W*\Z", text):
+        return Diagnosis("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
     for pattern, explain in _RULES:
         if match := pattern.search(text):
             found = explain(match)
             return Diagnosis(found.reason.replace("{port}", str(port)), found.hint)
     if exit_code is not None and exit_code < 0:
         return _killed(-exit_code, text)
-    if re.search(r"cleaning up before exit\W*\Z", text):
-        return Diagnosis("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
     if line := _last_error(text):
         return Diagnosis(line, "See the log.")
     if exit_code is None:
@@ -80,12 +84,12 @@ _OLD = "Is it a flag of this llama.cpp version? See llama-server --help."
 
 
 def _out_of_memory(match: re.Match[str]) -> Diagnosis:
-    device, wanted, unit = match["device"], match["size"], match["unit"]
-    scale = 2**20 if unit else 1
-    place = (
-        "host memory" if device.upper() in ("", "CPU") else f"memory on {clean_line(device, 40)}"
-    )
-    return Diagnosis(f"out of {place}: {size(float(wanted) * scale)} did not fit", _LESS)
+    """Group ``size`` in bytes, in MiB with a group ``unit``; ``device`` as ggml names its buffers."""
+    groups = match.groupdict()
+    wanted = float(groups["size"]) * (2**20 if groups.get("unit") else 1)
+    device = groups.get("device") or "GPU"
+    place = "host" if device.upper() == "CPU" or device.endswith("_Host") else "GPU"
+    return Diagnosis(f"out of {place} memory: {size(wanted)} did not fit", _LESS)
 
 
 _RULES: tuple[_Rule, ...] = (

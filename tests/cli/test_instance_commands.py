@@ -1,0 +1,204 @@
+"""gputui start, stop, restart, status, logs, config check and init, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gputui import config as configuration
+from tests.instances.conftest import end_all, new_port
+from tests.support.scripted_server import make_server
+from tests.support.waiting import wait_for
+
+
+class Machine:
+    """A configuration of scripted servers on two simulated GPUs, and the command line on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "config.toml"
+        self.state = folder / "state"
+        self.file.write_text('source = "simulated"\n')
+
+    def add(self, name: str, script: dict[str, object] | None = None, gpus: str = "[]") -> None:
+        server = make_server(self.folder / name, **(script or {}))
+        model = self.folder / f"{name}.Q4_K_M.gguf"
+        model.write_bytes(b"GGUF")
+        with self.file.open("a") as file:
+            file.write(
+                f'[[instances]]\nname = "{name}"\nmodel = "{model}"\nport = {new_port()}\n'
+                f'llama_server = "{server}"\ngpus = {gpus}\nstop_grace_seconds = 1\n'
+            )
+
+    def popen(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gputui", "--config", str(self.file), *words],
+            env={**os.environ, "GPUTUI_STATE": str(self.state), "HOME": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Standard output and then standard error; the exit code is ``code``."""
+        process = self.popen(*words)
+        out, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        assert process.returncode == code, (out, err)
+        return out + err
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    yield Machine(tmp_path)
+    end_all(tmp_path / "state")
+
+
+def test_start_status_restart_stop(machine: Machine) -> None:
+    machine.add("one", gpus='["5090"]')
+    machine.add("two")
+    assert re.search(
+        r"one: ready on http://127.0.0.1:\d+ \(pid \d+\)", machine.run("start", "--wait", "one")
+    )
+    body = json.loads(machine.run("status", "--json"))
+    one, two = body["instances"]
+    assert set(one) == {
+        *("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at"),
+        *("metrics", "last_error"),
+    }
+    assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
+    assert len(one["gpus"]) == 1
+    assert one["metrics"]["slots_total"] == 4
+    assert (two["state"], two["pid"], two["gpus"]) == ("stopped", None, [])
+    table = machine.run("status")
+    assert re.search(r"one +one Q4_K_M +5090 +\d+ +ready", table)
+    assert re.search(r"two +two Q4_K_M +CPU +\d+ +stopped", table)
+    machine.run("restart", "--wait", "one", "two")
+    (after, _) = json.loads(machine.run("status", "--json"))["instances"]
+    assert after["pid"] != one["pid"]
+    assert sorted(machine.run("stop", "--all").splitlines()) == ["one: stopped", "two: stopped"]
+    assert machine.run("stop", "one") == "one is not running\n"
+
+
+def test_a_failed_start_says_why_at_once(machine: Machine) -> None:
+    machine.add("bad", {"load_log": "error: invalid argument: --foo", "crash": 1})
+    for words in (("start", "bad"), ("start", "--wait", "bad")):
+        text = machine.run(*words, code=1)
+        assert "bad failed: llama-server knows no flag --foo" in text
+    assert "llama-server knows no flag --foo" in machine.run("status")
+
+
+def test_one_failure_does_not_keep_the_others_from_starting(machine: Machine) -> None:
+    machine.add("bad", {"crash": 1})
+    machine.add("good")
+    text = machine.run("start", "--all", "--wait", code=1)
+    assert "bad failed" in text
+    assert "good: ready" in text
+    machine.run("stop", "good")
+
+
+def test_wait_gives_up_in_time_and_leaves_the_server_alone(machine: Machine) -> None:
+    machine.add("slow", {"load_seconds": 600})
+    assert "not ready in time" in machine.run("start", "--wait", "--timeout", "1", "slow", code=1)
+    assert re.search(r"slow .* loading", machine.run("status"))
+    machine.run("stop", "slow")
+
+
+@pytest.mark.parametrize("action", ["start", "stop", "restart"])
+def test_wrong_usage_is_told_and_nothing_is_done(machine: Machine, action: str) -> None:
+    machine.add("one")
+    assert 'Did you mean "one"?' in machine.run(action, "onne", code=2)
+    assert "--all" in machine.run(action, code=2)
+    assert "not both" in machine.run(action, "--all", "one", code=2)
+    assert "--readonly" in machine.run("--readonly", action, "one", code=1)
+    assert "stopped" in machine.run("status")
+
+
+def test_logs_are_cleaned_cut_and_followed(machine: Machine) -> None:
+    machine.add("one", {"load_log": "first\n\x1b[31msecond\x1b[0m\nthird"})
+    assert "never started" in machine.run("logs", "one", code=1)
+    assert 'Did you mean "one"?' in machine.run("logs", "onne", code=2)
+    machine.run("start", "--wait", "one")
+    assert machine.run("logs", "one") == "first\nsecond\nthird\n"
+    assert machine.run("logs", "-n", "2", "one") == "second\nthird\n"
+    following = machine.popen("logs", "-f", "-n", "1", "one")
+    try:
+        assert following.stdout
+        assert following.stdout.readline() == "third\n"
+        with (machine.state / "logs/one.log").open("a") as log:
+            log.write("fourth\n")
+        assert following.stdout.readline() == "fourth\n"
+        machine.run("restart", "--wait", "one")
+        assert following.stdout.readline() == "first\n"  # a new start begins a new file
+    finally:
+        following.kill()
+        following.communicate()
+    machine.run("stop", "one")
+
+
+def test_config_check(machine: Machine) -> None:
+    machine.add("one", gpus='["5090"]')
+    text = machine.run("config", "check")
+    assert re.search(r"one: ok, GPU 1 \(.*5090.*\), port \d+", text)
+    machine.add("wrong", gpus='["4090"]')
+    text = machine.run("config", "check", code=2)
+    assert "wrong: not ok" in text
+    assert '"4090" names no GPU' in text
+    machine.file.write_text('interval = "fast"')
+    assert "interval" in machine.run("config", "check", code=2)
+
+
+def test_init_writes_a_configuration_that_loads(machine: Machine, tmp_path: Path) -> None:
+    models = tmp_path / "models/deep"
+    models.mkdir(parents=True)
+    with (models / 'odd "name".gguf').open("wb") as model:
+        model.truncate(60 * 2**20)
+    machine.file.unlink()
+    assert str(machine.file) in machine.run("--source", "simulated", "init")
+    config = configuration.load(machine.file)
+    assert [instance.model for instance in config.instances] == [str(models / 'odd "name".gguf')]
+    text = machine.file.read_text()
+    assert "GPU 1: " in text
+    assert "exists already" in machine.run("init", code=1)
+    machine.file.write_text("interval = 2.0\n")
+    machine.run("--source", "simulated", "init", "--force")
+    assert machine.file.with_name("config.toml.bak").read_text() == "interval = 2.0\n"
+    uncommented = re.sub(r"^# (?=\S+ = |\[\[)", "", text, flags=re.M)
+    assert "\n[[instances]]" in uncommented
+
+
+def test_what_init_comments_out_is_valid_too(machine: Machine) -> None:
+    machine.file.unlink()
+    machine.run("--source", "simulated", "init")
+    lines = machine.file.read_text().splitlines()
+    known = [line.removeprefix("# ") for line in lines]
+    toml = "\n".join(
+        line for line in known if re.match(r"(# )?(\w+ = |\[)", line) or not line.strip()
+    )
+    parts = toml.split("[[instances]]")
+    assert len(parts) >= 3
+    for part in parts[1:3]:
+        config = configuration.parse(f"[[instances]]{part}".encode(), machine.file)
+        assert config.instances[0].port >= 8080
+
+
+def test_status_without_instances_says_what_to_do(machine: Machine) -> None:
+    assert "gputui init" in machine.run("status", code=1)
+
+
+def test_follow_ends_quietly(machine: Machine) -> None:
+    machine.add("one")
+    machine.run("start", "--wait", "one")
+    following = machine.popen("logs", "-f", "one")
+    wait_for(lambda: following.poll() is None)
+    following.terminate()
+    _, err = following.communicate(timeout=20)
+    assert "Traceback" not in err
+    machine.run("stop", "one")
