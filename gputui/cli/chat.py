@@ -1,0 +1,144 @@
+"""``gputui chat``: one prompt to one or two models, without the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+
+import click
+
+from gputui.chat.conversation import Conversation
+from gputui.chat.endpoints import endpoint_of
+from gputui.chat.model import Answer, Endpoint, Figure, Sampling, answer_json
+from gputui.cli.compose import make_conversation
+from gputui.cli.root import common_options, options_of, report
+from gputui.errors import GputuiError
+from gputui.text import number, seconds
+
+_DRAWS_PER_SECOND = 20
+
+
+@click.command("chat")
+@common_options
+@click.option(
+    "--a", "side_a", required=True, metavar="NAME", help="Instance or endpoint of side A."
+)
+@click.option("--b", "side_b", metavar="NAME", help="Instance or endpoint of side B.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
+@click.option("--system", metavar="TEXT", help="System prompt, for both sides.")
+@click.option("--temperature", type=click.FloatRange(0), help="The server's default without it.")
+@click.option("--seed", type=int, help="The same for both sides.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.argument("prompt", required=False)
+@click.pass_context
+def command(
+    context: click.Context,
+    side_a: str,
+    side_b: str | None,
+    as_json: bool,
+    system: str | None,
+    temperature: float | None,
+    seed: int | None,
+    max_tokens: int | None,
+    prompt: str | None,
+) -> None:
+    """Send PROMPT ("-" or nothing: standard input) to one model, or to two at once.
+
+    Exit code 1 where a side failed.
+    """
+    config = options_of(context).load_config()
+    endpoints = {"A": endpoint_of(config, side_a)}
+    if side_b is not None:
+        endpoints["B"] = endpoint_of(config, side_b)
+    text = _prompt(prompt)
+    sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
+    alone = len(endpoints) == 1 and not as_json
+    answers = asyncio.run(_ask(endpoints, text, system, sampling, live=alone))
+    if as_json:
+        shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}
+        click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
+    else:
+        for answer in answers.values():
+            _print(answer, whole=not alone)
+    context.exit(1 if any(answer.error for answer in answers.values()) else 0)
+
+
+def figures_line(answer: Answer) -> str:
+    """The numbers of an answer on one line, each with who measured it."""
+    numbers = answer.measurement
+    parts = [
+        _figure(numbers.generation_tokens_per_second, "tok/s", 1),
+        _figure(numbers.prompt_tokens_per_second, "tok/s prompt", 1),
+        f"TTFT {seconds(numbers.ttft_seconds)} (client)",
+        _figure(numbers.completion_tokens, "tokens"),
+        _figure(numbers.prompt_tokens, "tokens prompt"),
+        f"{seconds(numbers.elapsed_seconds)} in all",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _figure(figure: Figure | None, unit: str, digits: int = 0) -> str:
+    return f"{number(figure.value, digits)} {unit} ({figure.origin})" if figure else ""
+
+
+def _prompt(argument: str | None) -> str:
+    """The prompt as it was given, "" never: that is wrong usage."""
+    if argument is not None and argument != "-":
+        text = argument
+    elif argument is None and sys.stdin.isatty():
+        raise click.UsageError('no PROMPT: give one, or "-" to read it from standard input')
+    else:
+        text = sys.stdin.buffer.read().decode(errors="replace")
+    if not text.strip():
+        raise click.UsageError("the prompt is empty")
+    return text
+
+
+async def _ask(
+    endpoints: Mapping[str, Endpoint],
+    prompt: str,
+    system: str | None,
+    sampling: Sampling,
+    *,
+    live: bool,
+) -> dict[str, Answer]:
+    """The answers by side; ``live``: side A's text goes to stdout as it comes."""
+    conversation = make_conversation()
+    conversation.system, conversation.sampling = system, sampling
+    for name, endpoint in endpoints.items():
+        conversation.sides[name].choose(endpoint)
+    try:
+        conversation.send(prompt, tuple(endpoints))
+        if live:
+            await _print_as_it_comes(conversation)
+        await conversation.wait()
+    finally:
+        await conversation.close()
+    if conversation.store_problem:
+        click.echo(f"gputui: {conversation.store_problem}", err=True)
+    return {name: conversation.sides[name].finished[-1].answers[name] for name in endpoints}
+
+
+async def _print_as_it_comes(conversation: Conversation) -> None:
+    side = conversation.sides["A"]
+    printed = 0
+    while (answer := side.live) is not None:
+        click.echo(answer.text[printed:], nl=False)
+        printed = len(answer.text)
+        await asyncio.sleep(1 / _DRAWS_PER_SECOND)
+    text = side.finished[-1].answers["A"].text
+    click.echo(text[printed:])
+
+
+def _print(answer: Answer, *, whole: bool) -> None:
+    """An answer as a block; not ``whole``: its text stands there already."""
+    if whole:
+        click.echo(f"── {answer.side}  {answer.name}  {answer.model}")
+        click.echo(answer.text)
+    if answer.error:
+        report(GputuiError(answer.error, answer.hint))
+    click.echo(figures_line(answer), err=not whole)
+    if whole:
+        click.echo()
