@@ -22,7 +22,10 @@ def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = F
     """Open the dashboard, starting the instances named in ``start``; returns when the user quits."""
     from gputui.ui.app import GputuiApp
 
-    last_words = GputuiApp(make_services(options, start, demo=demo)).run(mouse=not options.no_mouse)
+    app = GputuiApp(make_services(options, start, demo=demo))
+    last_words = app.run(mouse=not options.no_mouse)
+    if app.failure is not None:
+        raise app.failure
     if last_words:
         click.echo(last_words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from gputui import __version__
 from gputui.cli.compose import Options
 from gputui.errors import ConfigError, GputuiError
+from gputui.text import clean_line
 
 COMMANDS: dict[str, str] = {
     "demo": "fetch a server and two small models, and compare them",
@@ -141,6 +143,30 @@ def gputui() -> None:
     except GputuiError as error:
         report(error)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except Exception as error:  # noqa: BLE001  the last boundary: told, and kept for a report
+        report(_crash(error))
+        sys.exit(1)
+
+
+def _crash(error: Exception) -> GputuiError:
+    """A fault of gputui's own, in words; its traceback goes to a private file."""
+    import traceback
+
+    from gputui.config import state_dir
+
+    what = clean_line(f"gputui itself failed: {type(error).__name__}: {error}")
+    file = state_dir() / "crash.txt"
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("w", opener=_private) as out:
+            traceback.print_exception(error, file=out)
+    except OSError as problem:
+        return GputuiError(what, f"The details could not be written to {file}: {problem.strerror}.")
+    return GputuiError(what, f"Models go on running. Please report it with {file}.")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def report(error: GputuiError) -> None:

@@ -54,6 +54,15 @@ class GputuiApp(App[str | None]):
         await self.services.conversation.close()
         await self.services.supervisor.close()
 
+    def _fatal_error(self) -> None:
+        """Textual would print a traceback with every local variable; ``failure`` is told instead."""
+        self._close_messages_no_wait()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the program against its will, None where nothing did."""
+        return self._exception
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Textual's own themes can be chosen too; they have no value for these."""
         return {"gputui-dim": "ansi_bright_black", "gputui-border": "ansi_bright_black"}
