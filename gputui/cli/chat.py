@@ -90,7 +90,7 @@ def _prompt(argument: str | None) -> str:
     elif argument is None and sys.stdin.isatty():
         raise click.UsageError('no PROMPT: give one, or "-" to read it from standard input')
     else:
-        text = sys.stdin.buffer.read().decode(errors="replace")
+        text = sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
     if not text.strip():
         raise click.UsageError("the prompt is empty")
     return text

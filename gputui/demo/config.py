@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gputui.config import state_dir
@@ -41,7 +41,25 @@ port = {gemma3_port}
 ctx_size = 4096
 n_gpu_layers = 0
 threads = 1
+# This small Gemma is a base model: it goes on with a text, and never was taught to chat. Questions
+# and answers are a text that it can go on with; it would go on for ever, so the next question,
+# or 200 tokens, end an answer.
+args = {gemma3_args}
 """
+
+_QUESTIONS_AND_ANSWERS = (
+    "{% for m in messages %}"
+    "{{ 'Question: ' if m.role == 'user' else 'Answer: ' if m.role == 'assistant' else '' }}"
+    "{{ m.content }}\n"
+    "{% endfor %}Answer:"
+)
+_GEMMA3_ARGS = (
+    *("--chat-template", _QUESTIONS_AND_ANSWERS),
+    *("--reverse-prompt", "\nQuestion"),
+    *("--predict", "200"),
+    *("--temp", "0.5"),
+    *("--repeat-penalty", "1.15"),
+)
 
 
 def demo_config_path() -> Path:
@@ -62,6 +80,7 @@ def write_config(
         llama_server=_toml(parts.llama_server),
         smollm2=_toml(parts.smollm2),
         gemma3=_toml(parts.gemma3),
+        gemma3_args=_toml(_GEMMA3_ARGS),
         smollm2_port=ports["smollm2"],
         gemma3_port=ports["gemma3"],
     )
@@ -91,6 +110,6 @@ def choose_ports(running: Mapping[str, int], is_free: Callable[[int], bool]) -> 
     return ports
 
 
-def _toml(path: Path) -> str:
-    """A TOML string: JSON's escapes are a part of TOML's."""
-    return json.dumps(str(path))
+def _toml(value: Path | Sequence[str]) -> str:
+    """A TOML string, or array of strings: JSON's escapes are a part of TOML's."""
+    return json.dumps(str(value) if isinstance(value, Path) else value)
