@@ -18,6 +18,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import shlex
 import signal
@@ -42,7 +43,7 @@ from tests.support.standin_nvml import NoCompilerError, StandinNvml, compile_lib
 
 MIB = 2**20
 WARM_UP_SECONDS = 3.0
-MARKER = "5090"  # in the name of every GPU but the first; the first picture is the first with it
+MARKER = r"\d+\.\d+(GiB)? ?/ ?3[12]"  # a GPU's memory, used of total, as each program shows it
 ANSWERS = {
     b"\x1b[?2026$p": b"\x1b[?2026;2$y",  # synchronised output: known, as most terminals say
     b"\x1b[c": b"\x1b[?62;22c",
@@ -100,13 +101,13 @@ class Terminal:
                     os.write(self._master, answer)
 
     def first_picture(self, marker: str) -> float | None:
-        """Seconds from the start until ``marker`` stood on the screen; None where it never did."""
+        """Seconds until a line of the screen matched ``marker``; None where none ever did."""
         screen = pyte.Screen(*self.size)
         stream = pyte.ByteStream(screen)
         for when, data in self.written:
             # pyte takes no private parameters in these; they paint nothing.
             stream.feed(data.replace(b"\x1b[>", b"\x1b[").replace(b"\x1b[<", b"\x1b["))
-            if any(marker in line for line in screen.display):
+            if any(re.search(marker, line) for line in screen.display):
                 return when
         return None
 
@@ -277,7 +278,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", default="160x45", metavar="COLUMNSxROWS")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each program")
     parser.add_argument("--program", action="append", default=[], metavar="NAME=COMMAND")
-    parser.add_argument("--marker", default=None, help="text whose appearance is the first picture")
+    parser.add_argument(
+        "--marker", default=MARKER, help="regular expression; the first picture has it"
+    )
     parser.add_argument("--json", action="store_true", help="every run, as JSON")
     return parser.parse_args()
 
@@ -286,7 +289,6 @@ def main() -> None:
     """Run all programs in turns and print what they cost."""
     options = arguments()
     columns, rows = (int(number) for number in options.size.split("x"))
-    marker = options.marker or (MARKER if options.gpus > 1 else "6000")
     commands = programs(options.program)
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as temporary:
@@ -304,7 +306,7 @@ def main() -> None:
                         environment(standin, folder),
                         (columns, rows),
                         options.seconds,
-                        marker,
+                        options.marker,
                     )
                 costs[name].append(cost)
     if options.json:
