@@ -32,7 +32,7 @@ def diagnose(log: str, exit_code: int | None, port: int) -> Diagnosis:
     text = clean(log[-_TAIL_BYTES:])
     if exit_code is not None and -exit_code in _SENT:
         return _killed(-exit_code, text)
-    if re.search(r"cleaning up before exit\W*\Z", text):
+    if exit_code in (0, None) and re.search(r"cleaning up before exit\W*\Z", text):
         return Diagnosis("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
     for pattern, explain in _RULES:
         if match := pattern.search(text):

@@ -205,7 +205,8 @@ def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
                 f"gputui stop {other.name}, or give {instance.name} another port.",
             )
     if not ports.is_free(instance.host, instance.port):
-        who, hint = port_user(paths, instance.port) or ("another user's process", "Use another.")
+        hidden = ("another user's process", "Give the instance another port.")
+        who, hint = port_user(paths, instance.port) or hidden
         raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
 
 

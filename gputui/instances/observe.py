@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gputui.config import InstanceConfig
-from gputui.instances import locks, process, records
+from gputui.instances import locks, ports, process, records
 from gputui.instances.lifecycle import TIDY, Child, settle
 from gputui.instances.loading import short_name
 from gputui.instances.locks import Holder
@@ -24,7 +24,8 @@ class Facts:
     """What the machine says of one instance, before anyone asked the server.
 
     ``record`` is what is on disk, ``alive`` whether its process lives, ``holder`` the gputui that
-    works on it now, ``resident`` the process's host memory in bytes.
+    works on it now, ``resident`` the process's host memory in bytes, ``answered``
+    whether anybody accepts connections on the port of one that does not run.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Facts:
     alive: bool = False
     holder: Holder | None = None
     resident: int | None = None
+    answered: bool = False
     set_aside: Path | None = None
 
     @property
@@ -56,6 +58,11 @@ class Facts:
     def url(self) -> str:
         """Where a client on this host reaches it."""
         return InstanceConfig(name=self.name, model="", host=self.host, port=self.port).url
+
+    @property
+    def connect_host(self) -> str:
+        """The host of ``url``, without the brackets of an IPv6 address."""
+        return self.url.removeprefix("http://").rpartition(":")[0].strip("[]")
 
     @property
     def model(self) -> str:
@@ -92,7 +99,10 @@ def _facts(
         _reap(children)
     resident = process.resident_bytes(record.pid) if record and alive else None
     aside = records.broken(paths, name) if record is None else None
-    return Facts(name, instance, record, alive, holder, resident, aside)
+    facts = Facts(name, instance, record, alive, holder, resident, set_aside=aside)
+    if alive:
+        return facts
+    return replace(facts, answered=ports.answers(facts.connect_host, facts.port))
 
 
 def _reap(children: dict[int, Child]) -> None:

@@ -44,6 +44,15 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
+def answers(host: str, port: int) -> bool:
+    """Whether anybody accepts connections there; a look that costs some 50 µs on this machine."""
+    try:
+        socket.create_connection((host, port), timeout=0.05).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 def listener(port: int) -> Listener | None:
     """Who listens on a port; None where nobody does or another user's process hides it."""
     import psutil

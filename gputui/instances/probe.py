@@ -87,14 +87,25 @@ class Probe:
         self.last = replace(self.last, health=health, answered_at=answered)
         if health is not Health.READY:
             return
-        props = decode(await self._get(client, "/props"), Props)
-        self.last = replace(self.last, props=props or self.last.props)
-        if not self.may_wake or (props and props.is_sleeping):
+        await self._learn_props(client)
+        if not self.may_wake or self._sleeps:
             return
-        counters, slots = await asyncio.gather(
-            self._get(client, "/metrics"), self._get(client, "/slots")
-        )
-        self._take(counters, decode(slots, list[Slot]))
+        metrics = await self._get(client, "/metrics")
+        now = Counters() if metrics is None else read_metrics(metrics.decode(errors="replace"))
+        slots: list[Slot] = []
+        if now.requests_processing != 0:
+            slots = decode(await self._get(client, "/slots"), list[Slot]) or []
+        self._take(now, slots)
+
+    @property
+    def _sleeps(self) -> bool:
+        return self.last.props is not None and self.last.props.is_sleeping is True
+
+    async def _learn_props(self, client: httpx.AsyncClient) -> None:
+        """Only sleep changes in them while a process lives."""
+        if self.last.props is None or self._sleeps or not self.may_wake:
+            props = decode(await self._get(client, "/props"), Props)
+            self.last = replace(self.last, props=props or self.last.props)
 
     async def _health(self, client: httpx.AsyncClient) -> Health:
         import httpx
@@ -112,17 +123,14 @@ class Probe:
         loading = status == 503 and (b"oading model" in body or b"unavailable_error" in body)
         return Health.LOADING if loading else Health.ODD
 
-    def _take(self, metrics: bytes | None, slots: list[Slot] | None) -> None:
+    def _take(self, now: Counters, slots: list[Slot]) -> None:
         """Keep what the two say; what they leave out this time is not known this time."""
-        now = Counters() if metrics is None else read_metrics(metrics.decode(errors="replace"))
         before, self._counters = self._counters, now
-        live = self._live_rate(slots or [])
-        busy = now.requests_processing
-        if slots is not None:
-            busy = sum(slot.is_processing is True for slot in slots)
+        live = self._live_rate(slots)
+        busy = sum(slot.is_processing is True for slot in slots) if slots else None
         self.last = replace(
             self.last,
-            slots_busy=busy,
+            slots_busy=now.requests_processing if busy is None else busy,
             requests_deferred=now.requests_deferred,
             generation_rate=live or now.generation_rate(before),
             prompt_rate=now.prompt_rate(before),

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -60,28 +59,28 @@ def boot_id() -> str:
 
 def identify(pid: int, marker: str) -> ProcessIdentity:
     """The identity of a process that was just started. Raises ProcessLookupError where it is gone."""
-    start = _start_and_state(pid)
-    if start is None:
+    found = _look(pid)
+    if found is None:
         raise ProcessLookupError(pid)
-    return ProcessIdentity(pid, start[0], boot_id(), marker)
+    return ProcessIdentity(pid, found.start_ticks, boot_id(), marker)
 
 
 def life(identity: ProcessIdentity) -> Life:
     """What became of the process with this identity."""
     if identity.boot_id != boot_id():
         return Life.OTHER_BOOT
-    found = _start_and_state(identity.pid)
+    found = _look(identity.pid)
     if found is None:
         return Life.DEAD
-    start, state = found
-    if start != identity.start_ticks:
+    if found.start_ticks != identity.start_ticks:
         return Life.STRANGER
-    if state in "ZX":
+    if found.dead:
         return Life.DEAD
-    marker = _marker(identity.pid)
-    if marker is None and _start_and_state(identity.pid) != found:
-        return life(identity)  # it died or changed while we looked
-    return Life.ALIVE if marker == identity.marker else Life.STRANGER
+    if _marked(identity.pid, identity.marker):
+        return Life.ALIVE
+    if _look(identity.pid) != found:  # it ended while we looked
+        return life(identity)
+    return Life.STRANGER
 
 
 def matches(identity: ProcessIdentity) -> bool:
@@ -193,17 +192,30 @@ def _not_ours(identity: ProcessIdentity) -> NotOursError:
     )
 
 
-def _start_and_state(pid: int) -> tuple[int, str] | None:
-    """Start time and one-letter state, None where there is no such process."""
+@dataclass(frozen=True, slots=True)
+class _Process:
+    start_ticks: int
+    dead: bool
+
+
+def _look(pid: int) -> _Process | None:
+    """Start time, and whether it is a zombie; None where there is no such process.
+
+    A process whose first thread has ended is no zombie yet while others end: they still hold its
+    sockets and its GPU memory.
+    """
     if _HAS_PROC:
         fields = _stat_fields(pid)
-        return None if fields is None else (int(fields[19]), fields[0])
+        if fields is None:
+            return None
+        state, threads = fields[0], int(fields[17])
+        return _Process(int(fields[19]), state == "X" or (state == "Z" and threads <= 1))
     import psutil
 
     try:
         process = psutil.Process(pid)
         zombie = process.status() == psutil.STATUS_ZOMBIE
-        return round(process.create_time() * 1000), "Z" if zombie else "S"
+        return _Process(round(process.create_time() * 1000), zombie)
     except psutil.Error:
         return None
 
@@ -217,28 +229,23 @@ def _stat_fields(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split() or None
 
 
-def _marker(pid: int) -> str | None:
-    """The marker in a process's environment, None where there is none or it is not ours to read."""
+def _marked(pid: int, marker: str) -> bool:
+    """Whether the environment of a process carries our marker.
+
+    None at all counts too (empty, or ESRCH from Linux 6.17 on): a process has none for a moment in
+    exec, and for as long as it takes to end, which with a GPU can be seconds.
+    """
     if not _HAS_PROC:
         import psutil
 
-        with contextlib.suppress(psutil.Error):
-            return psutil.Process(pid).environ().get(MARKER)
-        return None
-    for _ in range(20):
         try:
-            raw = (_PROC / str(pid) / "environ").read_bytes()
-        except OSError:
-            return None
-        if raw:
-            return _find_marker(raw)
-        time.sleep(0.001)  # empty for a moment while a launcher script execs the server
-    return None
-
-
-def _find_marker(environment: bytes) -> str | None:
-    prefix = f"{MARKER}=".encode()
-    for entry in environment.split(b"\0"):
-        if entry.startswith(prefix):
-            return entry.removeprefix(prefix).decode(errors="replace")
-    return None
+            return psutil.Process(pid).environ().get(MARKER) == marker
+        except psutil.Error:
+            return False
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes()
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return not environment or f"{MARKER}={marker}".encode() in environment.split(b"\0")

@@ -161,7 +161,7 @@ class Supervisor:
         self, found: Sequence[Facts], patience: float
     ) -> tuple[InstanceStatus, ...]:
         taken = {facts.port: facts.name for facts in found if facts.alive}
-        asked = [facts for facts in found if facts.alive or facts.port not in taken]
+        asked = [f for f in found if f.alive or (f.answered and f.port not in taken)]
         self._forget_probes(asked)
         answers = await asyncio.gather(*(self._ask(facts, patience) for facts in asked))
         readings = {facts.name: reading for facts, reading in zip(asked, answers, strict=True)}

@@ -94,7 +94,7 @@ LOGS = {
 @pytest.mark.parametrize("case", LOGS, ids=str)
 def test_diagnosis_in_the_servers_own_wordings(case: str) -> None:
     log, reason = LOGS[case]
-    found = diagnose(log, 1, 8080)
+    found = diagnose(log, 0 if case == "from outside" else 1, 8080)
     assert found.reason == reason
     assert found.hint
 

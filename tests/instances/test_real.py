@@ -41,6 +41,13 @@ async def make(demo_parts: Parts, tmp_path: Path) -> AsyncIterator[object]:
     end_all(tmp_path / "state")
 
 
+async def ready(supervisor: Supervisor) -> InstanceStatus:
+    await supervisor.start("x")
+    status = await supervisor.wait("x", 60)
+    assert status.state is State.READY, (status.last_error, await supervisor.log_tail("x"))
+    return status
+
+
 async def failure(supervisor: Supervisor) -> InstanceStatus:
     await supervisor.start("x")
     status = await supervisor.wait("x", 60)
@@ -51,9 +58,7 @@ async def failure(supervisor: Supervisor) -> InstanceStatus:
 
 async def test_start_ready_answer_restart_stop(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     session = make()
-    await session.start("x")
-    status = await session.wait("x", 60)
-    assert status.state is State.READY, (status, await session.log_tail("x"))
+    status = await ready(session)
     assert status.metrics.slots_total == 4
     rates = []
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
@@ -86,8 +91,7 @@ async def test_stop_during_the_load_is_no_failure(make) -> None:  # type: ignore
 
 async def test_stop_with_an_open_stream_is_prompt(make) -> None:  # type: ignore[no-untyped-def]
     session = make(stop_grace_seconds=30)
-    await session.start("x")
-    status = await session.wait("x", 60)
+    status = await ready(session)
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         body = {"prompt": "Once", "n_predict": 400, "ignore_eos": True, "stream": True}
         async with client.stream("POST", f"{status.url}/completion", json=body) as answer:
