@@ -4,7 +4,7 @@
     python tests/bench/wire.py --program gputui='gputui --source nvml' --program other='other -d 1'
 
 Each program runs in a pseudo-terminal of its own, one after the other in turns, on the stand-in NVML
-(see tests/support/nvml/nvml.c) whose readings change once a second, the same for all. By default
+(see tests/support/nvml/scenario.h) whose readings change once a second, the same for all. By default
 gputui is held against nvitop (pip install nvitop). A bench, no test: nothing passes or fails.
 """
 

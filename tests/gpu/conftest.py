@@ -8,6 +8,8 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from gputui.gpu.nvml import NvmlSource
+from tests.support.nvml_scenarios import Clock
 from tests.support.standin_nvml import NoCompilerError, StandinNvml, compile_library
 
 
@@ -41,3 +43,15 @@ def standin_nvml(
     os.environ.pop("STANDIN_NVML_CALLS", None)
     while library.nvmlShutdown() == 0:
         pass
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def source(standin_nvml: StandinNvml, clock: Clock) -> Iterator[NvmlSource]:
+    source = NvmlSource(clock=clock)
+    yield source
+    source.close()

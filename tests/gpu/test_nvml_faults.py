@@ -5,10 +5,9 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gputui.gpu.metrics import METRICS_BY_NAME
 from gputui.gpu.nvml import NvmlSource
 from gputui.gpu.sample import snapshot_json
-from tests.gpu.test_nvml import MIB, OPTIONAL, Clock
+from tests.support.nvml_scenarios import MIB, OPTIONAL, Clock, check_complete
 from tests.support.standin_nvml import StandinNvml
 
 TRUTH: dict[str, set[float]] = {
@@ -106,8 +105,7 @@ def check(source: NvmlSource) -> None:
     assert len(set(uuids)) == len(uuids)
     assert snapshot.gpus or snapshot.problem
     for gpu in snapshot.gpus:
-        assert set(gpu.values) | set(gpu.unavailable) == set(METRICS_BY_NAME)
-        assert not set(gpu.values) & set(gpu.unavailable)
+        check_complete(gpu)
         for name, value in gpu.values.items():
             assert value in TRUTH[name], f"{name} = {value} was never said"
     assert snapshot_json(snapshot)

@@ -1,4 +1,4 @@
-"""A stand-in NVML: compiled from tests/support/nvml/nvml.c, told what to answer by a file."""
+"""A stand-in NVML: compiled from tests/support/nvml, told what to answer by a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
+SOURCES = Path(__file__).parent / "nvml"
 NAME = "libnvidia-ml.so.1"
 
 
@@ -23,13 +23,14 @@ def compile_library(folder: Path) -> Path:
         raise NoCompilerError("no C compiler (cc) for the stand-in NVML")
     library = folder / NAME
     flags = ["-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-shared", "-pthread"]
-    command = [compiler, *flags, f"-Wl,-soname,{NAME}", "-o", str(library), str(SOURCE)]
-    subprocess.run(command, check=True)
+    command = [compiler, *flags, f"-Wl,-soname,{NAME}", "-o", str(library)]
+    sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
+    subprocess.run([*command, *sources], check=True)
     return library
 
 
 class StandinNvml:
-    """One scenario of the stand-in; see nvml.c for the keys.
+    """One scenario of the stand-in; see nvml/scenario.h for the keys.
 
     >>> standin.set(gpus=2, gpu_1={"lost": 1, "error.nvmlDeviceGetPowerUsage": 4})
     """

@@ -1,0 +1,52 @@
+/* What the stand-in answers is in the file that $STANDIN_NVML names.
+ *
+ * The file holds lines "KEY VALUE" and is read again whenever it changes (replace it in one step).
+ * A reading of GPU N is looked up as "gpu.N.KEY", then as "KEY", then a default holds. Keys:
+ *   gpus N                     how many GPUs
+ *   name, uuid, pci_bus, ...   readings, see the functions; "unknown" is all bits set
+ *   compute, graphics          processes, "PID:BYTES,PID:BYTES" or "none"
+ *   error.FUNCTION CODE        what FUNCTION returns instead ("gpu.N.error.FUNCTION" for one GPU)
+ *   hang.FUNCTION 1            FUNCTION does not return while this stands
+ *   delay_us.FUNCTION N        FUNCTION takes so long
+ *   lost 1                     the GPU is lost: after that it stays so until NVML is shut down and
+ *                              initialised again
+ *   reloads N                  when N changes the driver was reloaded: only nvmlInit helps
+ * Each call appends "FUNCTION INDEX" to the file that $STANDIN_NVML_CALLS names, if it does.
+ */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#define MAX_GPUS 16
+
+enum {
+    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7, NOT_FOUND = 6,
+    GPU_IS_LOST = 15
+};
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef struct { int index; int lost; } device_t;
+
+extern device_t devices[MAX_GPUS];
+
+/* What every function does first: count, delay, hang, fail. Returns holding the lock on SUCCESS. */
+int enter(const char *function, device_t *device);
+
+/* Gives the lock back; SUCCESS. */
+int leave(void);
+
+/* With the lock: GPUs are looked for, as at the first nvmlInit; and not any more. */
+void initialise(void);
+void shut_down(void);
+
+/* With the lock: the value of "gpu.INDEX.PREFIXNAME", else of "PREFIXNAME", else NULL, otherwise. */
+const char *find(int index, const char *prefix, const char *name);
+u64 number(int index, const char *prefix, const char *name, u64 otherwise);
+
+/* Whole functions: enter, answer what stands under the key, leave. */
+int text(device_t *device, const char *function, const char *key, const char *otherwise, char *out,
+         u32 size);
+int value32(device_t *device, const char *function, const char *key, u64 otherwise, u32 *out);
+int value64(device_t *device, const char *function, const char *key, u64 otherwise, u64 *out);
+
+#endif
