@@ -1,0 +1,107 @@
+"""Who a process is, and that only it is signalled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gputui.errors import GputuiError
+from gputui.instances import ports
+from gputui.instances.process import (
+    MARKER,
+    Life,
+    NotOursError,
+    exit_code,
+    identify,
+    life,
+    matches,
+    send_signal,
+    spawn,
+)
+from tests.instances.conftest import new_port
+from tests.support.waiting import wait_for
+
+THREADED = """
+import socket, sys, threading, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+for _ in range(8):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def child(*argv: str, marker: str = "m") -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, MARKER: marker}
+    process = subprocess.Popen(
+        [sys.executable, "-c", *argv], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_is_alive_until_all_of_it_is_gone(number: signal.Signals) -> None:
+    for _ in range(5):
+        port = new_port()
+        with child(THREADED, str(port)) as process:
+            assert process.stdout
+            process.stdout.readline()
+            identity = identify(process.pid, "m")
+            assert life(identity) is Life.ALIVE
+            send_signal(identity, number)
+            wait_for(lambda identity=identity: life(identity) is not Life.ALIVE)
+            assert life(identity) is Life.DEAD  # a zombie: nobody has waited for it
+            assert ports.is_free("127.0.0.1", port)
+            assert exit_code(identity) == -number
+
+
+def test_nobody_else_is_signalled() -> None:
+    with child("import time; time.sleep(600)") as process:
+        true = identify(process.pid, "m")
+        for other in (
+            replace(true, start_ticks=true.start_ticks + 1),
+            replace(true, boot_id="another"),
+            replace(true, marker="another"),
+            replace(true, pid=os.getpid()),
+        ):
+            assert not matches(other)
+            with pytest.raises(NotOursError):
+                send_signal(other, signal.SIGKILL)
+        assert process.poll() is None
+        send_signal(true, signal.SIGKILL)
+        assert process.wait(20) == -signal.SIGKILL
+        with pytest.raises(NotOursError):
+            send_signal(true, signal.SIGKILL)
+
+
+def test_what_cannot_be_run_is_told(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("no program")
+    text.chmod(0o755)
+    for program in (str(text), str(tmp_path / "none")):
+        with pytest.raises(GputuiError, match="cannot be run"):
+            spawn([program], {}, tmp_path / "log", "m")
+    with pytest.raises(GputuiError, match="No such file"):
+        spawn([sys.executable], {}, tmp_path / "no" / "log", "m")
+
+
+def test_ports() -> None:
+    port = new_port()
+    assert ports.is_free("127.0.0.1", port)
+    with pytest.raises(GputuiError, match="cannot be resolved"):
+        ports.is_free("no such host", port)
+    with pytest.raises(GputuiError, match="cannot be used"):
+        ports.is_free("192.0.2.1", port)
