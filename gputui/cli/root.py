@@ -158,15 +158,11 @@ def _crash(error: Exception) -> GputuiError:
     file = state_dir() / "crash.txt"
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with file.open("w", opener=_private) as out:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
             traceback.print_exception(error, file=out)
     except OSError as problem:
         return GputuiError(what, f"The details could not be written to {file}: {problem.strerror}.")
     return GputuiError(what, f"Models go on running. Please report it with {file}.")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def report(error: GputuiError) -> None:

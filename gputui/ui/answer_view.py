@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from gputui.chat.model import Answer, Figure, Measurement
+from gputui.chat.model import Answer, Measurement, Origin
 from gputui.text import UNKNOWN, number, seconds
 from gputui.ui.palette import Look
 
@@ -15,26 +15,24 @@ LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
 
 
-def figures(measurement: Measurement, *, live: bool = False) -> str:
-    """The numbers of an answer in one line, each with who measured it."""
-    parts = [f"TTFT {seconds(measurement.ttft_seconds)} client"]
-    generation = _speed("tg", measurement.generation_tokens_per_second)
-    prompt = _speed("pp", measurement.prompt_tokens_per_second)
-    parts = [part for part in (generation, prompt) if part] + parts
-    tokens = measurement.completion_tokens
+def figures(measurement: Measurement) -> str:
+    """The numbers of an answer in one line: what the server measured, then what we did."""
+    speeds = (
+        ("tg", measurement.generation_tokens_per_second),
+        ("pp", measurement.prompt_tokens_per_second),
+    )
+    by_origin: dict[Origin, list[str]] = {"server": [], "client": []}
+    for label, figure in speeds:
+        if figure:
+            by_origin[figure.origin].append(f"{label} {number(figure.value, 1)} tok/s")
+    tokens, prompt = measurement.completion_tokens, measurement.prompt_tokens
     if tokens:
-        parts.append(f"{number(tokens.value)} tokens {tokens.origin}")
-    if not live and measurement.prompt_tokens:
-        parts.append(
-            f"prompt {number(measurement.prompt_tokens.value)} {measurement.prompt_tokens.origin}"
-        )
-    if measurement.elapsed_seconds is not None:
-        parts.append(seconds(measurement.elapsed_seconds))
-    return " · ".join(parts)
-
-
-def _speed(label: str, figure: Figure | None) -> str:
-    return f"{label} {number(figure.value, 1)} tok/s {figure.origin}" if figure else ""
+        before = f"{number(prompt.value)}+" if prompt and prompt.origin == tokens.origin else ""
+        by_origin[tokens.origin].append(f"{before}{number(tokens.value)} tokens")
+    by_origin["client"].insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
+    by_origin["client"].append(seconds(measurement.elapsed_seconds))
+    said = [f"{origin} {' · '.join(parts)}" for origin, parts in by_origin.items() if parts]
+    return " | ".join(said)
 
 
 class LiveAnswer(Static):

@@ -46,7 +46,7 @@ class SideNumbers(CellView):
         measurement = live.measurement
         if measurement.ttft_seconds is None:
             return [Line().add(self._waiting(), palette.value)]
-        return [Line().add(figures(measurement, live=True), palette.value)]
+        return [Line().add(figures(measurement), palette.value)]
 
     def _waiting(self) -> str:
         live = self._side.live
@@ -78,7 +78,7 @@ class SidePane(Vertical):
         self.look = look
         self.side = side
         self._shown = 0
-        self._frame: tuple[str, str] = ("", "")
+        self._frame = ("", "", "")
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -90,10 +90,11 @@ class SidePane(Vertical):
     def on_mount(self) -> None:
         self.query_one(LiveAnswer).display = False
 
-    def frame(self, hue: str, title: str) -> None:
-        """The border's colour and title; touched only where they change."""
-        if (hue, title) != self._frame:
-            self._frame = (hue, title)
+    def frame(self, hue: str, title: str, elsewhere: str) -> None:
+        """The border's colour and titles; touched only where they change."""
+        if (hue, title, elsewhere) != self._frame:
+            self._frame = (hue, title, elsewhere)
+            self.border_subtitle = Content(elsewhere)
             kind: EdgeType = "ascii" if self.look.ascii_only else "round"
             self.styles.border = (kind, hue)
             self.border_title = Content(title)
@@ -161,10 +162,10 @@ class Prompt(TextArea):
     """Where a prompt is typed: enter sends, ctrl+j makes a new line, escape leaves."""
 
     BINDINGS = [
-        Binding("enter", "send", "Send", id="prompt.send", priority=True),
-        Binding("ctrl+j", "new_line", "New line", id="prompt.new_line", priority=True),
-        Binding("ctrl+t", "target", "To A, B or both", id="prompt.target", priority=True),
-        Binding("escape", "leave", "Stop / leave", id="prompt.leave", priority=True),
+        Binding("enter", "send", "Send", id="prompt.send"),
+        Binding("ctrl+j", "new_line", "New line", id="prompt.new_line"),
+        Binding("ctrl+t", "target", "To A, B or both", id="prompt.target"),
+        Binding("escape", "leave", "Stop / leave", id="prompt.leave"),
     ]
 
     class Sent(Message):
@@ -191,6 +192,18 @@ class Prompt(TextArea):
             tab_behavior="focus",
         )
 
+    async def _on_key(self, event: Key) -> None:
+        """Run the keys that are bound here in their turn among the letters.
+
+        Textual's own dispatch runs bindings before (priority) or after the letters typed around
+        them have arrived: in a fast burst half a prompt is sent, or a line break comes last.
+        """
+        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.node is self:
+            event.prevent_default()
+            event.stop()
+            await self.run_action(bound.binding.action)
+
     def action_send(self) -> None:
         if self.text.strip():
             self.post_message(self.Sent(self.text))
@@ -213,7 +226,6 @@ class ChatPanel(Vertical):
         self._look = look
         self._conversation = conversation
         self._target = 0
-        self.front = "A"
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
@@ -249,10 +261,15 @@ class ChatPanel(Vertical):
         self._target = (self._target + 1) % len(TARGETS)
         self._show_target()
 
-    def show_front(self, name: str) -> None:
-        """In a narrow terminal, show that side."""
-        self.front = name
+    def go_to(self, name: str) -> None:
+        """Focus a side; in a narrow terminal, show it in place of the other."""
         self.set_class(name == "B", "-front-b")
+        self.pane(name).query_one(VerticalScroll).focus()
+
+    @property
+    def narrow(self) -> bool:
+        """Whether one side is shown at a time."""
+        return self.has_class("-narrow")
 
     def fit(self, width: int) -> None:
         """One side at a time where two would be too narrow."""
@@ -292,11 +309,3 @@ class ChatPanel(Vertical):
 
     def _show_target(self) -> None:
         self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")
-
-    def on_key(self, event: Key) -> None:
-        """Left and right go from side to side."""
-        if event.key in ("left", "right") and not isinstance(self.screen.focused, Prompt):
-            name = "A" if event.key == "left" else "B"
-            self.show_front(name)
-            self.pane(name).query_one(VerticalScroll).focus()
-            event.stop()

@@ -67,6 +67,7 @@ class Dashboard(Screen[None]):
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
+        self._frame_sides()
         self.query_one(GpuGrid).refresh_gpus()
         self._show_rows()
 
@@ -188,6 +189,9 @@ class Dashboard(Screen[None]):
     def action_prompt(self) -> None:
         self.query_one(Prompt).focus()
 
+    def action_side(self, name: str) -> None:
+        self.query_one(ChatPanel).go_to(name)
+
     def action_choose(self, side: str) -> None:
         choices = [
             Choice(status.name, status.name, f"{status.state} {status.url}")
@@ -226,14 +230,16 @@ class Dashboard(Screen[None]):
                 self._services.conversation.sides[side].choose(self._endpoint(name))
 
     def _frame_sides(self) -> None:
-        """A side wears the hue of the GPU that answers on it."""
+        """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
         chat, palette = self.query_one(ChatPanel), self._look.palette
+        elsewhere = {"A": "right: side B", "B": "left: side A"} if chat.narrow else {}
         for name in SIDES:
             endpoint = self._services.conversation.sides[name].endpoint
             status = self._status(endpoint.name) if endpoint else None
             gpu = self._gpu(status.gpus[0]) if status and status.gpus else None
             hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
-            chat.pane(name).frame(hue, f"{name}  {endpoint.name}" if endpoint else name)
+            title = f"{name}  {endpoint.name}" if endpoint else name
+            chat.pane(name).frame(hue, title, elsewhere.get(name, ""))
             chat.pane(name).say_when_empty(_first_words(endpoint, status))
 
     def _gpu(self, uuid: str) -> GpuIdentity | None:
@@ -350,6 +356,8 @@ class Dashboard(Screen[None]):
 def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> str:
     if endpoint is None:
         return "No model here yet. Press a or b to choose who answers on this side."
+    if status is not None and status.state is State.FAILED:
+        return f"{endpoint.name} failed; the reason is under the table."
     if status is not None and status.state is not State.READY:
         return f"{endpoint.name} is {status.state}."
     return "Press c, type a prompt, enter sends it."

@@ -21,6 +21,8 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("l", "log", "Log", id="instance.log"),
     Binding("a", "choose('A')", "Model A", id="chat.model_a"),
     Binding("b", "choose('B')", "Model B", id="chat.model_b"),
+    Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
+    Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
     Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
