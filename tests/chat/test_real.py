@@ -1,0 +1,188 @@
+"""The chat over the real llama-server and both real models."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gputui.chat.conversation import STOPPED, Conversation
+from gputui.chat.model import Answer, Endpoint, Sampling
+from gputui.demo.parts import Parts
+
+pytestmark = pytest.mark.real
+LONG = "Count from one to one thousand in words, one number a line."
+PATIENCE = 90
+
+
+@pytest.fixture(scope="module")
+def servers(
+    demo_parts: Parts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Both models, each on its own server."""
+    folder = tmp_path_factory.mktemp("servers")
+    models = (demo_parts.smollm2, demo_parts.gemma3)
+    ports = _free_ports(len(models))
+    started = [
+        _start(demo_parts.llama_server, model, port, folder / f"{port}.log")
+        for model, port in zip(models, ports, strict=True)
+    ]
+    try:
+        for process, port in zip(started, ports, strict=True):
+            _wait_ready(process, port, folder / f"{port}.log")
+        yield (
+            Endpoint("smollm2", f"http://127.0.0.1:{ports[0]}/v1"),
+            Endpoint("gemma3", f"http://127.0.0.1:{ports[1]}/v1"),
+        )
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(20)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def _start(program: Path, model: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    arguments = ("-m", model, "--port", str(port), "-c", "1024", "-np", "1", "-t", "1")
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [program, *arguments, "--no-webui", "--sse-ping-interval", "2"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"no server (exit code {process.poll()}): {log.read_text()[-2000:]}")
+
+
+def _conversation(servers: tuple[Endpoint, Endpoint], max_tokens: int = 24) -> Conversation:
+    conversation = Conversation()
+    conversation.sampling = Sampling(
+        temperature=0, seed=1, max_tokens=max_tokens, cache_prompt=False
+    )
+    for name, endpoint in zip("AB", servers, strict=True):
+        conversation.sides[name].choose(endpoint)
+    return conversation
+
+
+async def _settled(conversation: Conversation) -> list[Answer]:
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    return [side.finished[-1].answers[name] for name, side in conversation.sides.items()]
+
+
+def _busy_slots(endpoint: Endpoint) -> int:
+    slots = httpx.get(endpoint.url.removesuffix("/v1") + "/slots").json()
+    return sum(slot["is_processing"] for slot in slots)
+
+
+async def test_two_models_answer_one_prompt_with_the_servers_numbers(
+    servers: tuple[Endpoint, Endpoint],
+) -> None:
+    conversation = _conversation(servers)
+    conversation.send("Write one sentence about the sea.")
+    answers = await _settled(conversation)
+    await conversation.close()
+    assert answers[0].text != answers[1].text
+    for answer in answers:
+        assert answer.error is None
+        assert answer.finish_reason in ("stop", "length")
+        assert answer.text.strip()
+        numbers = answer.measurement
+        for figure in (
+            numbers.prompt_tokens,
+            numbers.completion_tokens,
+            numbers.prompt_tokens_per_second,
+            numbers.generation_tokens_per_second,
+        ):
+            assert figure is not None
+            assert figure.origin == "server"
+            assert figure.value > 0
+        assert numbers.completion_tokens is not None
+        assert numbers.completion_tokens.value <= 24
+        assert numbers.ttft_seconds is not None
+        assert numbers.elapsed_seconds is not None
+        assert 0 < numbers.ttft_seconds <= numbers.elapsed_seconds
+
+
+async def test_our_clock_agrees_with_the_servers(servers: tuple[Endpoint, Endpoint]) -> None:
+    """Prompt and generation as the server timed them fill the time that we measured, and no more."""
+    conversation = _conversation(servers, max_tokens=60)
+    conversation.send(LONG, ("A",))
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    numbers = conversation.sides["A"].finished[-1].answers["A"].measurement
+    await conversation.close()
+    assert numbers.completion_tokens
+    assert numbers.generation_tokens_per_second
+    assert numbers.prompt_tokens
+    assert numbers.prompt_tokens_per_second
+    assert numbers.elapsed_seconds
+    generation = numbers.completion_tokens.value / numbers.generation_tokens_per_second.value
+    prompt = numbers.prompt_tokens.value / numbers.prompt_tokens_per_second.value
+    assert generation + prompt <= numbers.elapsed_seconds * 1.05
+
+
+async def test_stopping_in_mid_stream_frees_the_slot(servers: tuple[Endpoint, Endpoint]) -> None:
+    conversation = _conversation(servers, max_tokens=900)
+    side = conversation.sides["A"]
+    conversation.send(LONG, ("A",))
+    async with asyncio.timeout(PATIENCE):
+        while not (side.live and side.live.text):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(_busy_slots, servers[0]) == 1
+        side.stop()
+        while await asyncio.to_thread(_busy_slots, servers[0]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    answer = side.finished[-1].answers["A"]
+    await conversation.close()
+    assert answer.finish_reason == STOPPED
+    assert answer.text
+
+
+async def test_a_conversation_too_long_says_both_numbers(
+    servers: tuple[Endpoint, Endpoint],
+) -> None:
+    conversation = _conversation(servers)
+    conversation.send("word " * 3000)
+    answers = await _settled(conversation)
+    await conversation.close()
+    for answer in answers:
+        assert answer.error is not None
+        assert "1024" in answer.error
+        assert answer.hint
+
+
+async def test_the_second_turn_knows_the_first(servers: tuple[Endpoint, Endpoint]) -> None:
+    conversation = _conversation(servers)
+    conversation.send("My name is Ada.", ("A",))
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    conversation.send("What is my name?", ("A",))
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    first, second = (turn.answers["A"] for turn in conversation.sides["A"].finished)
+    await conversation.close()
+    assert first.measurement.prompt_tokens
+    assert second.measurement.prompt_tokens
+    assert second.measurement.prompt_tokens.value > first.measurement.prompt_tokens.value
