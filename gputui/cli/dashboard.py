@@ -5,7 +5,8 @@ from __future__ import annotations
 import locale
 import os
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,14 +16,57 @@ from gputui.config import Config
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
+    from gputui.gpu.sample import Snapshot
+    from gputui.gpu.source import Source
     from gputui.ui.services import Services
+
+
+class EarlySampler:
+    """A sampler that runs from its making on, so that the first sample is there when the screen is.
+
+    Importing the screen takes a quarter of a second; a driver answers in less. What comes before
+    ``start`` is kept, and the newest of it is passed on then.
+    """
+
+    def __init__(self, source: Source, interval: float) -> None:
+        from gputui.gpu.sampler import Sampler
+
+        self._lock = threading.Lock()
+        self._listener: Callable[[Snapshot], None] | None = None
+        self._sampler = Sampler(source, interval, self._sampled)
+        self.history = self._sampler.history
+        self._sampler.start()
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> EarlySampler:
+        """Who is told, from ``start`` on."""
+        self._tell = listener
+        return self
+
+    def start(self) -> None:
+        """Pass on the newest sample, if there is one, and all that come."""
+        with self._lock:
+            self._listener = self._tell
+            latest = self._sampler.latest
+        if latest is not None:
+            self._tell(latest)
+
+    def stop(self) -> None:
+        """Sample no more; does not wait."""
+        self._sampler.stop()
+
+    def _sampled(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            listener = self._listener
+        if listener is not None:
+            listener(snapshot)
 
 
 def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = False) -> None:
     """Open the dashboard, starting the instances named in ``start``; returns when the user quits."""
-    from gputui.ui.app import GputuiApp
+    services = make_services(options, start, demo=demo)
+    from gputui.ui.app import GputuiApp  # a quarter of a second, in which the first sample is taken
 
-    app = GputuiApp(make_services(options, start, demo=demo))
+    app = GputuiApp(services)
     last_words = app.run(mouse=not options.no_mouse)
     if app.failure is not None:
         raise app.failure
@@ -32,21 +76,20 @@ def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = F
 
 def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = False) -> Services:
     """All rooms, composed. A configuration that cannot be used is shown on the screen instead."""
-    from gputui.chat.endpoints import endpoint_of
-    from gputui.gpu.sampler import Sampler
-    from gputui.themes import load_themes
-    from gputui.ui.services import Services
-
     problem: GputuiError | None = None
     try:
         config = options.load_config()
     except GputuiError as error:
         config, problem = Config(), error
-    source = make_source(options, config)
+    sampler = EarlySampler(make_source(options, config), config.interval)
+    from gputui.chat.endpoints import endpoint_of
+    from gputui.themes import load_themes
+    from gputui.ui.services import Services
+
     return Services(
         config=config,
         themes=load_themes(),
-        sampler=lambda listener: Sampler(source, config.interval, listener),
+        sampler=sampler.listen,
         supervisor=make_supervisor(options, config, ()),
         conversation=make_conversation(),
         endpoint_of=lambda name: endpoint_of(config, name),

@@ -35,6 +35,19 @@ def figures(measurement: Measurement) -> str:
     return " | ".join(said)
 
 
+SHOWN_CHARACTERS = 50_000
+"""Of a finished text, at most this much of its start is laid out; all of it is kept."""
+
+
+def _shown(text: str) -> str:
+    more = len(text) - SHOWN_CHARACTERS
+    return (
+        text
+        if more <= 0
+        else f"{text[:SHOWN_CHARACTERS]}\n\n({more} more characters are kept, not shown)"
+    )
+
+
 class LiveAnswer(Static):
     """The answer that is being written: plain text, its end only."""
 
@@ -43,8 +56,9 @@ class LiveAnswer(Static):
 
     def update_answer(self, prompt: str, answer: Answer) -> None:
         """Show the prompt and what has come so far."""
-        text = answer.text or ("" if not answer.reasoning else f"thinking …\n{answer.reasoning}")
-        self.update(Content.assemble((f"› {prompt}\n\n", "dim"), text[-LIVE_CHARACTERS:]))
+        thinking = f"thinking …\n{answer.reasoning[-LIVE_CHARACTERS:]}" if answer.reasoning else ""
+        text = answer.text[-LIVE_CHARACTERS:] or thinking
+        self.update(Content.assemble((f"› {_shown(prompt)}\n\n", "dim"), text))
 
 
 class FinishedAnswer(Static):
@@ -77,14 +91,17 @@ class FinishedAnswer(Static):
         )
 
         palette, answer = self._look.palette, self._answer
-        parts: list[RenderableType] = [Text(f"› {self._prompt}", style=palette.dim), Text("")]
+        parts: list[RenderableType] = [
+            Text(f"› {_shown(self._prompt)}", style=palette.dim),
+            Text(""),
+        ]
         parts += self._reasoning()
         if answer.text:
             # Links stay plain text: an OSC 8 hyperlink of a model's choosing is not for the terminal.
             theme = (
                 "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
             )
-            parts.append(Markdown(answer.text, code_theme=theme, hyperlinks=False))
+            parts.append(Markdown(_shown(answer.text), code_theme=theme, hyperlinks=False))
         if answer.error:
             parts.append(
                 Text(
@@ -121,7 +138,7 @@ class FinishedAnswer(Static):
             Text(f"{mark} reasoning, {words} words, {spent} (e unfolds)", style=palette.dim)
         ]
         if self.unfolded:
-            fold.append(Text(self._answer.reasoning, style=palette.dim))
+            fold.append(Text(_shown(self._answer.reasoning), style=palette.dim))
         return [*fold, Text("")]
 
 

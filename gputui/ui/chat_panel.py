@@ -79,6 +79,7 @@ class SidePane(Vertical):
         self.side = side
         self._shown = 0
         self._frame = ("", "", "")
+        self._empty_words = ""
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -138,7 +139,9 @@ class SidePane(Vertical):
 
     def say_when_empty(self, text: str) -> None:
         """What the pane says before the first prompt."""
-        self.query_one(".empty", Static).update(text)
+        if text != self._empty_words:
+            self._empty_words = text
+            self.query_one(".empty", Static).update(text)
 
     def restyle(self) -> None:
         """Draw again in the theme of now."""

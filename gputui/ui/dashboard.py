@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -29,6 +30,8 @@ from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.services import Services
 
 OBSERVE_SECONDS = 1.0
+FIRST_PICTURE_SECONDS = 0.2
+"""How long the first picture waits for the first sample; a driver may be slower, or hang."""
 
 
 class Dashboard(Screen[None]):
@@ -48,6 +51,7 @@ class Dashboard(Screen[None]):
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
         self.history: History | None = None
+        self._first_picture = contextlib.ExitStack()
 
     def compose(self) -> ComposeResult:
         services = self._services
@@ -59,6 +63,9 @@ class Dashboard(Screen[None]):
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
+        # One picture with everything in it, rather than five as the parts come in.
+        self._first_picture.enter_context(self.app.batch_update())
+        self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self._choose_first_sides()
         self._frame_sides()
         self._observe_forever()
@@ -87,6 +94,8 @@ class Dashboard(Screen[None]):
         self.query_one(Header).update_gpus(snapshot)
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned_names(self._statuses))
         self._show_rows()
+        if known is None:
+            self.call_after_refresh(self._first_picture.close)
 
     @on(InstancesObserved)
     def instances_observed(self, message: InstancesObserved) -> None:
