@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ from gputui.errors import GputuiError
 MARKER = "GPUTUI_INSTANCE"
 """The environment variable that marks our servers; its value is the instance's name."""
 
+_LOOKS, _LOOK_SECONDS = 20, 0.01
 _PROC = Path("/proc")
 _HAS_PROC = (_PROC / "self" / "stat").exists()
 
@@ -76,7 +78,9 @@ def life(identity: ProcessIdentity) -> Life:
         return Life.STRANGER
     if found.dead:
         return Life.DEAD
-    if _marked(identity.pid, identity.marker):
+    # No environment at all counts too: a process has none for a moment in exec, and for as long as
+    # it takes to end, which with a GPU can be seconds. A signal asks for more, see send_signal.
+    if _marked(identity.pid, identity.marker) is not False:
         return Life.ALIVE
     if _look(identity.pid) != found:  # it ended while we looked
         return life(identity)
@@ -154,15 +158,18 @@ def spawn(
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
     """Signal exactly this process. Raises NotOursError rather than signal another one.
 
-    With pidfd (Linux 5.3) nothing can take the pid's place between the check and the signal.
+    One that has no environment left is ending already, and is left to it. With pidfd (Linux 5.3) nothing can take the pid's place between the check and the signal.
     """
     try:
         handle = _open_handle(identity.pid)
     except ProcessLookupError:
         raise _not_ours(identity) from None
     try:
-        if not matches(identity):
+        ours = _surely_ours(identity)
+        if ours is False:
             raise _not_ours(identity)
+        if ours is None:
+            return
         if handle is None:
             os.kill(identity.pid, number)
         else:
@@ -229,12 +236,9 @@ def _stat_fields(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split() or None
 
 
-def _marked(pid: int, marker: str) -> bool:
-    """Whether the environment of a process carries our marker.
-
-    None at all counts too (empty, or ESRCH from Linux 6.17 on): a process has none for a moment in
-    exec, and for as long as it takes to end, which with a GPU can be seconds.
-    """
+def _marked(pid: int, marker: str) -> bool | None:
+    """Whether the environment of a process carries our marker; None where it has no environment now
+    (in the middle of exec, or ending: empty, or ESRCH from Linux 6.17 on)."""
     if not _HAS_PROC:
         import psutil
 
@@ -245,7 +249,19 @@ def _marked(pid: int, marker: str) -> bool:
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except ProcessLookupError:
-        return True
+        return None
     except OSError:
         return False
-    return not environment or f"{MARKER}={marker}".encode() in environment.split(b"\0")
+    return f"{MARKER}={marker}".encode() in environment.split(b"\0") if environment else None
+
+
+def _surely_ours(identity: ProcessIdentity) -> bool | None:
+    """Whether all four facts hold now; None where the process is ending and cannot show its marker."""
+    for _ in range(_LOOKS):
+        if not matches(identity):
+            return False
+        marked = _marked(identity.pid, identity.marker)
+        if marked is not None:
+            return marked
+        time.sleep(_LOOK_SECONDS)
+    return None

@@ -69,7 +69,9 @@ def test_a_process_is_alive_until_all_of_it_is_gone(number: signal.Signals) -> N
 
 
 def test_nobody_else_is_signalled() -> None:
-    with child("import time; time.sleep(600)") as process:
+    with child("import time; print('up', flush=True); time.sleep(600)") as process:
+        assert process.stdout
+        process.stdout.readline()  # in the middle of exec it has no environment
         true = identify(process.pid, "m")
         for other in (
             replace(true, start_ticks=true.start_ticks + 1),
