@@ -1,0 +1,174 @@
+"""The program in real terminals: with the real servers in tmux, and byte by byte in a raw pty."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gputui.demo.parts import Parts
+from gputui.instances import records
+from gputui.instances.process import NotOursError, send_signal
+from tests.support.tmux import Tmux
+from tests.support.waiting import wait_for
+
+SIZES = ((160, 45), (80, 24))
+PROMPT = "Write one sentence about the sea."
+
+
+class Rig:
+    """Two real models in a configuration of their own, and terminals to see them in."""
+
+    def __init__(self, parts: Parts, folder: Path) -> None:
+        self.state = Path(os.environ["GPUTUI_STATE"])
+        self.config = folder / "config.toml"
+        self.config.write_text(_config(parts))
+        self.gputui = (sys.executable, "-m", "gputui", "--config", str(self.config))
+        self.terminals: list[Tmux] = []
+
+    def open(self, size: tuple[int, int] = SIZES[0]) -> Tmux:
+        """A new gputui in a new terminal, once it shows both instances."""
+        terminal = Tmux(self.gputui, size, {})
+        self.terminals.append(terminal)
+        terminal.until_shown("gemma3", "■1")
+        return terminal
+
+    def pid(self, name: str) -> int:
+        """The pid of a running instance, by its record."""
+        record = next(record for record in records.running(self.state) if record.name == name)
+        return record.pid
+
+    def close(self) -> None:
+        """End every terminal and every server."""
+        for terminal in self.terminals:
+            terminal.close()
+        subprocess.run(
+            [*self.gputui, "stop", "--all"], capture_output=True, timeout=60, check=False
+        )
+        for record in records.running(self.state):
+            with contextlib.suppress(NotOursError):
+                send_signal(record.identity, signal.SIGKILL)
+
+
+def _config(parts: Parts) -> str:
+    text = f'source = "simulated"\nllama_server = {json.dumps(str(parts.llama_server))}\n'
+    models = (("1", "smollm2", parts.smollm2, "PRO 6000"), ("2", "gemma3", parts.gemma3, "5090"))
+    for key, name, model, gpu in models:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        text += (
+            f'[[instances]]\nname = "{name}"\nkey = "{key}"\nmodel = {json.dumps(str(model))}\n'
+            f'gpus = ["{gpu}"]\nport = {port}\nctx_size = 512\nthreads = 1\nn_gpu_layers = 0\n'
+            f'args = ["--predict", "24"]\n'
+        )
+    return text
+
+
+@pytest.fixture
+def rig(demo_parts: Parts, tmp_path: Path) -> Iterator[Rig]:
+    if shutil.which("tmux") is None:
+        pytest.skip("no tmux here for a real terminal")
+    made = Rig(demo_parts, tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def until_answered(terminal: Tmux, sides: int) -> None:
+    """Wait until that many sides show final numbers: then the line of the live ones is the URL."""
+
+    def answered(screen: str) -> bool:
+        counts = [screen.count(words) for words in ("server tg", "client TTFT", "http://127")]
+        return counts == [sides] * 3
+
+    terminal.until(answered, f"{sides} finished answers")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_an_evening(rig: Rig, size: tuple[int, int]) -> None:
+    """Start two, ask both, stop one, leave: the other one goes on."""
+    terminal = rig.open(size)
+    terminal.press("1")
+    terminal.press("2")
+    terminal.until_shown("smollm2", " ready")
+    terminal.until_shown("gemma3", " ready")
+    terminal.press("c")
+    terminal.type(PROMPT)
+    terminal.until_shown("› ", PROMPT)
+    terminal.press("Enter")
+    terminal.until_shown("one prompt, two answers")
+    terminal.press("Tab")  # not escape: that stops what streams first
+    terminal.until_shown("1-9 Start/stop")
+    until_answered(terminal, 2 if size[0] >= 100 else 1)
+    if size[0] < 100:  # one side at a time
+        terminal.press("Right")
+        terminal.until_shown("B  gemma3")
+        until_answered(terminal, 1)
+    terminal.press("1")
+    terminal.until_shown("Stop smollm2?")
+    terminal.press("y")
+    terminal.until_shown("smollm2", "stopped")
+    wait_for(lambda: "smollm2" not in records.read_all(rig.state))
+    terminal.until_shown("gemma3", " ready")
+    pid = rig.pid("gemma3")
+    terminal.press("q")
+    left = terminal.until_ended()
+    assert "Still running: gemma3." in left
+    assert "Traceback" not in left
+    assert rig.pid("gemma3") == pid
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs; one that ended and was not yet waited for does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill(terminal: Tmux) -> None:
+    os.kill(terminal.pid, signal.SIGKILL)
+
+
+def hang_up(terminal: Tmux) -> None:
+    os.kill(terminal.pid, signal.SIGHUP)
+
+
+def close_tmux(terminal: Tmux) -> None:
+    terminal.kill_server()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("end", [kill, hang_up, close_tmux])
+def test_however_gputui_ends_its_server_lives_and_is_adopted(
+    rig: Rig, end: Callable[[Tmux], None]
+) -> None:
+    terminal = rig.open()
+    terminal.press("2")
+    terminal.until_shown("gemma3", " ready")
+    gputui, server = psutil.Process(terminal.pid), psutil.Process(rig.pid("gemma3"))
+    end(terminal)
+    wait_for(lambda: not lives(gputui))
+    assert lives(server)
+    again = rig.open()
+    again.until_shown("gemma3", " ready")
+    assert rig.pid("gemma3") == server.pid
+    assert lives(server)
+    again.press("2")  # it is the new one's own: it may stop it
+    again.until_shown("Stop gemma3?")
+    again.press("y")
+    again.until_shown("gemma3", "stopped")
+    assert not lives(server)
