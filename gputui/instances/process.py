@@ -158,7 +158,8 @@ def spawn(
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
     """Signal exactly this process. Raises NotOursError rather than signal another one.
 
-    One that has no environment left is ending already, and is left to it. With pidfd (Linux 5.3) nothing can take the pid's place between the check and the signal.
+    One that has no environment left is ending already, and is left to it. With pidfd (Linux 5.3)
+    nothing can take the pid's place between the check and the signal.
     """
     try:
         handle = _open_handle(identity.pid)

@@ -10,13 +10,13 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.css.types import EdgeType
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from gputui.chat.conversation import Conversation, Side
 from gputui.errors import GputuiError
-from gputui.text import seconds
+from gputui.text import clean, seconds
 from gputui.ui.answer_view import FinishedAnswer, LiveAnswer, figures
 from gputui.ui.cells import CellView, Line
 from gputui.ui.messages import ProblemMet
@@ -206,6 +206,10 @@ class Prompt(TextArea):
             event.prevent_default()
             event.stop()
             await self.run_action(bound.binding.action)
+
+    async def _on_paste(self, event: Paste) -> None:
+        """What is pasted came from elsewhere, and is drawn here before it is sent."""
+        event.text = clean(event.text)
 
     def action_send(self) -> None:
         if self.text.strip():

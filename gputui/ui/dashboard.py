@@ -50,6 +50,7 @@ class Dashboard(Screen[None]):
         self._statuses: tuple[InstanceStatus, ...] = ()
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
+        self._told_store_problem: str | None = None
         self.history: History | None = None
         self._first_picture = contextlib.ExitStack()
 
@@ -107,9 +108,17 @@ class Dashboard(Screen[None]):
                 self.say(
                     GputuiError(f"{status.name}: {status.last_error or 'failed'}", status.hint)
                 )
+        self._tell_store_problem()
         self.query_one(Header).update_instances(message.statuses)
         self._show_rows()
         self._frame_sides()
+
+    def _tell_store_problem(self) -> None:
+        """Once for each new reason why turns are not being kept."""
+        problem = self._services.conversation.store_problem
+        if problem is not None and problem != self._told_store_problem:
+            self.say(GputuiError("Turns are not being kept", problem))
+        self._told_store_problem = problem
 
     @work(group="observe", exclusive=True)
     async def _observe_forever(self) -> None:

@@ -1,0 +1,102 @@
+"""Foreign text in every widget that shows any: it is drawn, never obeyed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.events import Paste
+
+from gputui.chat.conversation import Conversation
+from gputui.config import Config, EndpointConfig, InstanceConfig
+from gputui.errors import ConfigError, GputuiError
+from gputui.gpu.sample import Problem, Snapshot
+from gputui.instances.status import State
+from gputui.text import clean, clean_line
+from gputui.ui.app import GputuiApp
+from gputui.ui.chat_panel import Prompt
+from gputui.ui.dashboard import Dashboard
+from tests.support.hostile import HOSTILE
+from tests.ui.harness import gpu_sample, make_rig, screen_text, status, until, until_shown
+
+SHORT = [(name, text[:4000]) for name, text in HOSTILE]
+EACH = pytest.mark.parametrize(("name", "text"), SHORT, ids=[name for name, _ in SHORT])
+
+
+def assert_harmless(app: GputuiApp) -> None:
+    """Nothing on the screen commands a terminal, reorders a line, or can be clicked or followed."""
+    for strip in app.screen._compositor.render_strips(app.size):
+        for segment in strip:
+            assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in segment.text), segment
+            assert not any(c in segment.text for c in "\u202e\u2066\u200b"), segment
+            assert not (segment.style and segment.style.link), segment
+            action = segment.style.meta.get("@click") if segment.style else None
+            assert action is None or "evil" not in str(action), segment
+            assert action is None or "app.quit" not in str(action), segment
+
+
+@EACH
+async def test_in_every_panel(name: str, text: str) -> None:
+    """As the rooms hand it over: through the cleaning function, markup and all."""
+    line = clean_line(text, 200)
+    gpu = gpu_sample(0)
+    gpu = replace(gpu, identity=replace(gpu.identity, name=line))
+    lost = gpu_sample(1, problem=Problem(line, line))
+    failed = status(
+        "a", State.FAILED, 0, 1, model=line, last_error=line or "x", hint=line, note=line
+    )
+    config = Config(
+        instances=(InstanceConfig(name="a", model="m", port=1),),
+        endpoints=(EndpointConfig(name="e", url=f"http://{line or 'h'}"),),
+    )
+    one = make_rig(
+        config,
+        snapshots=[Snapshot(line, 1.0, (gpu, lost), line, Problem(line, line))],
+        statuses=[failed],
+        host=text,
+    )
+    one.supervisor.log = clean(text)
+    one.supervisor.refusal = GputuiError(text, text)
+    one.conversation.store_problem = clean(text)
+    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+        await until_shown(pilot, "failed")
+        assert_harmless(one.app)
+        await pilot.press("s")
+        await until(pilot, lambda: one.supervisor.asked == [("start", "a")])
+        await pilot.pause()
+        assert_harmless(one.app)
+        await pilot.press("l")
+        await until_shown(pilot, "log of a")
+        assert_harmless(one.app)
+        await pilot.press("escape", "b")
+        await until_shown(pilot, "Who answers on side B?")
+        assert_harmless(one.app)
+        await pilot.press("escape", "c", "x")
+        assert "x" in screen_text(one.app)
+        assert one.app.is_running
+
+
+async def test_in_the_banner_and_in_toasts() -> None:
+    one = make_rig(config_error=ConfigError("file: first"), conversation=Conversation(None))
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "file: first")
+        dashboard = one.app.screen
+        assert isinstance(dashboard, Dashboard)
+        for name, text in SHORT:
+            dashboard.say(ConfigError(f"{name}: {text}", text))
+            await until_shown(pilot, f"{name}:")
+            assert_harmless(one.app)
+            one.app.clear_notifications()
+
+
+async def test_pasted_into_the_prompt() -> None:
+    one = make_rig()
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "Instances")
+        await pilot.press("c")
+        prompt = one.app.screen.query_one(Prompt)
+        for _, text in SHORT:
+            one.app.post_message(Paste(text))
+            await until(pilot, lambda text=text: prompt.text == clean(text))  # type: ignore[misc]
+            assert_harmless(one.app)
+            prompt.clear()
