@@ -15,6 +15,7 @@ import pytest
 
 from gputui.demo.parts import Parts, Progress, fetch
 from gputui.errors import GputuiError
+from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
 
@@ -63,6 +64,15 @@ def demo_parts() -> Parts:
         return fetch(_USER_CACHE / "demo", steps.append)
     except GputuiError as error:
         pytest.skip(f"the demo's parts cannot be had: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for the NVIDIA driver's library, compiled once."""
+    try:
+        return compile_library(tmp_path_factory.mktemp("nvml"))
+    except NoCompilerError as error:
+        pytest.skip(str(error))
 
 
 def _children() -> set[psutil.Process]:

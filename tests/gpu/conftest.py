@@ -10,16 +10,7 @@ import pytest
 
 from gputui.gpu.nvml import NvmlSource
 from tests.support.nvml_scenarios import Clock
-from tests.support.standin_nvml import NoCompilerError, StandinNvml, compile_library
-
-
-@pytest.fixture(scope="session")
-def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in, compiled once."""
-    try:
-        return compile_library(tmp_path_factory.mktemp("nvml"))
-    except NoCompilerError as error:
-        pytest.skip(str(error))
+from tests.support.standin_nvml import StandinNvml
 
 
 @pytest.fixture

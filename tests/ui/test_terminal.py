@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,14 @@ import pytest
 from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.instances.process import NotOursError, send_signal
+from tests.support.pty_terminal import (
+    ENTER_ALTERNATE,
+    HIDE_CURSOR,
+    LEAVE_ALTERNATE,
+    SHOW_CURSOR,
+    PtyTerminal,
+)
+from tests.support.standin_nvml import StandinNvml
 from tests.support.tmux import Tmux
 from tests.support.waiting import wait_for
 
@@ -172,3 +181,50 @@ def test_however_gputui_ends_its_server_lives_and_is_adopted(
     again.press("y")
     again.until_shown("gemma3", "stopped")
     assert not lives(server)
+
+
+CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
+HOSTILE_NAME = f"NVIDIA RTX\x1b[2J{CLIPBOARD}\x9b31m HOSTILE [@click=app.quit]x[/]"
+
+
+def borders(screen: str) -> int:
+    """How many GPU panels with a frame stand side by side in the first picture."""
+    return sum(line.count("╭─ 0 ") + line.count("╭─ 1 ") for line in screen.splitlines())
+
+
+def test_every_byte_from_the_first_picture_to_the_shell(nvml_library: Path, tmp_path: Path) -> None:
+    """Both GPUs at once, any size, a hostile driver's name, and a terminal left as it was."""
+    standin = StandinNvml(nvml_library, tmp_path)
+    standin.set(gpus=2, gpu_1={"name": HOSTILE_NAME})
+    environment = os.environ | standin.environment() | {"TERM": "xterm-256color"}
+    environment |= {"LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "gputui", "--source", "nvml"]
+    terminal = PtyTerminal(command, (160, 45), environment)
+    try:
+        terminal.until(lambda screen: borders(screen) == 2, "both GPUs")
+        picture = terminal.screen()
+        assert "HOSTILE" in picture
+        assert "[@click=app.quit]x[/]" in picture  # shown as text, not as a link
+        terminal.resize((60, 20))
+        terminal.until(_one_line_a_gpu, "one line a GPU")
+        assert max(len(line) for line in terminal.screen().splitlines()) <= 60
+        terminal.resize((160, 45))
+        terminal.until(lambda screen: borders(screen) == 2, "both GPUs again")
+        terminal.type("q")
+        assert terminal.until_ended() == 0
+    finally:
+        terminal.close()
+    written = terminal.written
+    assert written.count(ENTER_ALTERNATE) == 1
+    assert written.rindex(LEAVE_ALTERNATE) > written.rindex(ENTER_ALTERNATE)
+    assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
+    assert set(re.findall(rb"\x1b\](\d+)", written)) <= {
+        b"22"
+    }  # Textual's own: the pointer's shape
+    assert b"cm0gLXJm" not in written
+    assert not re.search(r"[\x80-\x9f]", written.decode())
+
+
+def _one_line_a_gpu(screen: str) -> bool:
+    starts = [line[:3] for line in screen.splitlines()]
+    return borders(screen) == 0 and " 0 " in starts and " 1 " in starts
