@@ -56,7 +56,6 @@ def make_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(
             verify=ssl.create_default_context(),
-            trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             socket_options=keep_alive,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -89,7 +89,7 @@ class Side:
     def __init__(
         self,
         name: str,
-        client: Callable[[], httpx.AsyncClient],
+        client: Callable[[], Awaitable[httpx.AsyncClient]],
         settings: Settings,
         ended: Callable[[Exchange, Answer], None],
     ) -> None:
@@ -193,16 +193,23 @@ class Side:
         self._ended(live.exchange, answer)
 
     async def _receive(self, live: _Live) -> None:
-        from gputui.chat.client import stream
+        client = await self._client()
+        from gputui.chat.client import stream  # loaded by then, off the event loop
 
         _, sampling = self._settings()
         messages = self.messages(live.exchange.prompt)
-        arrivals = stream(self._client(), live.endpoint, messages, sampling)
+        arrivals = stream(client, live.endpoint, messages, sampling)
         async with contextlib.aclosing(arrivals):
             async for arrival in arrivals:
                 for event in arrival.events:
                     live.take(arrival.at, event)
                 self.version += 1
+
+
+def _open_client() -> httpx.AsyncClient:
+    from gputui.chat.client import make_client
+
+    return make_client()
 
 
 def _in_words(error: BaseException) -> GputuiError:
@@ -231,6 +238,7 @@ class Conversation:
         self._conversation_id: int | None = None
         self._unsaved: list[tuple[Exchange, Answer]] = []
         self._saving = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, prompt: str, sides: Sequence[str] = ("A", "B")) -> None:
@@ -280,12 +288,12 @@ class Conversation:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _shared_client(self) -> httpx.AsyncClient:
-        from gputui.chat.client import make_client
-
-        if self._http is None:
-            self._http = make_client()
-        return self._http
+    async def _shared_client(self) -> httpx.AsyncClient:
+        """The client of both sides. Loading it takes a quarter of a second: not on the event loop."""
+        async with self._opening:
+            if self._http is None:
+                self._http = await asyncio.to_thread(_open_client)
+            return self._http
 
     def _settings(self) -> tuple[str | None, Sampling]:
         return self.system, self.sampling

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,17 @@ class Store:
                 raise
 
     def _connect(self) -> sqlite3.Connection:
+        """SQLite does not wait where two sessions switch a new file to WAL at once: wait here."""
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return self._try_connect()
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                    raise
+            time.sleep(0.02)
+
+    def _try_connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
@@ -196,10 +208,14 @@ class Store:
         if isinstance(error, OSError):
             what, hint = error.strerror or str(error), "gputui's state directory must be writable."
         else:
-            code = getattr(error, "sqlite_errorcode", None)
-            primary = code & 0xFF if isinstance(code, int) else None
-            what, hint = _REASONS.get(primary, (str(error), ""))
+            what, hint = _REASONS.get(_primary_code(error), (str(error), ""))
         return GputuiError(f"{self._path}: {what}: this chat is not being kept", hint)
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; the sqlite3 module's own errors have none."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
 
 
 _REASONS: dict[int | None, tuple[str, str]] = {

@@ -57,8 +57,11 @@ async def serve(*responders: Responder) -> AsyncIterator[RawServer]:
             if gone.done() and not answering.done():
                 server.hung_up.set()
                 answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
+            await asyncio.wait({answering})
             gone.cancel()
+            await asyncio.gather(answering, gone, return_exceptions=True)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client left before it had asked
         finally:
             writer.close()
             connections.discard(task)

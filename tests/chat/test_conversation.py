@@ -267,6 +267,14 @@ async def test_hostile_answers_are_clean_at_every_moment(name: str, text: str) -
         assert last(chat, "A").text == last(chat, "B").text
 
 
+async def test_what_the_end_of_a_piece_held_back_is_there_at_the_end() -> None:
+    async with talking((reply(completion("end\r")),), (reply(completion("x\x1b[")),)) as (c, _, _b):
+        c.send("hi")
+        await settled(c)
+        assert last(c, "A").text == "end\n"
+        assert last(c, "B").text == "x"
+
+
 async def test_a_hostile_prompt_is_sent_clean() -> None:
     async with talking((reply(completion("x")),), (reply(completion("y")),)) as (chat, a, _):
         chat.send("\x1b[31mred\ud800?", ("A",))

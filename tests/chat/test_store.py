@@ -90,28 +90,32 @@ def test_nothing_is_written_before_it_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.glob("deep")) == []
 
 
-def _write_many(path: Path, start: object, count: int) -> None:
-    store = Store(path)
-    start.wait()  # type: ignore[attr-defined]
-    conversation = store.new_conversation(0)
-    for number in range(count):
-        store.save_answer(store.new_turn(conversation, str(number), 0), answer("x"))
-    store.close()
+ROUNDS = 15  # of four sessions that make the same new file at once
+
+
+def _write_many(folder: Path, start: object, count: int) -> None:
+    for number in range(ROUNDS):
+        start.wait()  # type: ignore[attr-defined]
+        store = Store(folder / f"{number}.db")
+        conversation = store.new_conversation(0)
+        for turn in range(count):
+            store.save_answer(store.new_turn(conversation, str(turn), 0), answer("x"))
+        store.close()
 
 
 def test_sessions_that_write_at_once_all_succeed(tmp_path: Path) -> None:
-    path = tmp_path / "gputui.db"
     context = multiprocessing.get_context("fork")
-    start = context.Barrier(4)
-    writers = [context.Process(target=_write_many, args=(path, start, 20)) for _ in range(4)]
+    start = context.Barrier(4, timeout=20)
+    writers = [context.Process(target=_write_many, args=(tmp_path, start, 5)) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
-    store = Store(path)
-    assert [len(store.turns(id_)) for id_ in store.conversations()] == [20] * 4
-    store.close()
+    for number in range(ROUNDS):
+        store = Store(tmp_path / f"{number}.db")
+        assert [len(store.turns(id_)) for id_ in store.conversations()] == [5] * 4
+        store.close()
 
 
 def test_a_locked_database_is_said_so_and_works_later(
@@ -146,6 +150,21 @@ def test_a_damaged_database_is_said_so(tmp_path: Path, content: bytes, word: str
         Store(path).new_conversation(0)
     assert str(path) in caught.value.message
     assert path.read_bytes() == content, "it is not touched"
+
+
+def test_a_database_emptied_under_us_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "gputui.db"
+    store = Store(path)
+    store.new_conversation(0)
+    other = sqlite3.connect(path)
+    other.executescript(
+        "DROP TABLE answers; DROP TABLE turns; DROP TABLE conversations; PRAGMA user_version = 0;"
+    )
+    other.close()
+    with pytest.raises(GputuiError, match="no such table"):
+        store.new_conversation(0)
+    assert store.new_conversation(0) == 1, "a failed connection is given up, and opened anew"
+    store.close()
 
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:

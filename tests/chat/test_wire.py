@@ -170,9 +170,12 @@ def test_a_field_of_another_type_counts_as_not_there() -> None:
     ]
 
 
-def test_data_of_several_lines_is_one_event() -> None:
-    events = parse(b'data: {"choices": [{"delta":\ndata: {"content": "x"}}]}\n\n')
-    assert events == [TextDelta("x")]
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_data_of_several_lines_is_one_event(end: bytes) -> None:
+    lines = (b'data: {"choices": [{"delta":', b'data: {"content": "x"}}]}', b"", b"")
+    stream = end.join(lines)
+    assert parse(stream) == [TextDelta("x")]
+    assert parse(stream, list(range(len(stream)))) == [TextDelta("x")]
 
 
 def test_comments_other_fields_and_a_byte_order_mark_are_passed_over() -> None:
