@@ -72,7 +72,7 @@ class Themes:
 def shipped_dir() -> Path:
     """The themes in the wheel, or in a source checkout."""
     package = Path(__file__).resolve().parent
-    inside = package / "themes"
+    inside = package / "theme_files"
     return inside if inside.is_dir() else package.parent / "themes"
 
 

@@ -24,9 +24,6 @@ Run = tuple[str, Style]
 
 Cell = tuple[str, Style | None]
 
-MERGE_GAP = 8
-"""Unchanged cells between two changes that cost less to send again than a cursor move and a style."""
-
 
 class Line:
     """A line under construction: runs of text, left to right, with the width used so far."""
@@ -87,13 +84,19 @@ class CellView(Widget):
 
 
 def changed_regions(old: Sequence[Strip], new: Sequence[Strip], width: int) -> Iterator[Region]:
-    """The smallest regions, one line high, that cover every cell in which old and new differ."""
+    """One region a line, from the first to the last cell in which old and new differ.
+
+    One and not several, since Textual (8.2, ChopsUpdate) sends each region of a line from the
+    widget's left edge on: a second region would send the first one again.
+    """
     for y, (before, after) in enumerate(zip_longest(old, new)):
         if before is None or after is None:
             yield Region(0, y, width, 1)
         elif before != after:
-            for start, end in _changed_spans(_cells(before), _cells(after)):
-                yield Region(start, y, end - start, 1)
+            pairs = enumerate(zip_longest(_cells(before), _cells(after)))
+            changed = [x for x, (one, other) in pairs if one != other]
+            if changed:
+                yield Region(changed[0], y, changed[-1] + 1 - changed[0], 1)
 
 
 def _cells(strip: Strip) -> list[Cell]:
@@ -108,18 +111,3 @@ def _cells(strip: Strip) -> list[Cell]:
                 cells.append((character, style))
                 cells.extend([("", style)] * (width - 1))
     return cells
-
-
-def _changed_spans(old: Sequence[Cell], new: Sequence[Cell]) -> Iterator[tuple[int, int]]:
-    start = end = -1
-    for x, (before, after) in enumerate(zip_longest(old, new)):
-        if before == after:
-            continue
-        if start >= 0 and x - end > MERGE_GAP:
-            yield start, end
-            start = x
-        elif start < 0:
-            start = x
-        end = x + 1
-    if start >= 0:
-        yield start, end

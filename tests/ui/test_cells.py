@@ -13,7 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from gputui.themes import read_theme, shipped_dir
-from gputui.ui.cells import MERGE_GAP, CellView, Line, changed_regions
+from gputui.ui.cells import CellView, Line, changed_regions
 from gputui.ui.palette import Look, Palette
 
 LOOK = Look(Palette.of(read_theme(shipped_dir() / "midnight.toml")))
@@ -62,16 +62,11 @@ def test_the_same_lines_repaint_nothing(runs: list[list[tuple[str, Style]]]) -> 
     )
 
 
-def test_changes_far_apart_are_two_regions_and_near_ones_are_one() -> None:
+def test_a_line_has_one_region_from_its_first_change_to_its_last() -> None:
     style = STYLES[0]
     blank = strip_of([(" " * WIDTH, style)])
-    far = strip_of([("x" + " " * (WIDTH - 2) + "x", style)])
-    near = strip_of([("x" + " " * (MERGE_GAP - 1) + "x" + " " * (WIDTH - MERGE_GAP - 1), style)])
-    assert list(changed_regions([blank], [far], WIDTH)) == [
-        Region(0, 0, 1, 1),
-        Region(WIDTH - 1, 0, 1, 1),
-    ]
-    assert list(changed_regions([blank], [near], WIDTH)) == [Region(0, 0, MERGE_GAP + 1, 1)]
+    two = strip_of([("   x" + " " * 10 + "x" + " " * (WIDTH - 15), style)])
+    assert list(changed_regions([blank], [two], WIDTH)) == [Region(3, 0, 12, 1)]
 
 
 class Counter(CellView):
