@@ -13,6 +13,7 @@ from typing import Any
 
 from gputui.chat.model import Answer, Figure, Measurement, Turn
 from gputui.errors import GputuiError
+from gputui.files import make_private
 
 _VERSION = 1
 _BUSY_SECONDS = 5.0
@@ -163,7 +164,7 @@ class Store:
             time.sleep(0.02)
 
     def _try_connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._path.parent)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:

@@ -170,7 +170,7 @@ def _quote(text: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    from gputui.instances.files import write_file
+    from gputui.files import write_file
 
     if file.exists():
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -153,15 +152,14 @@ def _crash(error: Exception) -> GputuiError:
     import traceback
 
     from gputui.config import state_dir
+    from gputui.files import write_file
 
     what = clean_line(f"gputui itself failed: {type(error).__name__}: {error}")
     file = state_dir() / "crash.txt"
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            traceback.print_exception(error, file=out)
-    except OSError as problem:
-        return GputuiError(what, f"The details could not be written to {file}: {problem.strerror}.")
+        write_file(file, "".join(traceback.format_exception(error)).encode())
+    except GputuiError as problem:
+        return GputuiError(what, f"The details could not be written: {problem.message}.")
     return GputuiError(what, f"Models go on running. Please report it with {file}.")
 
 

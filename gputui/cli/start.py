@@ -1,43 +1,70 @@
-"""``gputui start``: start instances."""
+"""``gputui start`` and ``gputui restart``."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from gputui.cli.acting import choose, find_gpus, refuse_readonly, start_each, supervising
 from gputui.cli.root import common_options, options_of
 
+if TYPE_CHECKING:
+    from gputui.instances.supervisor import Supervisor
 
-@click.command("start")
-@click.argument("names", nargs=-1, metavar="NAME…")
-@click.option("--all", "everything", is_flag=True, help="All configured instances.")
-@click.option("--wait", is_flag=True, help="Return when they are ready, or failed.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
-@common_options
-@click.pass_context
-def command(
-    context: click.Context,
-    names: tuple[str, ...],
-    everything: bool,
-    wait: bool,
-    timeout: float | None,
-) -> None:
-    """Start instances; they go on running when gputui ends.
 
-    Exit code 1 where one cannot be started, or with --wait is not ready.
-    """
-    options = options_of(context)
-    config = options.load_config()
-    chosen = choose(config, names, everything)
-    refuse_readonly(options, "started")
-    gpus = find_gpus(options, config, chosen)
+def starting_command(
+    name: str,
+    done: str,
+    help_text: str,
+    method: Callable[[Supervisor], Callable[[str], Awaitable[None]]],
+) -> click.Command:
+    """``start`` and ``restart`` differ in the supervisor's method and in words alone."""
 
-    async def run() -> bool:
-        async with supervising(options, config, gpus) as supervisor:
-            for name in chosen:
-                supervisor.check_name(name)
-            return await start_each(supervisor, chosen, supervisor.start, wait, timeout)
+    @click.command(name, help=help_text)
+    @click.argument("names", nargs=-1, metavar="NAME…")
+    @click.option("--all", "everything", is_flag=True, help="All configured instances.")
+    @click.option("--wait", is_flag=True, help="Return when they are ready, or failed.")
+    @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
+    @common_options
+    @click.pass_context
+    def run_command(
+        context: click.Context,
+        names: tuple[str, ...],
+        everything: bool,
+        wait: bool,
+        timeout: float | None,
+    ) -> None:
+        options = options_of(context)
+        config = options.load_config()
+        chosen = choose(config, names, everything)
+        refuse_readonly(options, done)
+        gpus = find_gpus(options, config, chosen)
 
-    context.exit(0 if asyncio.run(run()) else 1)
+        async def run() -> bool:
+            async with supervising(options, config, gpus) as supervisor:
+                for chosen_name in chosen:
+                    supervisor.check_name(chosen_name)
+                return await start_each(supervisor, chosen, method(supervisor), wait, timeout)
+
+        context.exit(0 if asyncio.run(run()) else 1)
+
+    return run_command
+
+
+_EXIT = "Exit code 1 where one cannot be started, or with --wait is not ready."
+
+command = starting_command(
+    "start",
+    "started",
+    f"Start instances; they go on running when gputui ends.\n\n{_EXIT}",
+    lambda supervisor: supervisor.start,
+)
+restart = starting_command(
+    "restart",
+    "restarted",
+    f"Stop instances where they run, and start them.\n\n{_EXIT}",
+    lambda supervisor: supervisor.restart,
+)

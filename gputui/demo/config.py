@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gputui.config import state_dir
 from gputui.demo.parts import Parts
-from gputui.errors import GputuiError
+from gputui.files import write_file
 
 INSTANCES = ("smollm2", "gemma3")
 """The names of the demo's instances."""
@@ -84,16 +82,7 @@ def write_config(
         smollm2_port=ports["smollm2"],
         gemma3_port=ports["gemma3"],
     )
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise GputuiError(
-            f"{path}: {error.strerror}", "gputui's state directory must be writable."
-        ) from error
+    write_file(path, text.encode())
 
 
 def choose_ports(running: Mapping[str, int], is_free: Callable[[int], bool]) -> dict[str, int]:

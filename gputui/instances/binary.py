@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gputui import config as configuration
 from gputui.errors import GputuiError
-from gputui.instances.files import write_file
+from gputui.files import write_file
 from gputui.instances.process import boot_id
 from gputui.text import clean, clean_line
 

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
+from gputui.files import make_private
 from gputui.instances import locks, ports, process, records
 from gputui.instances.command import Launch
 from gputui.instances.diagnosis import diagnose, tail
-from gputui.instances.files import make_private
 from gputui.instances.process import Life, NotOursError
 from gputui.instances.records import Paths, Record
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from gputui.errors import GputuiError
-from gputui.instances.files import write_file
+from gputui.files import write_file
 
 _ALMOST = 0.99
 _KEPT = 200

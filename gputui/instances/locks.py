@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.errors import GputuiError
-from gputui.instances.files import make_private
+from gputui.files import make_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gputui.errors import GputuiError
-from gputui.instances.files import write_file
+from gputui.files import write_file
 from gputui.instances.process import ProcessIdentity, matches
 
 
