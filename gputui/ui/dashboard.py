@@ -29,6 +29,7 @@ from gputui.ui.palette import Look
 from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.services import Services
 
+PANELS = ("gpus", "instances", "chat")
 OBSERVE_SECONDS = 1.0
 FIRST_PICTURE_SECONDS = 0.2
 """How long the first picture waits for the first sample; a driver may be slower, or hang."""
@@ -289,19 +290,18 @@ class Dashboard(Screen[None]):
 
     def action_maximise(self) -> None:
         """The focused panel alone, or everything again."""
-        panels = ("gpus", "instances", "chat")
         target = self._panel_of_focus()
         self._maximised = None if self._maximised else target
-        for name in panels:
-            self.query_one(f"#{name}").display = self._maximised in (None, name)
-        self.query_one(GpuGrid).maximised = self._maximised == "gpus"
+        for name in PANELS:
+            panel = self.query_one(f"#{name}")
+            panel.display = self._maximised in (None, name)
+            panel.set_class(self._maximised == name, "-maximised")
         self.query_one(GpuGrid).refresh_gpus()
+        self._show_rows()
 
     def _panel_of_focus(self) -> str:
-        node = self.focused
-        while node is not None and node.id not in ("gpus", "instances", "chat"):
-            node = node.parent if node.parent is not self else None  # type: ignore[assignment]
-        return node.id if node is not None and node.id else "gpus"
+        nodes = self.focused.ancestors_with_self if self.focused else ()
+        return next((node.id for node in nodes if node.id in PANELS), "gpus")
 
     def action_keys(self) -> None:
         async def read() -> str:

@@ -107,7 +107,7 @@ class GpuPanel(CellView):
         self.border_subtitle = Content(frame[3])
 
 
-class GpuGrid(VerticalScroll, can_focus=False):
+class GpuGrid(VerticalScroll):
     """All GPUs; says why where there are none."""
 
     def __init__(self, look: Look) -> None:
@@ -119,7 +119,6 @@ class GpuGrid(VerticalScroll, can_focus=False):
         self._arrangement: Arrangement | None = None
         self._problem_text: str | None = None
         self._rows = -1
-        self.maximised = False
 
     def compose(self) -> ComposeResult:
         yield Static("waiting for the first sample …", id="gpu-problem", markup=False)
@@ -163,7 +162,7 @@ class GpuGrid(VerticalScroll, can_focus=False):
 
     def _arrange(self, gpus: int) -> Arrangement:
         size = self.app.size
-        share = size.height - 3 if self.maximised else share_of(size.height)
+        share = size.height - 3 if self.has_class("-maximised") else share_of(size.height)
         arrangement = arrange(gpus, size.width, share)
         if arrangement != self._arrangement:
             self._arrangement = arrangement

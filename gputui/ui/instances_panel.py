@@ -194,7 +194,8 @@ class InstancesPanel(CellView, can_focus=True):
 
     def _visible(self) -> int:
         """How many rows of instances fit."""
-        most = max(2, self.app.size.height // 4 - 3)
+        height = self.app.size.height
+        most = height - 8 if self.has_class("-maximised") else max(2, height // 4 - 3)
         return max(1, min(len(self._rows), most))
 
     def _fit_height(self) -> None:

@@ -236,6 +236,31 @@ async def test_maximise_shows_the_focused_panel_alone_and_back() -> None:
         await until_shown(pilot, "RTX 5090")
 
 
+async def test_every_gpu_can_be_reached_by_keyboard_where_not_all_fit() -> None:
+    one = rig(snapshots=[snapshot(16, tick) for tick in range(3)])
+    async with one.app.run_test(size=(60, 20), notifications=True) as pilot:
+        await until_shown(pilot, "ready")
+        assert "15 RTX" not in screen_text(one.app)
+        await pilot.press("shift+tab", "end")
+        await until_shown(pilot, "15 RTX")
+        await pilot.press("z")
+        await until_shown(pilot, " 0 RTX")
+        assert "15 RTX" in screen_text(one.app)
+        assert "Instances" not in screen_text(one.app)
+
+
+async def test_more_instances_than_fit_follow_the_cursor() -> None:
+    many = [status(f"model-{n}", State.STOPPED, 0, 9000 + n) for n in range(20)]
+    one = make_rig(statuses=many)
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "model-0")
+        assert "model-19" not in screen_text(one.app)
+        await pilot.press(*["down"] * 25)
+        await until_shown(pilot, "model-19")
+        await pilot.press("s")
+        await until(pilot, lambda: one.supervisor.asked == [("start", "model-19")])
+
+
 async def test_the_log_is_shown_and_closed() -> None:
     one = rig()
     one.supervisor.log = "\n".join(f"line {n} [red]not markup[/red]" for n in range(200))
