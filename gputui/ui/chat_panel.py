@@ -247,7 +247,7 @@ class ChatPanel(Vertical):
 
     def on_mount(self) -> None:
         self._show_target()
-        self.set_interval(1 / DRAWS_PER_SECOND, self.refresh_sides)
+        self._drawing = self.set_interval(1 / DRAWS_PER_SECOND, self.refresh_sides)
 
     @property
     def targets(self) -> Sequence[str]:
@@ -259,9 +259,14 @@ class ChatPanel(Vertical):
         return self.query_one(f"#side-{name.lower()}", SidePane)
 
     def refresh_sides(self) -> None:
-        """Draw what has come since the last draw."""
+        """Draw what has come since the last draw; nothing wakes up again while no side is busy."""
+        busy = any(side.busy for side in self._conversation.sides.values())
         for name in SIDES:
             self.pane(name).refresh_side()
+        if busy:
+            self._drawing.resume()
+        else:
+            self._drawing.pause()
 
     def next_target(self) -> None:
         """Both sides, A alone, B alone, and from the start."""
@@ -295,6 +300,7 @@ class ChatPanel(Vertical):
             self.post_message(ProblemMet(error))
         else:
             self.query_one(Prompt).clear()
+            self.refresh_sides()
 
     @on(Prompt.TargetChanged)
     def target_changed(self) -> None:
@@ -313,6 +319,8 @@ class ChatPanel(Vertical):
             self._conversation.retry(message.side)
         except GputuiError as error:
             self.post_message(ProblemMet(error))
+        else:
+            self.refresh_sides()
 
     def _show_target(self) -> None:
         self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")

@@ -231,6 +231,7 @@ class Dashboard(Screen[None]):
         if name is not None:
             self._services.conversation.sides[side].choose(self._endpoint(name))
             self._frame_sides()
+            self.query_one(ChatPanel).refresh_sides()
 
     def _endpoint(self, name: str) -> Endpoint | None:
         try:

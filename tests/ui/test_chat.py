@@ -247,7 +247,8 @@ async def test_hostile_answers_reach_the_screen_as_plain_text(name: str, text: s
         one = chat_rig(a, b)
         async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
             await until_shown(pilot, "B  right")
-            one.conversation.send("? " + body[:2000])
+            prompt = one.app.screen.query_one(Prompt)
+            prompt.post_message(Prompt.Sent("? " + body[:2000]))
             await until(pilot, lambda: len(one.app.screen.query(FinishedAnswer)) == 2, seconds=60)
             await pilot.press("left", "e")
             await pilot.pause()
