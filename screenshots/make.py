@@ -1,0 +1,206 @@
+"""Draw the pictures of the README from what record.py recorded: always the same, to the byte.
+
+    python screenshots/make.py
+
+The true dashboard on a trace of the GPUs, and on the instances and the chat as they were at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gputui.chat.model import Answer, Endpoint, Turn
+from gputui.config import Config, InstanceConfig, PowerConfig
+from gputui.gpu.history import History
+from gputui.gpu.recorded import RecordedSource, read_trace
+from gputui.gpu.sample import Snapshot
+from gputui.instances.status import InstanceStatus
+from gputui.themes import load_themes, shipped_dir
+from gputui.ui.app import GputuiApp
+from gputui.ui.services import Services
+
+HERE = Path(__file__).parent
+TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
+
+PICTURES: dict[str, tuple[tuple[int, int], str]] = {
+    "dashboard-160x45.svg": ((160, 45), "midnight"),
+    "dashboard-80x24.svg": ((80, 24), "midnight"),
+    "dashboard-paper-160x45.svg": ((160, 45), "paper"),
+}
+"""Columns and rows, and the theme."""
+
+PATIENCE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the screen shows beside the GPUs, at Unix time ``at``; sides by name."""
+
+    at: float
+    statuses: tuple[InstanceStatus, ...]
+    prompt: str
+    finished: dict[str, list[Turn]]
+    live: dict[str, Answer]
+
+
+class PlayedSampler:
+    """The whole trace at once: as if gputui had been open all the while."""
+
+    def __init__(self, listener: Callable[[Snapshot], None]) -> None:
+        self.history = History()
+        self._listener = listener
+        self._source = RecordedSource(TRACE, step=True)
+
+    def start(self) -> None:
+        for _ in read_trace(TRACE):
+            self._latest = self._source.sample()
+            self.history.append(self._latest)
+        self.tell()
+
+    def tell(self) -> None:
+        """The latest sample once more, as the next one would come."""
+        self._listener(self._latest)
+
+    def stop(self) -> None:
+        self._source.close()
+
+
+@dataclass
+class PlayedSupervisor:
+    """Instances that stay as they were recorded."""
+
+    statuses: tuple[InstanceStatus, ...]
+
+    async def observe(self) -> tuple[InstanceStatus, ...]:
+        return self.statuses
+
+    def set_gpus(self, gpus: Sequence[object]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class PlayedSide:
+    """A side of the chat in the middle of an answer."""
+
+    name: str
+    endpoint: Endpoint
+    prompt: str
+    finished: Sequence[Turn]
+    live: Answer | None
+    version: int = 1
+    busy: bool = True
+
+
+@dataclass
+class PlayedConversation:
+    """Both sides."""
+
+    sides: dict[str, PlayedSide]
+    store_problem: None = field(default=None, init=False)
+
+    async def close(self) -> None: ...
+
+
+async def draw(size: tuple[int, int], theme: str) -> str:
+    """One picture as SVG."""
+    moment = msgspec.json.decode(MOMENT.read_bytes(), type=Moment)
+    samplers: list[PlayedSampler] = []
+
+    def sampler(listener: Callable[[Snapshot], None]) -> PlayedSampler:
+        samplers.append(PlayedSampler(listener))
+        return samplers[-1]
+
+    with plain_environment():
+        app = GputuiApp(compose(moment, theme, sampler))
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            samplers[0].tell()  # the states are known by now
+            return self_contained(await still(app, pilot))
+
+
+def compose(moment: Moment, theme: str, sampler: Callable[..., PlayedSampler]) -> Services:
+    """The dashboard's parts, as recorded."""
+    instances = tuple(
+        InstanceConfig(name=status.name, model="/models/model.gguf", port=status.port, key=str(key))
+        for key, status in enumerate(moment.statuses, start=1)
+    )
+    sides = {
+        name: PlayedSide(
+            name, _endpoint(moment, answer), moment.prompt, moment.finished[name], answer
+        )
+        for name, answer in moment.live.items()
+    }
+    played: dict[str, Any] = {
+        "sampler": sampler,
+        "supervisor": PlayedSupervisor(moment.statuses),
+        "conversation": PlayedConversation(sides),
+    }
+    power = PowerConfig(psu_watts=2000, price_per_kwh=0.15)
+    return Services(
+        config=Config(theme=theme, power=power, instances=instances),
+        themes=load_themes([shipped_dir()]),
+        endpoint_of=lambda name: Endpoint(name, ""),
+        host="rig01",
+        clock=lambda: moment.at,
+        **played,
+    )
+
+
+def _endpoint(moment: Moment, answer: Answer) -> Endpoint:
+    status = next(status for status in moment.statuses if status.name == answer.name)
+    return Endpoint(answer.name, f"{status.url}/v1")
+
+
+async def still(app: GputuiApp, pilot: Any) -> str:
+    """The picture once everything is on it and it does not change any more."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    before, picture = "", app.export_screenshot()
+    while picture != before or not all(words in picture for words in ("ready", "client")):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the picture is not still after {PATIENCE_SECONDS} s")
+        await pilot.pause(0.25)  # longer than the chat's and the first picture's clocks
+        before, picture = picture, app.export_screenshot()
+    return picture
+
+
+def self_contained(svg: str) -> str:
+    """Without the web fonts and the link that Rich's template names: nothing is fetched to show it."""
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return re.sub(r"\s*<!-- Generated with Rich.*?-->", "", svg)
+
+
+@contextlib.contextmanager
+def plain_environment() -> Iterator[None]:
+    """UTC, and colours whatever the caller's terminal wants."""
+    before = dict(os.environ)
+    os.environ["TZ"] = "UTC"
+    os.environ.pop("NO_COLOR", None)
+    time.tzset()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        time.tzset()
+
+
+def main() -> None:
+    """Write every picture."""
+    for name, (size, theme) in PICTURES.items():
+        (HERE / name).write_text(asyncio.run(draw(size, theme)), encoding="utf-8")
+        print(HERE / name)
+
+
+if __name__ == "__main__":
+    main()
