@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -133,11 +134,9 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
 
 def problem_lines(message: str, hint: str, width: int, palette: Palette) -> list[Line]:
     """What is wrong, then what to do, each wrapped to the width."""
-    import textwrap
-
-    wide = max(10, width - 1)
-    lines = [Line().add(text, palette.error) for text in textwrap.wrap(message, wide)]
-    return lines + [Line().add(text, palette.value) for text in textwrap.wrap(hint, wide)]
+    wide = max(10, width - 2)
+    lines = [Line().add(f" {text}", palette.error) for text in textwrap.wrap(message, wide)]
+    return lines + [Line().add(f" {text}", palette.value) for text in textwrap.wrap(hint, wide)]
 
 
 def _hue(view: GpuView, palette: Palette) -> Style:

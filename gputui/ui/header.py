@@ -65,20 +65,23 @@ class Header(CellView):
             words.append(f"{failed} failed")
         return ", ".join(words)
 
-    def _watts(self) -> float | None:
-        """The sum over the GPUs whose draw is known; None where none is."""
+    def _known_watts(self) -> list[float]:
+        """The draw of each GPU that says its own."""
         gpus = self._snapshot.gpus if self._snapshot else ()
-        known = [watts for gpu in gpus if (watts := gpu.get("power_draw")) is not None]
-        return sum(known) if known else None
+        return [watts for gpu in gpus if (watts := gpu.get("power_draw")) is not None]
 
     def _draw(self) -> str:
-        watts, psu = self._watts(), self._power.psu_watts
-        if watts is None:
+        """The sum; where a GPU does not say its draw, it is no total, and says of how many it is."""
+        known, psu = self._known_watts(), self._power.psu_watts
+        if not known or self._snapshot is None:
             return ""
-        return f"{watts:.0f} / {psu:.0f} W" if psu else f"{watts:.0f} W"
+        of = f" / {psu:.0f}" if psu else ""
+        gpus = len(self._snapshot.gpus)
+        part = f" ({len(known)} of {gpus} GPUs)" if len(known) < gpus else ""
+        return f"{sum(known):.0f}{of} W{part}"
 
     def _cost(self) -> str:
-        watts, price = self._watts(), self._power.price_per_kwh
-        if watts is None or price is None:
+        known, price = self._known_watts(), self._power.price_per_kwh
+        if not known or price is None:
             return ""
-        return f"{clean_line(self._power.currency)}{watts / 1000 * price:.2f}/h"
+        return f"{clean_line(self._power.currency)}{sum(known) / 1000 * price:.2f}/h"

@@ -65,7 +65,7 @@ async def test_the_totals_are_sums_of_what_is_known() -> None:
         ]
     )
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
-        await until_shown(pilot, "500 / 2000 W")
+        await until_shown(pilot, "500 / 2000 W (1 of 2 GPUs)")
         assert "€0.25/h" in screen_text(one.app)
 
 

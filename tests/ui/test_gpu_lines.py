@@ -67,7 +67,7 @@ def test_an_unknown_reading_is_a_dash_and_never_zero() -> None:
 
 def test_a_lost_gpu_says_so_and_what_to_do() -> None:
     lost = gpu_sample(0, problem=Problem("GPU is lost", "Reset it."))
-    assert text_of(lost).splitlines()[:2] == ["GPU is lost", "Reset it."]
+    assert text_of(lost).splitlines()[:2] == [" GPU is lost", " Reset it."]
     assert any("GPU is lost" in text for text, _ in one_line(view(lost), 80, PALETTE).runs)
 
 
