@@ -44,7 +44,7 @@ def parts(svg: str) -> list[Part]:
     for attributes in re.findall(r"<rect ([^>]*)/>", svg):
         values = dict(re.findall(r'([\w-]+)="([^"]*)"', attributes))
         place = float(values.get("y", 0)), float(values.get("x", 0))
-        found.append((*place, values["fill"], f"{values['width']}×{values['height']}"))
+        found.append((*place, values.get("fill", ""), f"{values['width']}×{values['height']}"))
     return sorted(found)
 
 
