@@ -166,7 +166,7 @@ async def still(app: GputuiApp, pilot: Any) -> str:
     """The picture once everything is on it and it does not change any more."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     before, picture = "", app.export_screenshot()
-    expected = ("of&#160;3&#160;ready", "client&#160;TTFT")  # the header's count, a side's numbers
+    expected = ("of&#160;3&#160;ready", "client:&#160;TTFT")  # the header's count, a side's numbers
     while picture != before or not all(words in picture for words in expected):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the picture is not still after {PATIENCE_SECONDS} s")

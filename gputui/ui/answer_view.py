@@ -15,24 +15,37 @@ LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
 
 
+ORIGINS: tuple[Origin, ...] = ("server", "client")
+
+
 def figures(measurement: Measurement) -> str:
-    """The numbers of an answer in one line: what the server measured, then what we did."""
-    speeds = (
-        ("tg", measurement.generation_tokens_per_second),
-        ("pp", measurement.prompt_tokens_per_second),
-    )
-    by_origin: dict[Origin, list[str]] = {"server": [], "client": []}
-    for label, figure in speeds:
-        if figure:
-            by_origin[figure.origin].append(f"{label} {number(figure.value, 1)} tok/s")
+    """The numbers of an answer in one line, the server's first, then ours.
+
+    tg and pp as llama-bench names them: generation and prompt processing in tokens per second;
+    tokens of the prompt + of the answer; then TTFT and the time from sending to now or to the end.
+    """
     tokens, prompt = measurement.completion_tokens, measurement.prompt_tokens
-    if tokens:
-        before = f"{number(prompt.value)}+" if prompt and prompt.origin == tokens.origin else ""
-        by_origin[tokens.origin].append(f"{before}{number(tokens.value)} tokens")
-    by_origin["client"].insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
-    by_origin["client"].append(seconds(measurement.elapsed_seconds))
-    said = [f"{origin} {' · '.join(parts)}" for origin, parts in by_origin.items() if parts]
+    said: list[str] = []
+    for origin in ORIGINS:
+        parts = [_speeds(measurement, origin)]
+        if tokens and tokens.origin == origin:
+            before = f"{number(prompt.value)}+" if prompt and prompt.origin == origin else ""
+            parts.append(f"{before}{number(tokens.value)} tok")
+        if origin == "client":
+            parts.insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
+            parts.append(seconds(measurement.elapsed_seconds))
+        if any(parts):
+            said.append(f"{origin}: {' · '.join(part for part in parts if part)}")
     return " | ".join(said)
+
+
+def _speeds(measurement: Measurement, origin: Origin) -> str:
+    figures = {
+        "tg": measurement.generation_tokens_per_second,
+        "pp": measurement.prompt_tokens_per_second,
+    }
+    known = [f"{k} {number(f.value, 1)}" for k, f in figures.items() if f and f.origin == origin]
+    return f"{' '.join(known)} tok/s" if known else ""
 
 
 SHOWN_CHARACTERS = 50_000
@@ -57,7 +70,7 @@ class LiveAnswer(Static):
     def update_answer(self, prompt: str, answer: Answer) -> None:
         """Show the prompt and what has come so far."""
         thinking = f"thinking …\n{answer.reasoning[-LIVE_CHARACTERS:]}" if answer.reasoning else ""
-        text = answer.text[-LIVE_CHARACTERS:] or thinking
+        text = answer.text.lstrip()[-LIVE_CHARACTERS:] or thinking
         self.update(Content.assemble((f"› {_shown(prompt)}\n\n", "dim"), text))
 
 

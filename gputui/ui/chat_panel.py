@@ -278,6 +278,10 @@ class ChatPanel(Vertical):
         self.set_class(name == "B", "-front-b")
         self.pane(name).query_one(VerticalScroll).focus()
 
+    def show_other(self) -> None:
+        """In a narrow terminal, show the other side; the focus stays where it is."""
+        self.toggle_class("-front-b")
+
     @property
     def narrow(self) -> bool:
         """Whether one side is shown at a time."""

@@ -211,6 +211,9 @@ class Dashboard(Screen[None]):
     def action_side(self, name: str) -> None:
         self.query_one(ChatPanel).go_to(name)
 
+    def action_other_side(self) -> None:
+        self.query_one(ChatPanel).show_other()
+
     def action_choose(self, side: str) -> None:
         choices = [
             Choice(status.name, status.name, f"{status.state} {status.url}")
@@ -252,7 +255,7 @@ class Dashboard(Screen[None]):
     def _frame_sides(self) -> None:
         """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
         chat, palette = self.query_one(ChatPanel), self._look.palette
-        elsewhere = {"A": "right: side B", "B": "left: side A"} if chat.narrow else {}
+        elsewhere = {"A": "ctrl+o: side B", "B": "ctrl+o: side A"} if chat.narrow else {}
         for name in SIDES:
             endpoint = self._services.conversation.sides[name].endpoint
             status = self._status(endpoint.name) if endpoint else None

@@ -127,9 +127,8 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
     line.add(view.graph("utilization_gpu", 0, 100, graph), hue)
     for text, unit in ends:
         line.add(text, palette.value).add(unit, palette.dim)
-    words = _tail(view)
     warn = palette.warning if throttle_words(sample.get("throttle_reasons")) else hue
-    return line.add(" " + (words if len(words) <= tail else words[: tail - 1] + "…"), warn)
+    return line.add(" " + _tail(view, tail), warn)
 
 
 def problem_lines(message: str, hint: str, width: int, palette: Palette) -> list[Line]:
@@ -161,6 +160,7 @@ def _details(view: GpuView, width: int, palette: Palette) -> Line:
     parts += [
         ("SM ", f"{_mhz(sample, 'clocks_sm')}/{_mhz(sample, 'clocks_sm_max')} MHz", palette.value),
         ("PCIe ", _link(sample), _link_style(sample, palette)),
+        ("", _throughput(sample, view.ascii_only), palette.value),
         ("fan ", f"{number(sample.get('fan_speed')):>2} %", palette.value),
         ("P", number(sample.get("pstate")), palette.value),
         (
@@ -168,7 +168,6 @@ def _details(view: GpuView, width: int, palette: Palette) -> Line:
             f"{_mhz(sample, 'clocks_mem')}/{_mhz(sample, 'clocks_mem_max')} MHz",
             palette.value,
         ),
-        ("bus ", _throughput(sample, view.ascii_only), palette.value),
     ]
     for label, text, style in parts:
         gap = 0 if line.width == 1 else 2
@@ -209,12 +208,14 @@ def _mhz(sample: GpuSample, metric: str) -> str:
     return f"{UNKNOWN:>4}" if value is None else f"{value / 1e6:4.0f}"
 
 
-def _tail(view: GpuView) -> str:
-    """What ends a one-line GPU: what throttles it, else what runs there."""
-    words = throttle_words(view.sample.get("throttle_reasons"))
-    if words:
-        return ("! " if view.ascii_only else "▲ ") + words[0]
-    return ", ".join(view.instances) or ("SIMULATED" if view.sample.identity.simulated else "")
+def _tail(view: GpuView, width: int) -> str:
+    """What ends a one-line GPU: what throttles it, else what runs there; simulated ones always say so."""
+    throttled = throttle_words(view.sample.get("throttle_reasons"))
+    mark = "! " if view.ascii_only else "▲ "
+    words = mark + throttled[0] if throttled else ", ".join(view.instances)
+    end = " SIM" if view.sample.identity.simulated else ""
+    width -= len(end)
+    return (words if len(words) <= width else words[: width - 1] + "…") + end
 
 
 def _ratio(value: float | None, total: float | None) -> float | None:

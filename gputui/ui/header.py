@@ -34,6 +34,7 @@ class Header(CellView):
     def update_instances(self, statuses: Sequence[InstanceStatus]) -> None:
         """The newest states, for the counts."""
         self._statuses = statuses
+        self.redraw()
 
     def lines(self, width: int) -> list[Line]:
         palette = self.look.palette

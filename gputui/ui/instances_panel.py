@@ -21,6 +21,7 @@ from gputui.ui.palette import Look, Palette
 
 BAR = 6
 REASON_ROWS = 2
+NO_INSTANCE = "No instance is configured. Write a configuration with: gputui init"
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,7 @@ class InstancesPanel(CellView, can_focus=True):
     def lines(self, width: int) -> Sequence[Line]:
         palette = self.look.palette
         if not self._rows:
-            return [
-                Line().add(
-                    " No instance is configured. Write a configuration with: gputui init",
-                    palette.dim,
-                )
-            ]
+            return [Line().add(f" {text}", palette.dim) for text in _wrapped(NO_INSTANCE, width)]
         columns = fitting_columns(width)
         name_width = self._name_width(columns, width)
         header = Line().add(" ", palette.dim)
@@ -189,8 +185,8 @@ class InstancesPanel(CellView, can_focus=True):
             return []
         words = f"{status.last_error} {status.hint}" if status.last_error else status.note
         style = self.look.palette.error if status.last_error else self.look.palette.dim
-        wrapped = textwrap.wrap(f"{status.name}: {words}".strip(), max(20, width - 2))
-        return [Line().add(f" {text}", style) for text in wrapped[:REASON_ROWS]]
+        lines = _wrapped(f"{status.name}: {words}", width)
+        return [Line().add(f" {text}", style) for text in lines[:REASON_ROWS]]
 
     def _visible(self) -> int:
         """How many rows of instances fit."""
@@ -200,9 +196,15 @@ class InstancesPanel(CellView, can_focus=True):
 
     def _fit_height(self) -> None:
         width = self.content_size.width or self.app.size.width - 2
-        rows = 1 + self._visible() + len(self._reason_lines(width)) if self._rows else 1
+        rows = 1 + self._visible() + len(self._reason_lines(width))
+        if not self._rows:
+            rows = len(_wrapped(NO_INSTANCE, width))
         if self.styles.height is None or self.styles.height.value != rows + 2:
             self.styles.height = rows + 2
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text.strip(), max(20, width - 2))
 
 
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:

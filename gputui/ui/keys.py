@@ -23,6 +23,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("b", "choose('B')", "Model B", id="chat.model_b"),
     Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
+    Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
     Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),

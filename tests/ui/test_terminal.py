@@ -99,7 +99,7 @@ def until_answered(terminal: Tmux, sides: int) -> None:
     """Wait until that many sides show final numbers: then the line of the live ones is the URL."""
 
     def answered(screen: str) -> bool:
-        counts = [screen.count(words) for words in ("server tg", "client TTFT", "http://127")]
+        counts = [screen.count(words) for words in ("server: tg", "client: TTFT", "http://127")]
         return counts == [sides] * 3
 
     terminal.until(answered, f"{sides} finished answers")
