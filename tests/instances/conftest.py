@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,3 +116,17 @@ async def started(supervisor: Supervisor, name: str) -> InstanceStatus:
     status = await supervisor.wait(name, 20)
     assert status.state is State.READY, status
     return status
+
+
+async def until(supervisor: Supervisor, name: str, *states: State) -> InstanceStatus:
+    end = time.monotonic() + 20
+    while True:
+        status = await status_of(supervisor, name)
+        if status.state in states:
+            return status
+        assert time.monotonic() < end, status
+        await asyncio.sleep(0.02)
+
+
+def run(argv: list[str], **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(argv, env={**os.environ, **environment})

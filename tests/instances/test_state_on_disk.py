@@ -1,0 +1,117 @@
+"""Records and logs: stale, broken, without a configuration, not writable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gputui.config import Config
+from gputui.errors import GputuiError
+from gputui.instances import records
+from gputui.instances.lifecycle import NotRunningError
+from gputui.instances.process import identify, matches
+from gputui.instances.status import State
+from gputui.instances.supervisor import Supervisor
+from tests.instances.conftest import Rig, new_port, run, started, status_of
+
+
+async def test_files_are_private(rig: Rig) -> None:
+    rig.add("one")
+    session = rig.session()
+    await started(session, "one")
+    for path in [rig.state, *rig.state.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    await session.stop("one")
+
+
+@pytest.mark.parametrize("change", ["boot", "start"])
+async def test_a_stale_record_is_stopped_and_its_pid_never_signalled(rig: Rig, change: str) -> None:
+    one = rig.add("one")
+    innocent = run([sys.executable, "-c", "import time; time.sleep(600)"], GPUTUI_INSTANCE="one")
+    try:
+        true = identify(innocent.pid, "one")
+        record = records.Record(
+            name="one",
+            pid=innocent.pid,
+            start_ticks=true.start_ticks - (1 if change == "start" else 0),
+            boot_id="another boot" if change == "boot" else true.boot_id,
+            executable="x",
+            argv=("x",),
+            host="127.0.0.1",
+            port=one.port,
+            model="x",
+            log=str(rig.folder / "log"),
+            started_at=1.0,
+        )
+        paths = records.Paths(rig.state)
+        records.write(paths, record)
+        session = rig.session()
+        with pytest.raises(NotRunningError):
+            await session.stop("one")
+        assert (await status_of(session, "one")).state is State.STOPPED
+        assert rig.record("one") is None
+        assert innocent.poll() is None
+        records.write(paths, record)
+        await started(session, "one")  # nor does it stand in the way
+        await session.stop("one")
+        assert innocent.poll() is None
+        unmarked = replace(record, start_ticks=true.start_ticks, boot_id=true.boot_id, name="two")
+        assert not matches(unmarked.identity)  # right process, another marker
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+async def test_a_broken_record_is_set_aside_and_told(rig: Rig) -> None:
+    rig.add("one")
+    file = records.Paths(rig.state).record("one")
+    file.parent.mkdir(parents=True)
+    file.write_text('{"name": "one", "pid": ')
+    session = rig.session()
+    status = await status_of(session, "one")
+    assert status.state is State.STOPPED
+    assert "could not be read" in status.note
+    await started(session, "one")
+    assert (await status_of(session, "one")).note == ""
+    await session.stop("one")
+
+
+async def test_what_runs_without_a_configuration_is_shown_and_can_be_stopped(rig: Rig) -> None:
+    rig.add("one")
+    await started(rig.session(), "one")
+    later = Supervisor(Config(), (), rig.state)
+    rig.sessions.append(later)
+    (status,) = await later.observe()
+    assert (status.name, status.state, status.owned) == ("one", State.READY, True)
+    await later.stop("one")
+    assert await later.observe() == ()
+
+
+async def test_the_running_port_counts_not_the_configured_one(rig: Rig) -> None:
+    one = rig.add("one")
+    await started(rig.session(), "one")
+    rig.instances = [replace(one, port=new_port())]
+    session = rig.session()
+    status = await status_of(session, "one")
+    assert (status.state, status.port) == (State.READY, one.port)
+    await session.stop("one")
+
+
+async def test_the_log_is_cleaned(rig: Rig) -> None:
+    rig.add("one", {"load_log": "\x1b[31mred\x1b]52;c;aGk=\x07 done"})
+    session = rig.session()
+    await started(session, "one")
+    assert (await session.log_tail("one")).strip() == "red done"
+    assert await session.log_tail("never") == ""
+    await session.stop("one")
+
+
+async def test_a_state_directory_that_cannot_be_written_is_told(tmp_path: Path, rig: Rig) -> None:
+    rig.add("one")
+    rig.state.write_text("a file where the directory should be")
+    with pytest.raises(GputuiError) as refused:
+        await rig.session().start("one")
+    assert refused.value.hint
