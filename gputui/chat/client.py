@@ -21,12 +21,14 @@ from gputui.chat.wire import (
     EventParser,
     Failed,
     Finished,
+    ModelNamed,
     RequestSent,
     TextDelta,
     decode,
     events_of,
 )
 from gputui.errors import GputuiError
+from gputui.text import clean_line
 
 _CONNECT_SECONDS = 5.0
 _MAX_ERROR_BODY = 64 << 10
@@ -89,6 +91,7 @@ async def stream(
                 if response.status_code == 200:
                     async with contextlib.aclosing(_read(response, endpoint)) as arrivals:
                         async for arrival in arrivals:
+                            _refuse_other_model(endpoint, arrival.events)
                             yield arrival
                     return
                 body = await _read_body(response, _MAX_ERROR_BODY)
@@ -107,7 +110,8 @@ def request_body(
 ) -> dict[str, Any]:
     """The request as JSON takes it; what is None is left to the server."""
     chosen = {
-        "model": endpoint.model,
+        # llama-server ignores it; builds before its alias was reported repeat it in the answer.
+        "model": endpoint.model or endpoint.expected_model,
         "temperature": sampling.temperature,
         "seed": sampling.seed,
         "max_tokens": sampling.max_tokens,
@@ -192,6 +196,17 @@ def _raise_failed(endpoint: Endpoint, events: Sequence[Event]) -> None:
     for event in events:
         if isinstance(event, Failed):
             raise reported_failure(endpoint, event.error)
+
+
+def _refuse_other_model(endpoint: Endpoint, events: Sequence[Event]) -> None:
+    """Two instances may share a port: what one says never stands under the other's name."""
+    expected = endpoint.expected_model
+    for event in events:
+        if expected is not None and isinstance(event, ModelNamed) and event.model != expected:
+            raise GputuiError(
+                f"{endpoint.name}: {clean_line(event.model, 80)} answers at {endpoint.url} instead",
+                f"Another server took its place: start {endpoint.name} again, or choose another.",
+            )
 
 
 async def _read_body(response: httpx.Response, limit: int) -> bytes:

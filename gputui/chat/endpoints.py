@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,20 @@ def endpoint_of(config: Config, name: str) -> Endpoint:
     names += [external.name for external in config.endpoints]
     raise GputuiError(
         f'"{clean_line(name, 80)}" is no instance and no endpoint', _hint(name, names)
+    )
+
+
+def running_endpoint(endpoint: Endpoint, url: str, model: str, *, owned: bool) -> Endpoint:
+    """The endpoint of an instance as it runs now, whatever its configuration says since.
+
+    ``url`` and ``model`` are its status's. One that gputui started (``owned``) has its name as its
+    alias, and no other server may answer for it; one started by hand has any alias.
+    """
+    return replace(
+        endpoint,
+        url=f"{url}/v1",
+        served_model=model,
+        expected_model=endpoint.name if owned else None,
     )
 
 

@@ -32,6 +32,8 @@ class Endpoint:
 
     ``model`` is sent where the server needs one (None: whatever it serves). ``served_model`` is its
     name for people where it is known beforehand (a llama-server only repeats its alias).
+    ``expected_model`` is the alias that a llama-server was started with: an answer that comes under
+    another one is refused, since another server took over the address. None: any may answer.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Endpoint:
     model: str | None = None
     api_key: Secret | None = None
     served_model: str | None = None
+    expected_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 import click
 
 from gputui.chat.conversation import Conversation
-from gputui.chat.endpoints import endpoint_of
+from gputui.chat.endpoints import endpoint_of, running_endpoint
 from gputui.chat.model import Answer, Endpoint, Figure, Sampling, answer_json
-from gputui.cli.compose import make_conversation
+from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
+from gputui.config import Config
 from gputui.errors import GputuiError
+from gputui.instances.status import InstanceStatus, State
 from gputui.text import number, seconds
 
 _DRAWS_PER_SECOND = 20
+_PATIENCE = 1.0
 
 
 @click.command("chat")
@@ -48,11 +51,12 @@ def command(
 
     Exit code 1 where a side failed.
     """
-    config = options_of(context).load_config()
-    endpoints = {"A": endpoint_of(config, side_a)}
-    if side_b is not None:
-        endpoints["B"] = endpoint_of(config, side_b)
+    options = options_of(context)
+    config = options.load_config()
+    names = {"A": side_a} | ({"B": side_b} if side_b is not None else {})
+    endpoints = {side: endpoint_of(config, name) for side, name in names.items()}
     text = _prompt(prompt)
+    endpoints = asyncio.run(_as_they_run(options, config, endpoints))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
     alone = len(endpoints) == 1 and not as_json
     answers = asyncio.run(_ask(endpoints, text, system, sampling, live=alone))
@@ -81,6 +85,45 @@ def figures_line(answer: Answer) -> str:
 
 def _figure(figure: Figure | None, unit: str, digits: int = 0) -> str:
     return f"{number(figure.value, digits)} {unit} ({figure.origin})" if figure else ""
+
+
+async def _as_they_run(
+    options: Options, config: Config, endpoints: Mapping[str, Endpoint]
+) -> dict[str, Endpoint]:
+    """The endpoints, those of instances as they run now. Raises GputuiError where one is not ready.
+
+    An instance's port alone says nothing: an alternative to it may be the one that listens there.
+    """
+    configured = {instance.name for instance in config.instances}
+    if not any(endpoint.name in configured for endpoint in endpoints.values()):
+        return dict(endpoints)
+    supervisor = make_supervisor(options, config, ())
+    try:
+        statuses = {status.name: status for status in await supervisor.observe(_PATIENCE)}
+    finally:
+        await supervisor.close()
+    return {
+        side: _ready(endpoint, statuses[endpoint.name]) if endpoint.name in configured else endpoint
+        for side, endpoint in endpoints.items()
+    }
+
+
+def _ready(endpoint: Endpoint, status: InstanceStatus) -> Endpoint:
+    """The endpoint of an instance that is ready. Raises GputuiError where it is not."""
+    name, state = status.name, status.state
+    if state is State.READY:
+        return running_endpoint(endpoint, status.url, status.model, owned=status.owned)
+    why = status.last_error or status.note
+    hints = {
+        State.STOPPED: f"Start it with: gputui start {name}",
+        State.FAILED: status.hint or f"Look at its log: gputui logs {name}",
+        State.STOPPING: f"Start it again when it is stopped: gputui start {name}",
+    }
+    raise GputuiError(
+        (f"{name} failed" if state is State.FAILED else f"{name} is {state}")
+        + (f": {why}" if why else ""),
+        hints.get(state, "Wait until it is ready: gputui status"),
+    )
 
 
 def _prompt(argument: str | None) -> str:

@@ -35,6 +35,19 @@ async def ask(endpoint: Endpoint, sampling: Sampling | None = None) -> list[Arri
             return [arrival async for arrival in arrivals]
 
 
+async def test_an_answer_under_another_alias_is_refused_before_its_text() -> None:
+    stream_bytes = b'data: {"model":"o\\u001b[31mne","choices":[{"delta":{"content":"x"}}]}\n\n'
+    async with serve(reply(stream_bytes)) as server, make_client() as client:
+        endpoint = server.endpoint("two", expected_model="two")
+        arrivals = stream(client, endpoint, [Message("user", "hi")], Sampling())
+        seen = [await anext(arrivals)]
+        with pytest.raises(GputuiError, match=f"two: one answers at {server.url}") as caught:
+            seen += [arrival async for arrival in arrivals]
+    assert [event for arrival in seen for event in arrival.events] == [RequestSent()]
+    assert "\x1b" not in str(caught.value)
+    assert server.requests[0].body["model"] == "two", "which older builds repeat"
+
+
 def text_of(arrivals: list[Arrival]) -> str:
     events = [event for arrival in arrivals for event in arrival.events]
     return "".join(event.text for event in events if isinstance(event, TextDelta))

@@ -7,13 +7,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from gputui.chat.conversation import STOPPED, Conversation
+from gputui.chat.endpoints import running_endpoint
 from gputui.chat.model import Answer, Endpoint, Sampling
+from gputui.demo.config import INSTANCES
 from gputui.demo.parts import Parts
 
 pytestmark = pytest.mark.real
@@ -30,8 +33,8 @@ def servers(
     models = (demo_parts.smollm2, demo_parts.gemma3)
     ports = _free_ports(len(models))
     started = [
-        _start(demo_parts.llama_server, model, port, folder / f"{port}.log")
-        for model, port in zip(models, ports, strict=True)
+        _start(demo_parts.llama_server, model, name, port, folder / f"{port}.log")
+        for model, name, port in zip(models, INSTANCES, ports, strict=True)
     ]
     try:
         for process, port in zip(started, ports, strict=True):
@@ -55,8 +58,9 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _start(program: Path, model: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
-    arguments = ("-m", model, "--port", str(port), "-c", "1024", "-np", "1", "-t", "1")
+def _start(program: Path, model: Path, name: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    arguments = ["-m", model, "--port", str(port), "-c", "1024", "-np", "1", "-t", "1"]
+    arguments += ["--alias", name]
     with log.open("wb") as output:
         return subprocess.Popen(
             [program, *arguments, "--no-webui", "--sse-ping-interval", "2"],
@@ -91,6 +95,22 @@ def _conversation(servers: tuple[Endpoint, Endpoint], max_tokens: int = 24) -> C
 async def _settled(conversation: Conversation) -> list[Answer]:
     await asyncio.wait_for(conversation.wait(), PATIENCE)
     return [side.finished[-1].answers[name] for name, side in conversation.sides.items()]
+
+
+async def test_only_the_model_that_is_meant_answers(servers: tuple[Endpoint, Endpoint]) -> None:
+    """The server that gave another its place says who it is, whatever it is asked for."""
+    right, wrong = (
+        running_endpoint(replace(endpoint, name=name), endpoint.url[:-3], "m", owned=True)
+        for endpoint, name in zip(servers, ("smollm2", "another"), strict=True)
+    )
+    conversation = _conversation((right, wrong), max_tokens=3)
+    conversation.send("Hi")
+    answers = await _settled(conversation)
+    await conversation.close()
+    assert answers[0].error is None
+    assert answers[0].text
+    assert "gemma3 answers at" in (answers[1].error or "")
+    assert answers[1].text == ""
 
 
 def _busy_slots(endpoint: Endpoint) -> int:
