@@ -42,7 +42,8 @@ class InstanceStatus:
     """One instance at one moment.
 
     ``owned``: started by gputui (any session of this user); a server that is only seen on the port
-    is not owned and never signalled. ``gpus`` are the UUIDs it is pinned to. ``model`` is a short
+    is not owned and never signalled. ``gpus`` are the UUIDs it is pinned to. ``pinned`` is False
+    where it runs, or would run, on the CPU alone, None where that is not known. ``model`` is a short
     cleaned name for people. ``started_at`` is Unix time. ``load_progress`` is an estimate, 0 to 1.
     ``stop_seconds_left`` counts down to SIGKILL while stopping. ``last_error`` says in words why it
     failed or cannot start, ``hint`` what to do; ``note`` is anything else worth a line (the port is
@@ -57,6 +58,7 @@ class InstanceStatus:
     owned: bool = False
     pid: int | None = None
     gpus: tuple[str, ...] = ()
+    pinned: bool | None = None
     started_at: float | None = None
     load_progress: float | None = None
     stop_seconds_left: float | None = None
