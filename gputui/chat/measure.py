@@ -87,7 +87,15 @@ class Stopwatch:
         return Figure(self._deltas, "client") if self._deltas else None
 
     def _prompt_speed(self) -> Figure | None:
-        return _speed(self._timings.prompt_per_second) if self._timings.prompt_n else None
+        """The server's speed over what it processed, where that is at least half of the prompt.
+
+        After a retry or a repeated beginning most of the prompt comes from the cache: the few tokens
+        left measure the server's overhead, and would stand beside the count of the whole prompt.
+        """
+        processed = self._timings.prompt_n or 0
+        if processed <= 0 or processed < (self._timings.cache_n or 0):
+            return None
+        return _speed(self._timings.prompt_per_second)
 
     def _generation_speed(self) -> Figure | None:
         """A single token gives no speed: it has no token before it to be timed against."""

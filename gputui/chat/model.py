@@ -78,6 +78,7 @@ class Measurement:
     ``ttfo_seconds``: to the first token that is not reasoning (client).
     ``generation_tokens_per_second`` and ``prompt_tokens_per_second``: the server's ``timings``
     where it sends them; else, for generation only, (tokens − 1) / (last − first token) by our clock.
+    No prompt speed where more than half of the prompt came from the server's cache.
     ``prompt_progress``: 0 to 1 while the prompt is processed. ``elapsed_seconds``: request sent to
     now or to the end.
     """

@@ -50,6 +50,15 @@ def test_the_servers_timings_come_first() -> None:
     assert measurement.completion_tokens == Figure(45, "server")
 
 
+@pytest.mark.parametrize(("cached", "shown"), [(None, True), (41, True), (42, False), (132, False)])
+def test_a_prompt_that_came_from_the_cache_has_no_speed(cached: int | None, shown: bool) -> None:
+    """The server times only what it processes: 41 of 173 tokens say nothing of its speed."""
+    timings = Timings(cache_n=cached, prompt_n=41, prompt_ms=640.0, prompt_per_second=64.1)
+    measurement = watch((0, RequestSent()), (1, timings)).measurement(2)
+    assert (measurement.prompt_tokens_per_second is not None) is shown
+    assert measurement.prompt_tokens == Figure(41 + (cached or 0), "server")
+
+
 def test_without_timings_our_clock_says_so() -> None:
     events = [(1 + n * 0.1, TextDelta("x")) for n in range(11)]
     measurement = watch((0, RequestSent()), *events).measurement(9)
