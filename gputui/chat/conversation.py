@@ -43,6 +43,7 @@ class _Live:
 
     exchange: Exchange
     endpoint: Endpoint
+    replaces: Turn | None = None
     task: asyncio.Task[None] | None = None
     model: str | None = None
     text: TextBuffer = field(default_factory=TextBuffer)
@@ -84,7 +85,11 @@ class _Live:
 
 
 class Side:
-    """One side: its endpoint, its own history, at most one answer at a time."""
+    """One side: its endpoint, its own history, at most one answer at a time.
+
+    ``problem`` says why the last retry brought nothing better than the answer before, which stays;
+    None otherwise, and from the next ask on.
+    """
 
     def __init__(
         self,
@@ -96,12 +101,13 @@ class Side:
         self.name = name
         self.endpoint: Endpoint | None = None
         self.prompt = ""
+        self.problem: GputuiError | None = None
         self.version = 0
         self._client = client
         self._settings = settings
         self._ended = ended
         self._live: _Live | None = None
-        self._exchanges: list[Exchange] = []
+        self._last: Exchange | None = None
         self._turns: list[Turn] = []
 
     @property
@@ -118,9 +124,14 @@ class Side:
     def finished(self) -> Sequence[Turn]:
         """The turns that this side answered, oldest first, each with this side's answer alone.
 
-        An answer is the same object at each call.
+        An answer is the same object at each call. One that says something and is being replaced is
+        there until the new one says something.
         """
-        return self._turns
+        live = self._live
+        if live is None or live.replaces is None:
+            return self._turns
+        replaced = live.text.text or not live.replaces.answers[self.name].text
+        return self._turns[:-1] if replaced else self._turns
 
     def choose(self, endpoint: Endpoint | None) -> None:
         """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
@@ -141,21 +152,17 @@ class Side:
 
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
-        live = self._live = _Live(exchange, self.ready())
-        self._exchanges.append(exchange)
-        self.prompt = exchange.prompt
-        self.version += 1
-        live.task = asyncio.create_task(self._receive(live), name=f"answer {self.name}")
-        live.task.add_done_callback(partial(self._end, live))
-        return live.task
+        return self._begin(_Live(exchange, self.ready()))
 
     def retry(self) -> asyncio.Task[None]:
-        """Answer the last prompt again; the last answer is replaced. Raises GputuiError."""
-        self.ready()
-        if not self._exchanges:
+        """Answer the last prompt again; the last answer goes once the new one is worth it.
+
+        Raises GputuiError where the side cannot be asked, or never was.
+        """
+        endpoint = self.ready()
+        if self._last is None:
             raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
-        self._turns.pop()
-        return self.ask(self._exchanges.pop())
+        return self._begin(_Live(self._last, endpoint, replaces=self._turns[-1]))
 
     def stop(self) -> None:
         """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy."""
@@ -167,15 +174,24 @@ class Side:
         """What the server is sent: the answered turns, and the prompt.
 
         A turn that failed or said nothing is left out whole: two questions in a row break the chat
-        templates that want the roles to alternate.
+        templates that want the roles to alternate. So is the one that is being answered again.
         """
         system, _ = self._settings()
         messages = [Message("system", system)] if system else []
-        for turn in self._turns:
+        again = self._live is not None and self._live.replaces is not None
+        for turn in self._turns[:-1] if again else self._turns:
             answer = turn.answers[self.name]
             if answer.error is None and answer.text:
                 messages += [Message("user", turn.prompt), Message("assistant", answer.text)]
         return [*messages, Message("user", prompt)]
+
+    def _begin(self, live: _Live) -> asyncio.Task[None]:
+        self._live, self._last = live, live.exchange
+        self.prompt, self.problem = live.exchange.prompt, None
+        self.version += 1
+        live.task = asyncio.create_task(self._receive(live), name=f"answer {self.name}")
+        live.task.add_done_callback(partial(self._end, live))
+        return live.task
 
     def _end(self, live: _Live, task: asyncio.Task[None]) -> None:
         """The task of an answer is over, whatever happened: the side is free and says what it was."""
@@ -186,10 +202,15 @@ class Side:
         elif error := task.exception():
             problem = _in_words(error)
             answer = replace(answer, finish_reason=None, error=problem.message, hint=problem.hint)
-        turn = Turn(live.exchange.prompt, live.exchange.created_at, {self.name: answer})
-        self._turns.append(turn)
         self._live = None
         self.version += 1
+        if live.replaces is not None:
+            if _is_worse(answer, live.replaces.answers[self.name]):
+                self.problem = _retry_problem(answer)
+                return
+            self._turns.pop()
+        turn = Turn(live.exchange.prompt, live.exchange.created_at, {self.name: answer})
+        self._turns.append(turn)
         self._ended(live.exchange, answer)
 
     async def _receive(self, live: _Live) -> None:
@@ -204,6 +225,23 @@ class Side:
                 for event in arrival.events:
                     live.take(arrival.at, event)
                 self.version += 1
+
+
+def _is_worse(new: Answer, old: Answer) -> bool:
+    """Whether the second answer to a prompt would lose what the first one said."""
+    if not old.text:
+        return False
+    if new.error is not None:
+        return old.error is None or not new.text
+    return new.finish_reason == STOPPED and not new.text
+
+
+def _retry_problem(answer: Answer) -> GputuiError | None:
+    """Why the retry failed; None where the user stopped it."""
+    if answer.error is None:
+        return None
+    hint = f"{answer.hint} The answer before stays.".strip()
+    return GputuiError(f"Retry failed: {answer.error}", hint)
 
 
 def _open_client() -> httpx.AsyncClient:
@@ -256,7 +294,7 @@ class Conversation:
             self._follow(self.sides[name].ask(exchange))
 
     def retry(self, side: str) -> None:
-        """Ask that side its last prompt again; its last answer is replaced. Raises GputuiError."""
+        """Ask that side its last prompt again, as ``Side.retry`` does. Raises GputuiError."""
         self._follow(self.sides[side].retry())
 
     def stop(self) -> None:

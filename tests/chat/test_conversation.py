@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from gputui.chat.conversation import STOPPED, Conversation
-from gputui.chat.model import Answer
+from gputui.chat.conversation import STOPPED
 from gputui.chat.store import Store
 from gputui.errors import GputuiError
-from tests.chat.raw_server import (
-    RawServer,
-    Request,
-    Responder,
-    break_off,
-    reply,
-    reply_json,
-    reply_then,
-    serve,
-)
-from tests.support.hostile import HOSTILE, IDS, assert_clean, completion
-
-PIECE = b'data: {"model":"m","choices":[{"delta":{"content":"first piece"}}]}\n\n'
-PATIENCE = 20
-
-
-@contextlib.asynccontextmanager
-async def talking(
-    a: tuple[Responder, ...], b: tuple[Responder, ...], store: Store | None = None
-) -> AsyncIterator[tuple[Conversation, RawServer, RawServer]]:
-    """A conversation whose sides talk to servers that answer so."""
-    async with serve(*a) as server_a, serve(*b) as server_b:
-        conversation = Conversation(store)
-        conversation.sides["A"].choose(server_a.endpoint("a"))
-        conversation.sides["B"].choose(server_b.endpoint("b"))
-        try:
-            yield conversation, server_a, server_b
-        finally:
-            await asyncio.wait_for(conversation.close(), PATIENCE)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  # the condition is not ours to signal
-            await asyncio.sleep(0.005)
-
-
-async def settled(conversation: Conversation) -> None:
-    await asyncio.wait_for(conversation.wait(), PATIENCE)
-
-
-def last(conversation: Conversation, side: str) -> Answer:
-    return conversation.sides[side].finished[-1].answers[side]
-
-
-def roles(request: Request) -> list[tuple[str, str]]:
-    return [(message["role"], message["content"]) for message in request.body["messages"]]
+from tests.chat.raw_server import Responder, break_off, reply, reply_json, reply_then
+from tests.chat.talking import PATIENCE, PIECE, kept, last, roles, settled, talking, until
+from tests.support.hostile import completion
 
 
 async def test_both_sides_answer_one_prompt() -> None:
@@ -128,21 +80,6 @@ async def test_one_sides_failure_never_touches_the_other(failing: Responder) -> 
         await settled(chat)
         assert last(chat, "B").error is None
         assert last(chat, "B").text == "first piece!"
-
-
-async def test_a_failed_turn_is_retried_alone_and_replaced() -> None:
-    a = (break_off, reply(completion("whole")))
-    async with talking(a, (reply(completion("b")),)) as (chat, server_a, server_b):
-        chat.send("hi")
-        await settled(chat)
-        assert last(chat, "A").text == "half an "
-        chat.retry("A")
-        assert len(chat.sides["A"].finished) == 0
-        await settled(chat)
-        assert last(chat, "A").text == "whole"
-        assert len(chat.sides["A"].finished) == 1
-        assert roles(server_a.requests[1]) == [("user", "hi")]
-        assert len(server_b.requests) == 1
 
 
 async def test_a_failed_turn_is_not_part_of_what_is_sent_next() -> None:
@@ -249,39 +186,6 @@ async def test_finished_answers_stay_the_same_objects() -> None:
         assert chat.sides["A"].finished[0].answers["A"] is first
 
 
-@pytest.mark.parametrize(("name", "text"), HOSTILE, ids=IDS)
-async def test_hostile_answers_are_clean_at_every_moment(name: str, text: str) -> None:
-    stream = completion(text[: len(text) // 2], text[len(text) // 2 :])
-    pieces = [
-        stream[i : i + max(7, len(stream) // 50)]
-        for i in range(0, len(stream), max(7, len(stream) // 50))
-    ]
-    async with talking((reply(*pieces),), (reply(stream),)) as (chat, _, _b):
-        chat.send("hi")
-        while chat.sides["A"].busy:
-            if (live := chat.sides["A"].live) is not None:
-                assert_clean(live.text)
-            await asyncio.sleep(0)
-        await settled(chat)
-        assert_clean(last(chat, "A").text)
-        assert last(chat, "A").text == last(chat, "B").text
-
-
-async def test_what_the_end_of_a_piece_held_back_is_there_at_the_end() -> None:
-    async with talking((reply(completion("end\r")),), (reply(completion("x\x1b[")),)) as (c, _, _b):
-        c.send("hi")
-        await settled(c)
-        assert last(c, "A").text == "end\n"
-        assert last(c, "B").text == "x"
-
-
-async def test_a_hostile_prompt_is_sent_clean() -> None:
-    async with talking((reply(completion("x")),), (reply(completion("y")),)) as (chat, a, _):
-        chat.send("\x1b[31mred\ud800?", ("A",))
-        await settled(chat)
-        assert roles(a.requests[0]) == [("user", "red?")]
-
-
 async def test_turns_are_kept_as_their_sides_finish(tmp_path: Path) -> None:
     path, never = tmp_path / "state" / "gputui.db", asyncio.Event()
     a, b = (reply(completion("done")),), (reply_then(PIECE, wait=never), reply(completion("b2")))
@@ -329,13 +233,3 @@ async def test_a_database_that_cannot_be_written_never_stops_the_chat(tmp_path: 
         await settled(c)
         assert c.store_problem is None
     assert [turn.prompt for turn in kept(path)] == ["1?", "2?"], "nothing is lost"
-
-
-def kept(path: Path) -> tuple:  # type: ignore[type-arg]
-    store = Store(path)
-    try:
-        return tuple(turn for id_ in store.conversations() for turn in store.turns(id_))
-    except (GputuiError, sqlite3.Error):
-        return ()
-    finally:
-        store.close()
