@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
+from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from gputui.chat.model import Answer, Measurement, Origin
+from gputui.chat.model import Answer, Figure, Measurement, Origin
 from gputui.text import UNKNOWN, number, seconds
 from gputui.ui.palette import Look
 
@@ -18,33 +21,48 @@ LIVE_CHARACTERS = 20_000
 ORIGINS: tuple[Origin, ...] = ("server", "client")
 
 
-def figures(measurement: Measurement) -> str:
+def figures(measurement: Measurement, width: int | None = None) -> str:
     """The numbers of an answer in one line, the server's first, then ours.
 
     tg and pp as llama-bench names them: generation and prompt processing in tokens per second;
     tokens of the prompt + of the answer; then TTFT and the time from sending to now or to the end.
+    Where that is wider than ``width``, whole numbers are left out, never a part of one.
     """
+    for left_out in ((), ("tokens",), ("tokens", "pp")):
+        said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]
+        line = " | ".join(part for part in said if part)
+        if width is None or len(line) <= width:
+            return line
+    return f"tg {number(_value(measurement.generation_tokens_per_second), 1)} tok/s"
+
+
+def _figures_of(measurement: Measurement, origin: Origin, left_out: Sequence[str]) -> str:
     tokens, prompt = measurement.completion_tokens, measurement.prompt_tokens
-    said: list[str] = []
-    for origin in ORIGINS:
-        parts = [_speeds(measurement, origin)]
-        if tokens and tokens.origin == origin:
-            before = f"{number(prompt.value)}+" if prompt and prompt.origin == origin else ""
-            parts.append(f"{before}{number(tokens.value)} tok")
-        if origin == "client":
-            parts.insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
-            parts.append(seconds(measurement.elapsed_seconds))
-        if any(parts):
-            said.append(f"{origin}: {' · '.join(part for part in parts if part)}")
-    return " | ".join(said)
+    parts = [_speeds(measurement, origin, left_out)]
+    if tokens and tokens.origin == origin and "tokens" not in left_out:
+        before = f"{number(prompt.value)}+" if prompt and prompt.origin == origin else ""
+        parts.append(f"{before}{number(tokens.value)} tok")
+    if origin == "client":
+        parts.insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
+        parts.append(seconds(measurement.elapsed_seconds))
+    known = " · ".join(part for part in parts if part)
+    return f"{origin}: {known}" if known else ""
 
 
-def _speeds(measurement: Measurement, origin: Origin) -> str:
-    figures = {
+def _value(figure: Figure | None) -> float | None:
+    return figure.value if figure else None
+
+
+def _speeds(measurement: Measurement, origin: Origin, left_out: Sequence[str]) -> str:
+    both = {
         "tg": measurement.generation_tokens_per_second,
         "pp": measurement.prompt_tokens_per_second,
     }
-    known = [f"{k} {number(f.value, 1)}" for k, f in figures.items() if f and f.origin == origin]
+    known = [
+        f"{k} {number(f.value, 1)}"
+        for k, f in both.items()
+        if f and f.origin == origin and k not in left_out
+    ]
     return f"{' '.join(known)} tok/s" if known else ""
 
 
@@ -64,14 +82,17 @@ def _shown(text: str) -> str:
 class LiveAnswer(Static):
     """The answer that is being written: plain text, its end only."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Look) -> None:
         super().__init__("", markup=False, classes="live")
+        self._look = look
 
     def update_answer(self, prompt: str, answer: Answer) -> None:
         """Show the prompt and what has come so far."""
         thinking = f"thinking …\n{answer.reasoning[-LIVE_CHARACTERS:]}" if answer.reasoning else ""
         text = answer.text.lstrip()[-LIVE_CHARACTERS:] or thinking
-        self.update(Content.assemble((f"› {_shown(prompt)}\n\n", "dim"), text))
+        look = self._look
+        shown = look.text(f"› {_shown(prompt)}\n\n")
+        self.update(Content.assemble((shown, "dim"), look.text(text)))
 
 
 class FinishedAnswer(Static):
@@ -103,56 +124,42 @@ class FinishedAnswer(Static):
             Markdown,  # a tenth of the start-up time, and not needed before this
         )
 
-        palette, answer = self._look.palette, self._answer
-        parts: list[RenderableType] = [
-            Text(f"› {_shown(self._prompt)}", style=palette.dim),
-            Text(""),
-        ]
-        parts += self._reasoning()
+        look, answer = self._look, self._answer
+        palette = look.palette
+        prompt = Text(look.text(f"› {_shown(self._prompt)}"), style=palette.dim)
+        parts: list[RenderableType] = [prompt, Text(""), *self._reasoning()]
         if answer.text:
             # Links stay plain text: an OSC 8 hyperlink of a model's choosing is not for the terminal.
             theme = (
                 "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
             )
-            parts.append(Markdown(_shown(answer.text), code_theme=theme, hyperlinks=False))
+            shown = look.text(_shown(answer.text))
+            parts.append(Markdown(shown, code_theme=theme, hyperlinks=False))
+        parts += [Text(look.text(text), style=style) for text, style in self._endings()]
+        return Group(*parts, Text(look.text(figures(answer.measurement)), style=palette.dim))
+
+    def _endings(self) -> list[tuple[str, Style]]:
+        """How the answer ended, where that is worth a word."""
+        palette, answer = self._look.palette, self._answer
         if answer.error:
-            parts.append(
-                Text(
-                    f"✗ {answer.error}" if not self._look.ascii_only else f"! {answer.error}",
-                    style=palette.error,
-                )
-            )
-            if answer.hint:
-                parts.append(Text(answer.hint, style=palette.value))
-        elif answer.finish_reason == "stopped":
-            parts.append(
-                Text(
-                    "■ stopped by you" if not self._look.ascii_only else "# stopped by you",
-                    style=palette.warning,
-                )
-            )
-        elif answer.finish_reason == "length":
-            parts.append(Text("cut off: the token limit was reached", style=palette.warning))
-        parts.append(Text(figures(answer.measurement), style=palette.dim))
-        return Group(*parts)
+            hint = [(answer.hint, palette.value)] if answer.hint else []
+            return [(f"✗ {answer.error}", palette.error), *hint]
+        if answer.finish_reason == "stopped":
+            return [("■ stopped by you", palette.warning)]
+        if answer.finish_reason == "length":
+            return [("cut off: the token limit was reached", palette.warning)]
+        return []
 
     def _reasoning(self) -> list[RenderableType]:
         if not self._answer.reasoning:
             return []
-        palette = self._look.palette
+        look = self._look
         words = len(self._answer.reasoning.split())
-        mark = (
-            ("v" if self.unfolded else ">")
-            if self._look.ascii_only
-            else ("▾" if self.unfolded else "▸")
-        )
         spent = _thinking_time(self._answer.measurement)
-        fold: list[RenderableType] = [
-            Text(f"{mark} reasoning, {words} words, {spent} (e unfolds)", style=palette.dim)
-        ]
-        if self.unfolded:
-            fold.append(Text(_shown(self._answer.reasoning), style=palette.dim))
-        return [*fold, Text("")]
+        mark = "▾" if self.unfolded else "▸"
+        fold = look.text(f"{mark} reasoning, {words} words, {spent} (e unfolds)")
+        shown = [look.text(_shown(self._answer.reasoning))] if self.unfolded else []
+        return [Text(text, style=look.palette.dim) for text in (fold, *shown, "")]
 
 
 def _thinking_time(measurement: Measurement) -> str:

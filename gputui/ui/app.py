@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
 from collections.abc import Iterable
 
 from textual.app import App, SystemCommand
 from textual.driver import Driver
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 
 from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
@@ -37,11 +40,15 @@ class GputuiApp(App[str | None]):
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
         self.theme = self.look.palette.theme.name
+        for name in BUILTIN_THEMES:  # they know no GPU's hue
+            if name not in services.themes.by_name:
+                self.unregister_theme(name)
         self.set_class(services.ascii_only, "-ascii")
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
+        self._end_on_signals()
         dashboard = Dashboard(self.services, self.look, self.problems)
         self.push_screen(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(dashboard, snapshot))
@@ -68,10 +75,17 @@ class GputuiApp(App[str | None]):
         return {"gputui-dim": "ansi_bright_black", "gputui-border": "ansi_bright_black"}
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Textual's own, and every action of the dashboard by its name."""
-        yield from super().get_system_commands(screen)
+        """The theme, the way out, and every action of the dashboard by its name."""
+        yield SystemCommand("Theme", "change the colours", self.action_change_theme)
+        yield SystemCommand("Quit", "models go on running", self.action_quit)
         if isinstance(screen, Dashboard):
             yield from screen.commands()
+
+    async def action_quit(self) -> None:
+        """However the user quits, the dashboard says what goes on running."""
+        for screen in self.screen_stack:
+            if isinstance(screen, Dashboard):
+                screen.action_leave()
 
     def _sampled(self, dashboard: Dashboard, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""
@@ -95,6 +109,13 @@ class GputuiApp(App[str | None]):
         for screen in self.screen_stack:
             if isinstance(screen, Dashboard):
                 screen.restyle()
+
+    def _end_on_signals(self) -> None:
+        """SIGTERM and a lost terminal end the program in order: partial answers are kept, and the
+        terminal, where there still is one, is given back as it was."""
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit)
 
     def _set_keys(self) -> None:
         """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""

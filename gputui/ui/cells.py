@@ -43,9 +43,10 @@ class Line:
         """Blanks up to ``column``; nothing where the line is there already."""
         return self.add(" " * (column - self.width), Style.null())
 
-    def strip(self, width: int) -> Strip:
-        """The line at exactly ``width`` cells."""
-        return Strip([Segment(text, style) for text, style in self.runs]).adjust_cell_length(width)
+    def strip(self, width: int, look: Look) -> Strip:
+        """The line at exactly ``width`` cells, in what the terminal's encoding holds."""
+        segments = [Segment(look.text(text), style) for text, style in self.runs]
+        return Strip(segments).adjust_cell_length(width)
 
 
 class CellView(Widget):
@@ -67,7 +68,7 @@ class CellView(Widget):
         width = self.content_size.width
         if width <= 0:
             return
-        strips = [line.strip(width) for line in self.lines(width)]
+        strips = [line.strip(width, self.look) for line in self.lines(width)]
         old, self._strips = self._strips, strips
         regions = list(changed_regions(old, strips, width))
         if regions:

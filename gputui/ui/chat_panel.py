@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -46,7 +47,7 @@ class SideNumbers(CellView):
         measurement = live.measurement
         if measurement.ttft_seconds is None:
             return [Line().add(self._waiting(), palette.value)]
-        return [Line().add(figures(measurement), palette.value)]
+        return [Line().add(figures(measurement, width), palette.value)]
 
     def _waiting(self) -> str:
         live = self._side.live
@@ -86,7 +87,7 @@ class SidePane(Vertical):
         yield SideNumbers(self.look, self.side)
         with VerticalScroll(classes="turns"):
             yield Static("", classes="empty", markup=False)
-            yield LiveAnswer()
+            yield LiveAnswer(self.look)
 
     def on_mount(self) -> None:
         self.query_one(LiveAnswer).display = False
@@ -228,8 +229,14 @@ class Prompt(TextArea):
 class ChatPanel(Vertical):
     """Both sides and the prompt."""
 
-    def __init__(self, look: Look, conversation: Conversation) -> None:
+    def __init__(
+        self,
+        look: Look,
+        conversation: Conversation,
+        why_not: Callable[[str], GputuiError | None],
+    ) -> None:
         super().__init__(id="chat")
+        self._why_not = why_not
         self._look = look
         self._conversation = conversation
         self._target = 0
@@ -276,7 +283,7 @@ class ChatPanel(Vertical):
     def go_to(self, name: str) -> None:
         """Focus a side; in a narrow terminal, show it in place of the other."""
         self.set_class(name == "B", "-front-b")
-        self.pane(name).query_one(VerticalScroll).focus()
+        self.screen.set_focus(self.pane(name).query_one(VerticalScroll))
 
     def show_other(self) -> None:
         """In a narrow terminal, show the other side; the focus stays where it is."""
@@ -298,13 +305,21 @@ class ChatPanel(Vertical):
 
     @on(Prompt.Sent)
     def prompt_sent(self, message: Prompt.Sent) -> None:
+        if self._ask(self.targets, partial(self._conversation.send, message.text, self.targets)):
+            self.query_one(Prompt).clear()
+
+    def _ask(self, sides: Sequence[str], ask: Callable[[], None]) -> bool:
+        """Ask those sides, if all of them can be asked; else say why not."""
         try:
-            self._conversation.send(message.text, self.targets)
+            for side in sides:
+                if (reason := self._why_not(side)) is not None:
+                    raise reason
+            ask()
         except GputuiError as error:
             self.post_message(ProblemMet(error))
-        else:
-            self.query_one(Prompt).clear()
-            self.refresh_sides()
+            return False
+        self.refresh_sides()
+        return True
 
     @on(Prompt.TargetChanged)
     def target_changed(self) -> None:
@@ -319,12 +334,7 @@ class ChatPanel(Vertical):
 
     @on(SidePane.RetryRequested)
     def retry_requested(self, message: SidePane.RetryRequested) -> None:
-        try:
-            self._conversation.retry(message.side)
-        except GputuiError as error:
-            self.post_message(ProblemMet(error))
-        else:
-            self.refresh_sides()
+        self._ask([message.side], partial(self._conversation.retry, message.side))
 
     def _show_target(self) -> None:
         self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.screen import Screen
 from textual.widgets import Footer, Static
@@ -18,8 +17,9 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import SIDES, ChatPanel, Prompt
-from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
+from gputui.ui.dialogs import Choice, ChoiceDialog, TextScreen, WaitScreen
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
@@ -30,7 +30,6 @@ from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.services import Services
 
 PANELS = ("gpus", "instances", "chat")
-OBSERVE_SECONDS = 1.0
 FIRST_PICTURE_SECONDS = 0.2
 """How long the first picture waits for the first sample; a driver may be slower, or hang."""
 
@@ -48,9 +47,12 @@ class Dashboard(Screen[None]):
         self._problems = problems
         self._services = services
         self._look = look
-        self._statuses: tuple[InstanceStatus, ...] = ()
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
+        self._caretaker = Caretaker(self, services, self.say)
+        self._to_start: Sequence[str] = services.start
+        self._config_problems: list[ConfigError] = []
+        self._leaving = False
         self._told_store_problem: str | None = None
         self.history: History | None = None
         self._first_picture = contextlib.ExitStack()
@@ -61,7 +63,7 @@ class Dashboard(Screen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        yield ChatPanel(self._look, self._services.conversation)
+        yield ChatPanel(self._look, self._services.conversation, self._why_not)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
@@ -70,7 +72,7 @@ class Dashboard(Screen[None]):
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self._choose_first_sides()
         self._frame_sides()
-        self._observe_forever()
+        self.run_worker(self._caretaker.observe_forever(), group="observe", exclusive=True)
         for problem in self._problems:
             self.say(problem)
 
@@ -84,35 +86,35 @@ class Dashboard(Screen[None]):
 
     @on(SamplesTaken)
     def samples_taken(self, message: SamplesTaken) -> None:
+        first = self._snapshot is None
         known = self._snapshot.identities if self._snapshot else None
         self._snapshot = snapshot = message.snapshot
         if snapshot.identities != known:
             self._services.supervisor.set_gpus(snapshot.identities)
             self._frame_sides()
-        if known is None:  # an instance can only be pinned once the GPUs are known
-            for name in self._services.start:
-                self._act("start", name)
         assert self.history is not None  # noqa: S101 - set before the sampler starts
+        pinned = pinned_names(self._caretaker.statuses)
         self.query_one(Header).update_gpus(snapshot)
-        self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned_names(self._statuses))
+        self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned)
         self._show_rows()
-        if known is None:
+        self._start_what_was_asked()
+        if first:
             self.call_after_refresh(self._first_picture.close)
 
     @on(InstancesObserved)
     def instances_observed(self, message: InstancesObserved) -> None:
-        before = {status.name: status for status in self._statuses}
-        self._statuses = message.statuses
-        for status in message.statuses:
-            old = before.get(status.name)
-            if status.state is State.FAILED and old is not None and old.state is not State.FAILED:
-                self.say(
-                    GputuiError(f"{status.name}: {status.last_error or 'failed'}", status.hint)
-                )
+        self._caretaker.take(message.statuses)
         self._tell_store_problem()
         self.query_one(Header).update_instances(message.statuses)
         self._show_rows()
         self._frame_sides()
+        self._start_what_was_asked()
+
+    def _start_what_was_asked(self) -> None:
+        """Once it is known which GPUs there are, and what runs already."""
+        if self._snapshot is not None and self._caretaker.observed:
+            names, self._to_start = self._to_start, ()
+            self._caretaker.start_all(names)
 
     def _tell_store_problem(self) -> None:
         """Once for each new reason why turns are not being kept."""
@@ -121,29 +123,19 @@ class Dashboard(Screen[None]):
             self.say(GputuiError("Turns are not being kept", problem))
         self._told_store_problem = problem
 
-    @work(group="observe", exclusive=True)
-    async def _observe_forever(self) -> None:
-        """Ask for all states once a second; a problem is shown and asked again, never fatal."""
-        while True:
-            try:
-                self.post_message(InstancesObserved(await self._services.supervisor.observe()))
-            except GputuiError as error:
-                self.say(error)
-            await asyncio.sleep(OBSERVE_SECONDS)
-
     # ── instances ────────────────────────────────────────────────────────────────────────────
 
     def action_toggle_instance(self, key: str) -> None:
         for instance in self._services.config.instances:
             if instance.key == key:
-                status = self._status(instance.name)
+                status = self._caretaker.status(instance.name)
                 running = status is not None and status.state in RUNNING
-                self._request("stop" if running else "start", instance.name)
+                self._caretaker.request("stop" if running else "start", instance.name)
 
     def action_instance(self, action: str) -> None:
         row = self.query_one(InstancesPanel).selected
         if row is not None:
-            self._request(action, row.status.name)
+            self._caretaker.request(action, row.status.name)
 
     def action_log(self) -> None:
         row = self.query_one(InstancesPanel).selected
@@ -153,60 +145,24 @@ class Dashboard(Screen[None]):
         read = partial(self._services.supervisor.log_tail, name)
         self.app.push_screen(TextScreen(f"log of {name}", read, follow=True))
 
-    def _request(self, action: str, name: str) -> None:
-        """Stopping asks first; read-only refuses."""
-        if self._services.readonly:
-            self.say(GputuiError(f"{name}: not {action}ed", "gputui was started with --readonly."))
-        elif action == "start":
-            self._act(action, name)
-        else:
-            question = f"{action.capitalize()} {name}? Its open answers end."
-            self.app.push_screen(
-                ConfirmDialog(question, yes=action.capitalize(), no="Leave it running"),
-                partial(self._confirmed, action, name),
-            )
-
-    def _confirmed(self, action: str, name: str, answer: str | None) -> None:
-        if answer == "yes":
-            self._act(action, name)
-
-    @work(group="act")
-    async def _act(self, action: str, name: str) -> None:
-        supervisor = self._services.supervisor
-        if action in ("stop", "restart"):
-            self._end_streams_to(name)
-        try:
-            await {
-                "start": supervisor.start,
-                "stop": supervisor.stop,
-                "restart": supervisor.restart,
-            }[action](name)
-        except GputuiError as error:
-            self.say(error)
-        try:
-            self.post_message(InstancesObserved(await supervisor.observe()))
-        except GputuiError as error:
-            self.say(error)
-
-    def _end_streams_to(self, name: str) -> None:
-        """A server waits for its open streams when told to stop: ours are closed first."""
-        status = self._status(name)
-        if status is not None:
-            self._services.conversation.stop_endpoint(f"{status.url}/v1")
-
-    def _status(self, name: str) -> InstanceStatus | None:
-        return next((status for status in self._statuses if status.name == name), None)
-
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(
-            self._services.config, self._statuses, self._snapshot, self._services.clock()
+            self._services.config,
+            self._caretaker.statuses,
+            self._snapshot,
+            self._services.clock(),
         )
         self.query_one(InstancesPanel).update_rows(rows)
 
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The prompt's key is a letter, and bound before all others: not inside the prompt."""
+        return not (action == "prompt" and isinstance(self.focused, Prompt))
+
     def action_prompt(self) -> None:
-        self.query_one(Prompt).focus()
+        # At once, not by Widget.focus, which waits: the letters typed next are the prompt's.
+        self.set_focus(self.query_one(Prompt))
 
     def action_side(self, name: str) -> None:
         self.query_one(ChatPanel).go_to(name)
@@ -214,10 +170,23 @@ class Dashboard(Screen[None]):
     def action_other_side(self) -> None:
         self.query_one(ChatPanel).show_other()
 
+    def _why_not(self, side: str) -> GputuiError | None:
+        """Why a side cannot be asked now, None where it can.
+
+        An instance must be ready: where it is not, another one may answer on its port, under its name.
+        """
+        endpoint = self._services.conversation.sides[side].endpoint
+        status = self._caretaker.status(endpoint.name) if endpoint else None
+        if endpoint is None or status is None or status.state is State.READY:
+            return None
+        return GputuiError(
+            f"{status.name} is {status.state}", status.note or "Start it, or choose another."
+        )
+
     def action_choose(self, side: str) -> None:
         choices = [
             Choice(status.name, status.name, f"{status.state} {status.url}")
-            for status in self._statuses
+            for status in self._caretaker.statuses
         ]
         choices += [
             Choice(endpoint.name, endpoint.name, endpoint.url)
@@ -258,7 +227,7 @@ class Dashboard(Screen[None]):
         elsewhere = {"A": "ctrl+o: side B", "B": "ctrl+o: side A"} if chat.narrow else {}
         for name in SIDES:
             endpoint = self._services.conversation.sides[name].endpoint
-            status = self._status(endpoint.name) if endpoint else None
+            status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu(status.gpus[0]) if status and status.gpus else None
             hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
             title = f"{name}  {endpoint.name}" if endpoint else name
@@ -271,7 +240,7 @@ class Dashboard(Screen[None]):
 
     @on(Prompt.Left)
     def prompt_left(self) -> None:
-        self.query_one(InstancesPanel).focus()
+        self.set_focus(self.query_one(InstancesPanel))
 
     @on(ProblemMet)
     def problem_met(self, message: ProblemMet) -> None:
@@ -285,8 +254,10 @@ class Dashboard(Screen[None]):
     def say(self, error: GputuiError) -> None:
         """Tell the user: a toast, and for a wrong configuration a banner that stays."""
         if isinstance(error, ConfigError):
+            self._config_problems.append(error)
+            more = len(self._config_problems) - 1
             banner = self.query_one("#banner", Static)
-            banner.update(str(error))
+            banner.update(f"{self._config_problems[0]}" + (f"\n(+{more} more)" if more else ""))
             banner.display = True
         self.notify(
             error.hint or " ", title=error.message, severity="error", markup=False, timeout=8
@@ -318,7 +289,9 @@ class Dashboard(Screen[None]):
 
     def action_leave(self) -> None:
         """Quit. Models go on running; only the demo asks, since its servers are for the demo alone."""
-        running = [s.name for s in self._statuses if s.owned and s.state in RUNNING]
+        running = self._caretaker.owned_and_running()
+        if self._leaving:
+            return
         if self._services.demo and running:
             question = f"Stop the demo's servers ({', '.join(running)})?"
             choices = (
@@ -326,23 +299,24 @@ class Dashboard(Screen[None]):
                 Choice("keep", "Quit, leave them running"),
                 Choice("stay", "Stay here"),
             )
-            self.app.push_screen(ChoiceDialog(question, choices), partial(self._leave, running))
+            self.app.push_screen(ChoiceDialog(question, choices), self._leave)
         else:
-            self._leave(running, "keep")
+            self._leave("keep")
 
-    def _leave(self, running: list[str], choice: str | None) -> None:
-        if choice == "stop":
-            self._stop_all_and_quit(running)
-        elif choice == "keep":
-            self.app.exit(_last_words(running))
+    def _leave(self, choice: str | None) -> None:
+        if choice in ("stop", "keep"):
+            self._leaving = True
+            self.run_worker(self._finish(stop=choice == "stop"), group="leave")
 
-    @work(group="act")
-    async def _stop_all_and_quit(self, names: list[str]) -> None:
-        self._services.conversation.stop()
-        stops = [self._services.supervisor.stop(name) for name in names]
-        results = await asyncio.gather(*stops, return_exceptions=True)
-        errors = [str(result) for result in results if isinstance(result, BaseException)]
-        self.app.exit("\n".join(errors) or None)
+    async def _finish(self, *, stop: bool) -> None:
+        """Quit once all that was asked for is done: a stop that is left half-way is no stop."""
+        if stop:
+            for name in self._caretaker.owned_and_running():
+                self._caretaker.act("stop", name)
+        if self._caretaker.busy:
+            self.app.push_screen(WaitScreen("Stopping, then quitting …" if stop else "Finishing …"))
+        await self._caretaker.settle()
+        self.app.exit(_last_words(self._caretaker.owned_and_running()))
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
@@ -355,23 +329,24 @@ class Dashboard(Screen[None]):
     def commands(self) -> Iterator[SystemCommand]:
         """Every action for the command palette; instances by name."""
         chat = self.query_one(ChatPanel)
-        for status in self._statuses:
+        for status in self._caretaker.statuses:
             for action in ("start", "stop", "restart"):
-                yield SystemCommand(
-                    f"{action.capitalize()} {status.name}",
-                    str(status.state),
-                    partial(self._request, action, status.name),
-                )
-        yield SystemCommand(
-            "Choose model A", "who answers on side A", partial(self.action_choose, "A")
-        )
-        yield SystemCommand(
-            "Choose model B", "who answers on side B", partial(self.action_choose, "B")
-        )
+                title = f"{action.capitalize()} {status.name}"
+                run = partial(self._caretaker.request, action, status.name)
+                yield SystemCommand(title, str(status.state), run)
+        yield SystemCommand("Chat", "type a prompt", self.action_prompt)
+        for side in SIDES:
+            pane = chat.pane(side)
+            choose = partial(self.action_choose, side)
+            yield SystemCommand(f"Choose model {side}", f"who answers on side {side}", choose)
+            yield SystemCommand(f"Stop answer {side}", "keep what came", pane.action_stop_side)
+            yield SystemCommand(f"Retry {side}", "its last prompt again", pane.action_retry_side)
+            yield SystemCommand(f"Reasoning {side}", "fold or unfold", pane.action_unfold)
         yield SystemCommand("Stop answers", "both sides", self.action_stop_answers)
         yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
-        yield SystemCommand("Show the log", "of the selected instance", self.action_log)
-        yield SystemCommand("Maximise", "the focused panel, or all again", self.action_maximise)
+        yield SystemCommand("Log", "of the selected instance", self.action_log)
+        yield SystemCommand("Maximise panel", "the focused one, or all again", self.action_maximise)
+        yield SystemCommand("Key list", "all keys with their ids", self.action_keys)
         yield SystemCommand("Repaint", "the whole screen", self.action_repaint)
 
 

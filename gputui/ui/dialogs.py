@@ -28,10 +28,11 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
 
-    def __init__(self, question: str, choices: Sequence[Choice]) -> None:
+    def __init__(self, question: str, choices: Sequence[Choice], preselected: int = 0) -> None:
         super().__init__()
         self._question = question
         self._choices = choices
+        self._preselected = preselected
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -43,14 +44,16 @@ class ChoiceDialog(ModalScreen[str | None]):
         return Option(text, id=choice.id)
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).focus()
+        options = self.query_one(OptionList)
+        options.highlighted = self._preselected
+        options.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)
 
 
 class ConfirmDialog(ChoiceDialog):
-    """Yes or no, by ``y`` and ``n`` as well."""
+    """Yes or no, by ``y`` and ``n`` as well; enter alone changes nothing."""
 
     BINDINGS = [
         Binding("y", "dismiss('yes')", "Yes", id="dialog.yes"),
@@ -58,7 +61,19 @@ class ConfirmDialog(ChoiceDialog):
     ]
 
     def __init__(self, question: str, yes: str = "Yes", no: str = "No") -> None:
-        super().__init__(question, (Choice("yes", yes, "y"), Choice("no", no, "n")))
+        super().__init__(question, (Choice("yes", yes, "y"), Choice("no", no, "n")), 1)
+
+
+class WaitScreen(ModalScreen[None]):
+    """Says what is waited for; takes no key."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(self._text, markup=False)
 
 
 class TextScreen(ModalScreen[None]):

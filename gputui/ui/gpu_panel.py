@@ -103,8 +103,8 @@ class GpuPanel(CellView):
             return
         self._frame = frame
         self.styles.border = ("none", hue) if kind == "none" else (kind, hue)
-        self.border_title = Content(frame[2])
-        self.border_subtitle = Content(frame[3])
+        self.border_title = Content(self.look.text(frame[2]))
+        self.border_subtitle = Content(self.look.text(frame[3]))
 
 
 class GpuGrid(VerticalScroll):

@@ -26,12 +26,12 @@ NO_INSTANCE = "No instance is configured. Write a configuration with: gputui ini
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One instance as the table shows it. ``memory`` in bytes: the GPU's where known, else the host's."""
+    """One instance as the table shows it. ``gpu_memory``: bytes on all GPUs, None where not known."""
 
     status: InstanceStatus
     key: str
     gpu_indexes: tuple[int, ...]
-    memory: int | None
+    gpu_memory: int | None
     uptime: float | None
 
 
@@ -57,17 +57,24 @@ def _slots(row: InstanceRow) -> str:
     return f"{number(metrics.slots_busy)}/{metrics.slots_total}"
 
 
+def _memory(row: InstanceRow) -> str:
+    """The GPU's where NVML knows it; the host's says that it is that."""
+    if row.gpu_memory is not None or row.status.metrics.memory_bytes is None:
+        return size(row.gpu_memory)
+    return f"{size(row.status.metrics.memory_bytes)} host"
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("key", 3, 0, False, lambda row: row.key),
     Column("name", 16, 0, False, lambda row: row.status.name),
-    Column("model", 30, 6, False, lambda row: row.status.model),
+    Column("model", 24, 6, False, lambda row: row.status.model),
     Column("GPU", 6, 1, False, lambda row: ""),
     Column("port", 5, 4, True, lambda row: str(row.status.port)),
     Column("state", 20, 0, False, lambda row: ""),
     Column("tok/s", 6, 2, True, _metric("generation_tokens_per_second", 1)),
     Column("slots", 5, 5, True, _slots),
     Column("queue", 5, 7, True, _metric("requests_deferred")),
-    Column("memory", 9, 3, True, lambda row: size(row.memory)),
+    Column("memory", 14, 3, True, _memory),
     Column("uptime", 10, 8, True, lambda row: uptime(row.uptime)),
 )
 GAP = 2
@@ -155,7 +162,7 @@ class InstancesPanel(CellView, can_focus=True):
             if column.title == "state":
                 _state_cell(line, row.status, column.width + GAP, self.look)
             elif column.title == "GPU":
-                _gpu_cell(line, row.gpu_indexes, column.width + GAP, self.look)
+                _gpu_cell(line, row, column.width + GAP, self.look)
             else:
                 style = palette.strong if column.title == "name" and marked else palette.value
                 _cell(line, column.text(row), column, name_width, style)
@@ -167,7 +174,7 @@ class InstancesPanel(CellView, can_focus=True):
     def _name_width(self, columns: Sequence[Column], width: int) -> int:
         """Model, else name, takes what the other columns leave."""
         free = width - 1 - sum(column.width + GAP for column in columns)
-        return max(0, min(free, 24))
+        return max(0, min(free, 30))
 
     def _telling(self) -> InstanceStatus | None:
         """Whose reason is shown: the cursor's, else the first that failed."""
@@ -183,7 +190,7 @@ class InstancesPanel(CellView, can_focus=True):
         status = self._telling()
         if status is None:
             return []
-        words = f"{status.last_error} {status.hint}" if status.last_error else status.note
+        words = sentences(status.last_error, status.hint) if status.last_error else status.note
         style = self.look.palette.error if status.last_error else self.look.palette.dim
         lines = _wrapped(f"{status.name}: {words}", width)
         return [Line().add(f" {text}", style) for text in lines[:REASON_ROWS]]
@@ -203,6 +210,12 @@ class InstancesPanel(CellView, can_focus=True):
             self.styles.height = rows + 2
 
 
+def sentences(*parts: str) -> str:
+    """Parts of a message one after the other, each with an end."""
+    ended = [part if part[-1] in ".!?:)" else f"{part}." for part in parts if part]
+    return " ".join(ended)
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text.strip(), max(20, width - 2))
 
@@ -214,11 +227,12 @@ def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> No
     line.add(padded + " " * GAP, style)
 
 
-def _gpu_cell(line: Line, indexes: Sequence[int], width: int, look: Look) -> None:
+def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
+    """The GPUs' badges; CPU only where that is known, a question mark where the pin is not."""
     end = line.width + width
-    if not indexes:
-        line.add("CPU", look.palette.dim)
-    for index in indexes[:3]:
+    if not row.gpu_indexes:
+        line.add("CPU" if row.status.pinned is False else "?", look.palette.dim)
+    for index in row.gpu_indexes[:3]:
         line.add(f"{'#' if look.ascii_only else '■'}{index}", look.palette.hue(index))
     line.pad_to(end)
 

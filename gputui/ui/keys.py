@@ -11,10 +11,13 @@ from gputui.text import clean_line, nearest
 
 DASHBOARD_BINDINGS: list[Binding] = [
     Binding("1", "toggle_instance('1')", "Start/stop", key_display="1-9", id="instance.1"),
-    Binding("c", "prompt", "Chat", id="chat.prompt"),
+    Binding("c", "prompt", "Chat", id="chat.prompt", priority=True),
     Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
-    Binding("q", "leave", "Quit", id="app.quit"),
-    *(Binding(d, f"toggle_instance('{d}')", show=False, id=f"instance.{d}") for d in "23456789"),
+    Binding("q,ctrl+q", "leave", "Quit", id="app.quit", key_display="q"),
+    *(
+        Binding(d, f"toggle_instance('{d}')", f"Start/stop {d}", show=False, id=f"instance.{d}")
+        for d in "23456789"
+    ),
     Binding("s", "instance('start')", "Start", id="instance.start"),
     Binding("x", "instance('stop')", "Stop", id="instance.stop"),
     Binding("r", "instance('restart')", "Restart", id="instance.restart"),
@@ -30,16 +33,21 @@ DASHBOARD_BINDINGS: list[Binding] = [
 ]
 
 
-def all_bindings() -> Iterator[Binding]:
-    """Every binding that has an id, of the dashboard and its panels."""
+def _by_place() -> Iterator[tuple[str, list[Binding]]]:
+    """The bindings of the dashboard and its panels, by where they hold."""
     from gputui.ui.chat_panel import Prompt, SidePane
     from gputui.ui.instances_panel import InstancesPanel
 
-    yield from DASHBOARD_BINDINGS
-    for widget in (InstancesPanel, SidePane, Prompt):
-        for binding in widget.BINDINGS:
-            if isinstance(binding, Binding):
-                yield binding
+    yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
+    places = (("In the table", InstancesPanel), ("On a side", SidePane), ("In the prompt", Prompt))
+    for where, widget in places:
+        yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]
+
+
+def all_bindings() -> Iterator[Binding]:
+    """Every binding that has an id."""
+    for _, bindings in _by_place():
+        yield from bindings
 
 
 def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
@@ -58,13 +66,15 @@ def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
 def help_text(keys: Mapping[str, str]) -> str:
     """All keys with what they do and their ids, as the ``?`` screen shows them."""
     rows = []
-    for binding in all_bindings():
-        shown = keys.get(binding.id or "", binding.key_display or binding.key)
-        rows.append(f"  {shown:<16} {binding.description or binding.action:<18} {binding.id}")
+    for where, bindings in _by_place():
+        rows.append(f"{where}")
+        for binding in bindings:
+            shown = keys.get(binding.id or "", binding.key_display or binding.key)
+            words = binding.description or binding.action.partition("(")[0].replace("_", " ")
+            rows.append(f"  {shown:<16} {words:<22} {binding.id}")
     return "\n".join(
         [
-            "Keys outside the prompt, unless it says otherwise. Any of them can be changed in [keys]",
-            'of the configuration by its id: "instance.stop" = "f8".',
+            'Any key can be changed by its id, in [keys] of the configuration: "instance.stop" = "f8".',
             "",
             *rows,
             "",

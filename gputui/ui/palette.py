@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES
@@ -62,12 +63,27 @@ class Palette:
         return self.theme.gpus[gpu_index % len(self.theme.gpus)]
 
 
+_ASCII = str.maketrans("·–—…×°›▸▾■●✗▲↓↑─│", "|--~xo>>v#*x!vu-|")
+
+
+def to_ascii(text: str) -> str:
+    """``text`` in ASCII at the same width: what has no likeness becomes question marks."""
+    if text.isascii():
+        return text
+    text = text.translate(_ASCII)
+    return "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
 @dataclass
 class Look:
     """How everything is drawn now; one object, shared by all panels, changed when the theme is."""
 
     palette: Palette
     ascii_only: bool = False
+
+    def text(self, text: str) -> str:
+        """``text`` as the terminal's encoding holds it, cell for cell."""
+        return to_ascii(text) if self.ascii_only else text
 
 
 def textual_theme(theme: Theme) -> TextualTheme:

@@ -24,7 +24,7 @@ def instance_rows(
             status=status,
             key=keys.get(status.name, ""),
             gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes),
-            memory=_gpu_memory(status.pid, snapshot) or status.metrics.memory_bytes,
+            gpu_memory=_gpu_memory(status.pid, snapshot),
             uptime=None if status.started_at is None else now - status.started_at,
         )
         for status in statuses

@@ -26,7 +26,7 @@ def strip_of(runs: Iterable[tuple[str, Style]]) -> Strip:
     line = Line()
     for text, style in runs:
         line.add(text, style)
-    return line.strip(WIDTH)
+    return line.strip(WIDTH, LOOK)
 
 
 def by_cell(strip: Strip) -> list[tuple[str, Style | None]]:

@@ -1,0 +1,164 @@
+"""What the dashboard does to instances: asks the user, asks the supervisor, tells what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from textual.screen import Screen
+from textual.worker import Worker, WorkerError
+
+from gputui.errors import GputuiError
+from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.text import clean_line
+from gputui.ui.dialogs import ConfirmDialog
+from gputui.ui.messages import InstancesObserved
+from gputui.ui.services import Services
+
+OBSERVE_SECONDS = 1.0
+SOON = 0.2
+"""Seconds after an action was asked for at which its first effect can be seen."""
+
+_DONE = {"start": "started", "stop": "stopped", "restart": "restarted"}
+
+
+class Caretaker:
+    """Knows the newest states, and carries out one request after the other.
+
+    ``screen`` gets an InstancesObserved for each look; ``say`` tells the user of a problem.
+    """
+
+    def __init__(
+        self, screen: Screen[None], services: Services, say: Callable[[GputuiError], None]
+    ) -> None:
+        self._screen = screen
+        self._services = services
+        self._say = say
+        self._acts: set[Worker[None]] = set()
+        self._awaited: set[str] = set()
+        self._told: str | None = None
+        self.statuses: tuple[InstanceStatus, ...] = ()
+        self.observed = False
+
+    def status(self, name: str) -> InstanceStatus | None:
+        """The newest state of an instance, None where there is none of that name."""
+        return next((status for status in self.statuses if status.name == name), None)
+
+    def owned_and_running(self) -> list[str]:
+        """The names of what goes on running when the program ends."""
+        return [s.name for s in self.statuses if s.owned and s.state in RUNNING]
+
+    def take(self, statuses: Sequence[InstanceStatus]) -> None:
+        """Adopt new states; a failure is told once, when it happens."""
+        before = {status.name: status for status in self.statuses}
+        self.statuses, self.observed = tuple(statuses), True
+        for status in statuses:
+            old = before.get(status.name)
+            if status.state is not State.FAILED:
+                continue
+            if status.name in self._awaited or (old is not None and old.state is not State.FAILED):
+                self._awaited.discard(status.name)
+                self._say(
+                    GputuiError(f"{status.name}: {status.last_error or 'failed'}", status.hint)
+                )
+
+    async def observe_forever(self) -> None:
+        """Look at all instances once a second; whatever goes wrong is told, and the next look comes."""
+        while True:
+            await self.observe()
+            await asyncio.sleep(OBSERVE_SECONDS)
+
+    async def observe(self) -> None:
+        """One look at all instances."""
+        try:
+            statuses = await self._services.supervisor.observe()
+        except Exception as error:  # noqa: BLE001  the worker's boundary: told, and tried again
+            self._tell_once(error)
+        else:
+            self._told = None
+            self._screen.post_message(InstancesObserved(statuses))
+
+    def request(self, action: str, name: str) -> None:
+        """``start``, ``stop`` or ``restart``: the last two ask first; read-only refuses all."""
+        if self._services.readonly:
+            self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
+        elif action == "start":
+            self.act(action, name)
+        else:
+            question = f"{action.capitalize()} {name}? Its open answers end."
+            self._screen.app.push_screen(
+                ConfirmDialog(question, yes=action.capitalize(), no="Leave it running"),
+                partial(self._confirmed, action, name),
+            )
+
+    def act(self, action: str, name: str) -> None:
+        """Carry it out, in the background."""
+        if action != "stop":
+            self._awaited.add(name)
+        worker = self._screen.run_worker(
+            self._act(action, name), group="act", name=f"{action} {name}", exit_on_error=False
+        )
+        self._acts.add(worker)
+        self._screen.set_timer(SOON, self._observe_soon)
+
+    def start_all(self, names: Sequence[str]) -> None:
+        """Start those of them that do not run."""
+        for name in names:
+            status = self.status(name)
+            if status is None or status.state not in RUNNING:
+                self.act("start", name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was asked for is not done yet."""
+        return any(not worker.is_finished for worker in self._acts)
+
+    async def settle(self) -> None:
+        """Return when everything that was asked for is done, one way or the other."""
+        for worker in list(self._acts):
+            try:
+                await worker.wait()
+            except WorkerError as error:
+                self._tell_once(error)
+
+    def _confirmed(self, action: str, name: str, answer: str | None) -> None:
+        if answer == "yes":
+            self.act(action, name)
+
+    def _observe_soon(self) -> None:
+        self._screen.run_worker(self.observe(), group="look", exclusive=True)
+
+    async def _act(self, action: str, name: str) -> None:
+        supervisor = self._services.supervisor
+        methods = {
+            "start": supervisor.start,
+            "stop": supervisor.stop,
+            "restart": supervisor.restart,
+        }
+        if action in ("stop", "restart"):
+            self._end_streams_to(name)
+        try:
+            await methods[action](name)
+        except GputuiError as error:
+            self._awaited.discard(name)
+            self._say(error)
+        except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
+            self._tell_once(error)
+        await self.observe()
+
+    def _end_streams_to(self, name: str) -> None:
+        """A server waits for its open streams when told to stop: ours are closed first."""
+        status = self.status(name)
+        if status is not None:
+            self._services.conversation.stop_endpoint(f"{status.url}/v1")
+
+    def _tell_once(self, error: Exception) -> None:
+        """Tell a problem, but not the same one at every look."""
+        if not isinstance(error, GputuiError):
+            error = GputuiError(
+                clean_line(f"{type(error).__name__}: {error}"), "It is tried again."
+            )
+        if str(error) != self._told:
+            self._told = str(error)
+            self._say(error)
