@@ -103,7 +103,8 @@ async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None
     deadline = record.stop_deadline
     if deadline is None:
         deadline = time.monotonic() + grace
-        records.write(paths, replace(record, stop_deadline=deadline))
+        with contextlib.suppress(GputuiError):  # a full disk keeps no server running
+            records.write(paths, replace(record, stop_deadline=deadline))
     _signal(record, signal.SIGTERM)
     if not await _gone(record, deadline, child):
         _signal(record, signal.SIGKILL)
@@ -120,24 +121,28 @@ def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
 
     None where it was stopped on request, or before a reboot, or so long ago that its pid is another
     process's now; a record with ``failure`` where it died unasked. Leaves the record as it is while
-    somebody else holds the lock: they are about to change it.
+    somebody else holds the lock: they are about to change it. Where nothing can be written it is
+    told all the same, and written down by whoever can.
     """
-    try:
-        with locks.hold(paths.lock(record.name), TIDY):
-            now = records.read(paths.record(record.name))
-            if now is None or now.identity != record.identity or now.failure is not None:
-                return now
-            return _settle(paths, now, child)
-    except locks.LockHeldError:
-        return record
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.hold(paths.lock(record.name), TIDY))
+        except locks.LockHeldError:
+            return record
+        except GputuiError:
+            return _settle(paths, record, child)
+        now = records.read(paths.record(record.name))
+        if now is None or now.identity != record.identity or now.failure is not None:
+            return now
+        return _settle(paths, now, child)
 
 
 def note_ready(paths: Paths, record: Record, at: float) -> bool:
     """Write down that an instance was seen ready, at ``at`` in Unix time; whether that was news.
 
-    Skipped while somebody else holds the lock.
+    Skipped while somebody else holds the lock, and where nothing can be written.
     """
-    with contextlib.suppress(locks.LockHeldError), locks.hold(paths.lock(record.name), TIDY):
+    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), TIDY):
         now = records.read(paths.record(record.name))
         if now is not None and now.identity == record.identity and now.ready_at is None:
             records.write(paths, replace(now, ready_at=at))
@@ -225,7 +230,8 @@ def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
     if fate is Life.ALIVE:
         return record
     if fate is not Life.DEAD or record.stop_deadline is not None:
-        records.remove(paths, record.name)
+        with contextlib.suppress(GputuiError):
+            records.remove(paths, record.name)
         return None
     code = process.exit_code(record.identity)
     if code is None and child is not None:
@@ -235,7 +241,8 @@ def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
     if reason == f"port {record.port} is in use" and (user := port_user(paths, record.port)):
         reason, hint = f"port {record.port} is used by {user[0]}", user[1]
     failed = replace(record, exit_code=code, failure=reason, hint=hint)
-    records.write(paths, failed)
+    with contextlib.suppress(GputuiError):
+        records.write(paths, failed)
     return failed
 
 

@@ -40,12 +40,11 @@ def hold(path: Path, action: str, patience: float = 0.0) -> Iterator[None]:
     handle = _open(path)
     try:
         _acquire(handle, path, patience)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {action}".encode(), 0)
+        _say(handle, f"{os.getpid()} {action}")
         try:
             yield
         finally:
-            os.ftruncate(handle, 0)
+            _say(handle, "")
     finally:
         os.close(handle)
 
@@ -70,13 +69,23 @@ def holder(path: Path) -> Holder | None:
 
 
 def _open(path: Path) -> int:
+    """A handle to lock: for reading alone is enough where nothing can be written any more."""
     try:
         make_private(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         raise GputuiError(
             f"{path}: {error.strerror}", "gputui's state directory must be writable."
         ) from error
+
+
+def _say(handle: int, words: str) -> None:
+    """Who holds the lock is a courtesy to others: on a full disk the lock holds without it."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, words.encode(), 0)
 
 
 def _acquire(handle: int, path: Path, patience: float) -> None:

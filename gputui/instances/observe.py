@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gputui.config import InstanceConfig
+from gputui.errors import GputuiError
 from gputui.instances import locks, ports, process, records
 from gputui.instances.lifecycle import TIDY, Child, settle
 from gputui.instances.loading import short_name
@@ -25,7 +26,8 @@ class Facts:
 
     ``record`` is what is on disk, ``alive`` whether its process lives, ``holder`` the gputui that
     works on it now, ``resident`` the process's host memory in bytes, ``answered``
-    whether anybody accepts connections on the port of one that does not run.
+    whether anybody accepts connections on the port of one that does not run, ``trouble`` why its
+    record is not known.
     """
 
     name: str
@@ -35,7 +37,7 @@ class Facts:
     holder: Holder | None = None
     resident: int | None = None
     answered: bool = False
-    set_aside: Path | None = None
+    trouble: str = ""
 
     @property
     def running(self) -> Record | None:
@@ -89,7 +91,7 @@ def gather(
 def _facts(
     paths: Paths, name: str, instance: InstanceConfig | None, children: dict[int, Child]
 ) -> Facts:
-    record = records.read(paths.record(name))
+    record, trouble = _recorded(paths, name)
     holder = locks.holder(paths.lock(name))
     if holder is not None and holder.action == TIDY:
         holder = None
@@ -98,11 +100,20 @@ def _facts(
         record = settle(paths, record, children.get(record.pid))
         _reap(children)
     resident = process.resident_bytes(record.pid) if record and alive else None
-    aside = records.broken(paths, name) if record is None else None
-    facts = Facts(name, instance, record, alive, holder, resident, set_aside=aside)
+    facts = Facts(name, instance, record, alive, holder, resident, trouble=trouble)
     if alive:
         return facts
     return replace(facts, answered=ports.answers(facts.connect_host, facts.port))
+
+
+def _recorded(paths: Paths, name: str) -> tuple[Record | None, str]:
+    """The record of an instance, or none and why it cannot be read ("" where there is none)."""
+    try:
+        record = records.read(paths.record(name))
+    except GputuiError as error:
+        return None, f"its record could not be read: {error.message}"
+    aside = records.broken(paths, name) if record is None else None
+    return record, f"its record could not be read: {aside}" if aside else ""
 
 
 def _reap(children: dict[int, Child]) -> None:
@@ -135,9 +146,7 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
             last_error=clean_line(facts.record.failure),
             hint=clean_line(facts.record.hint),
         )
-    if facts.set_aside is not None:
-        return replace(status, note=f"its record could not be read: {facts.set_aside}")
-    return status
+    return replace(status, note=status.note or clean_line(facts.trouble))
 
 
 def _running(

@@ -31,16 +31,16 @@ def is_free(host: str, port: int) -> bool:
             f'host "{clean_line(host)}" cannot be resolved', 'Use "127.0.0.1" or "0.0.0.0".'
         ) from error
     family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise GputuiError(
-                f"{clean_line(host)}:{port} cannot be used: {error.strerror}", _hint(error, port)
-            ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise GputuiError(
+            f"{clean_line(host)}:{port} cannot be used: {error.strerror}", _hint(error, port)
+        ) from error
     return True
 
 

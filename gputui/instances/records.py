@@ -99,16 +99,19 @@ def read(path: Path) -> Record | None:
 def broken(paths: Paths, name: str) -> Path | None:
     """The set-aside record of an instance, None where there is none."""
     aside = paths.record(name).with_suffix(".json.broken")
-    return aside if aside.exists() else None
+    with contextlib.suppress(OSError):  # where nothing can be seen, read() has said so
+        return aside if aside.exists() else None
+    return None
 
 
 def read_all(state_dir: Path) -> Mapping[str, Record]:
     """All records that can be read, by instance name."""
     records: dict[str, Record] = {}
-    for path in sorted((state_dir / "instances").glob("*.json")):
-        with contextlib.suppress(GputuiError):
-            if record := read(path):
-                records[record.name] = record
+    with contextlib.suppress(OSError):
+        for path in sorted((state_dir / "instances").glob("*.json")):
+            with contextlib.suppress(GputuiError):
+                if record := read(path):
+                    records[record.name] = record
     return records
 
 
@@ -120,8 +123,15 @@ def write(paths: Paths, record: Record) -> None:
 
 
 def remove(paths: Paths, name: str) -> None:
-    """Forget an instance: it is stopped."""
-    paths.record(name).unlink(missing_ok=True)
+    """Forget an instance: it is stopped. Raises GputuiError."""
+    path = paths.record(name)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise GputuiError(
+            f"{path}: cannot be removed: {error.strerror}",
+            f"{name} is stopped. gputui's state directory must be writable.",
+        ) from error
 
 
 def running(state_dir: Path) -> tuple[Record, ...]:

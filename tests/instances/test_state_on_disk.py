@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
 
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.instances import records
+from gputui.instances import locks, records
 from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.process import identify, matches
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from tests.instances.conftest import Rig, new_port, run, started, status_of
+from tests.instances.conftest import Rig, new_port, run, started, status_of, until
 
 
 async def test_files_are_private(rig: Rig) -> None:
@@ -115,3 +120,78 @@ async def test_a_state_directory_that_cannot_be_written_is_told(tmp_path: Path, 
     with pytest.raises(GputuiError) as refused:
         await rig.session().start("one")
     assert refused.value.hint
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on nothing can be written: no new file, no word in an old one."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill() -> None:
+        monkeypatch.setattr(tempfile, "mkstemp", refuse)
+        monkeypatch.setattr(os, "pwrite", refuse)
+
+    return fill
+
+
+async def test_on_a_full_disk_nothing_starts_and_what_runs_is_seen_and_stopped(
+    rig: Rig, full_disk: Callable[[], None]
+) -> None:
+    rig.add("one")
+    rig.add("two")
+    session = rig.session()
+    await session.start("one")
+    full_disk()
+    assert (await session.wait("one", 20)).state is State.READY  # though that cannot be noted
+    with pytest.raises(GputuiError, match="No space left") as refused:
+        await session.start("two")
+    assert refused.value.hint
+    assert (await status_of(session, "two")).state is State.STOPPED
+    await session.stop("one")
+    assert (await status_of(rig.session(), "one")).state is State.STOPPED
+
+
+async def test_on_a_full_disk_a_death_is_told_all_the_same(
+    rig: Rig, full_disk: Callable[[], None]
+) -> None:
+    rig.add("one")
+    session = rig.session()
+    await started(session, "one")
+    full_disk()
+    rig.kill("one")
+    assert "SIGKILL" in str((await until(session, "one", State.FAILED)).last_error)
+
+
+async def test_a_state_that_cannot_even_be_looked_at_is_told(rig: Rig) -> None:
+    rig.add("one")
+    impossible = rig.folder / ("x" * 300)  # longer than a file name may be, also for root
+    session = Supervisor(Config(instances=tuple(rig.instances)), (), impossible)
+    rig.sessions.append(session)
+    status = await status_of(session, "one")
+    assert status.state is State.STOPPED
+    assert "its record could not be read" in status.note
+    for act in (session.start, session.stop, session.restart):
+        with pytest.raises(GputuiError):
+            await act("one")
+
+
+def test_a_lock_holds_where_nothing_can_be_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "one.lock"
+    with locks.hold(lock, "start"):
+        pass
+    true_open = os.open
+
+    def read_only(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return true_open(path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with locks.hold(lock, "stop"), pytest.raises(locks.LockHeldError), locks.hold(lock, "stop"):
+        pass
+    with pytest.raises(GputuiError, match="Read-only"), locks.hold(tmp_path / "new.lock", "stop"):
+        pass
