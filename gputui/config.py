@@ -19,8 +19,12 @@ from gputui.text import clean_line, nearest
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Digit = Annotated[str, Meta(pattern=r"^[1-9]$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Digit = Annotated[str, Meta(pattern=r"^[1-9]\Z")]
+Plain = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+"""No control character: no path, host or program has one, and none can hold NUL."""
+Argument = Annotated[str, Meta(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*\Z")]
+"""As ``Plain``, but a chat template given as an argument may have lines and tabs."""
 
 OWNED_FLAGS: dict[str, str] = {
     "--port": "port",
@@ -64,11 +68,11 @@ class InstanceConfig(_Table, frozen=True):
     """One ``[[instances]]`` table. None leaves llama-server's own default in force."""
 
     name: Name
-    model: str
+    model: Plain
     port: Port
     key: Digit | None = None
     gpus: tuple[str, ...] = ()
-    host: str = "127.0.0.1"
+    host: Plain = "127.0.0.1"
     ctx_size: NotNegative | None = None
     n_gpu_layers: NotNegative | Literal["auto", "all"] | None = None
     batch_size: Positive | None = None
@@ -77,9 +81,9 @@ class InstanceConfig(_Table, frozen=True):
     parallel: Positive | None = None
     split_mode: Literal["layer", "none", "row", "tensor"] | None = None
     tensor_split: tuple[float, ...] = ()
-    llama_server: str | None = None
+    llama_server: Plain | None = None
     stop_grace_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
-    args: tuple[str, ...] = ()
+    args: tuple[Argument, ...] = ()
 
     @property
     def url(self) -> str:
@@ -92,9 +96,9 @@ class EndpointConfig(_Table, frozen=True):
     """One ``[[endpoints]]`` table: an OpenAI-compatible server that gputui only talks to."""
 
     name: Name
-    url: Annotated[str, Meta(pattern=r"^https?://")]
+    url: Annotated[str, Meta(pattern=r"^https?://[^\x00-\x20\x7f]+\Z")]
     model: str | None = None
-    api_key_env: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key_env: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")] | None = None
 
 
 class PowerConfig(_Table, frozen=True):
@@ -110,8 +114,8 @@ class Config(_Table, frozen=True):
 
     interval: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     theme: str = "midnight"
-    llama_server: str = "llama-server"
-    source: str = "auto"
+    llama_server: Plain = "llama-server"
+    source: Plain = "auto"
     power: PowerConfig = PowerConfig()
     instances: tuple[InstanceConfig, ...] = ()
     endpoints: tuple[EndpointConfig, ...] = ()
@@ -213,6 +217,7 @@ def _table_name(key: str, number: int, item: object) -> str:
 def _explain(error: str, data: dict[str, Any], file: Path) -> str:
     """msgspec's "Expected `int`, got `str` - at `$.instances[0].port`" in the file's own terms."""
     what, _, path = error.partition(" - at `$")
+    what = "not allowed here" if "matching regex" in what else what  # the hint says it in words
     value: Any = data
     where, key = "top level", ""
     for field, index in re.findall(r"\.([A-Za-z_]+)|\[(\d+|\.\.\.)\]", path):
@@ -239,8 +244,9 @@ def _expectation(error: str) -> str:
         return f'Did you mean "{near}"? {known}' if near else known
     hints = {
         "A-Za-z0-9._-": "Use letters, digits, dot, dash and underscore.",
-        "[1-9]$": "Use one digit, 1 to 9.",
-        "https?": "A URL begins with http:// or https://.",
+        "^[1-9]": "Use one digit, 1 to 9.",
+        "https?": "A URL begins with http:// or https:// and has no space in it.",
+        "x00-": "Take out the control character.",
         "missing required": "Add it.",
     }
     return next((hint for part, hint in hints.items() if part in error), "")

@@ -63,6 +63,12 @@ def test_the_example_of_the_readme_is_accepted() -> None:
         ("[[instances]]\nname = 'a'\nport = 1", ["[[instances]] a", "model"], "Add"),
         ('[[endpoints]]\nname = "e"\nurl = "ftp://x"', ["[[endpoints]] e", "url"], "http"),
         (ONE + '[[endpoints]]\nname = "A"\nurl = "http://x"', ["[[endpoints]] A", "taken"], ""),
+        (ONE + r'args = ["-x", "a\u0000b"]', ["[[instances]] a", r'args = "a\u0000b"'], "control"),
+        (ONE + r'host = "a\u0007"', ["[[instances]] a", r'host = "a\u0007"'], "control"),
+        (ONE.replace("m.g", r"m\u0000.g"), ["[[instances]] a", r'model = "m\u0000.'], "control"),
+        (ONE + r'llama_server = "x\n"', ["[[instances]] a", r'llama_server = "x\n"'], "control"),
+        (r'llama_server = "\u007f"', ["top level", "llama_server"], "control"),
+        (ONE.replace('"a"', r'"a\n"'), ["[[instances]] a", r'name = "a\n"'], "letters"),
         ("x = = 2", ["not valid TOML", "line 1"], ""),
         ("\xff", ["rig.toml"], ""),
     ],
@@ -106,6 +112,11 @@ def test_a_gpu_that_resolves_to_none_names_file_table_and_nearest() -> None:
 @pytest.mark.parametrize("flag", sorted(OWNED_FLAGS))
 def test_every_owned_flag_is_refused(flag: str) -> None:
     assert f'"{flag}"' in refused(ONE + f'args = ["{flag}"]').message
+
+
+def test_an_argument_may_have_lines_and_tabs() -> None:
+    config = parse((ONE + r'args = ["--chat-template", "{{ a }}\n\tb"]').encode(), FILE)
+    assert config.instances[0].args[1] == "{{ a }}\n\tb"
 
 
 def test_urls_reach_wildcard_and_ipv6_hosts() -> None:
