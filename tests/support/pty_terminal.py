@@ -32,8 +32,8 @@ class PtyTerminal:
         self.exit_code: int | None = None
         self._screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
-        self._pid, self._master = pty.fork()
-        if self._pid == 0:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
             _become(command, environment)
         self.resize(size)
 
@@ -63,14 +63,14 @@ class PtyTerminal:
         deadline = time.monotonic() + seconds
         while self._read(0.1):
             assert time.monotonic() < deadline, f"it does not end:\n{self.screen()}"
-        self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.exit_code
 
     def close(self) -> None:
         """End the program if it still runs, and close the terminal."""
         if self.exit_code is None:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
         os.close(self._master)
 
     def _read(self, seconds: float) -> bool:

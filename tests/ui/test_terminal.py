@@ -225,6 +225,24 @@ def test_every_byte_from_the_first_picture_to_the_shell(nvml_library: Path, tmp_
     assert not re.search(r"[\x80-\x9f]", written.decode())
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    """The terminal is given back as it was: no mouse mode, no alternate screen, a cursor."""
+    environment = os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "gputui", "--source", "simulated"]
+    terminal = PtyTerminal(command, (100, 30), environment)
+    try:
+        terminal.until(lambda screen: "Instances" in screen, "the dashboard")
+        os.kill(terminal.pid, number)
+        assert terminal.until_ended() == 0
+    finally:
+        terminal.close()
+    written = terminal.written
+    assert written.rindex(LEAVE_ALTERNATE) > written.rindex(ENTER_ALTERNATE)
+    assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
+    assert written.rindex(b"\x1b[?1003l") > written.rindex(b"\x1b[?1003h")
+
+
 def _one_line_a_gpu(screen: str) -> bool:
     starts = [line[:3] for line in screen.splitlines()]
     return borders(screen) == 0 and " 0 " in starts and " 1 " in starts
