@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import shutil
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
-from gputui.chat.conversation import Conversation
+from gputui.chat.conversation import STOPPED, Conversation, Side
 from gputui.chat.endpoints import endpoint_of, running_endpoint
 from gputui.chat.model import Answer, Endpoint, Figure, Sampling, answer_json
 from gputui.cli.compose import Options, make_conversation, make_supervisor
@@ -19,7 +22,11 @@ from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
 from gputui.text import number, seconds
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
 _DRAWS_PER_SECOND = 20
+_PROGRESS_SECONDS = 0.5
 _PATIENCE = 1.0
 
 
@@ -49,7 +56,8 @@ def command(
 ) -> None:
     """Send PROMPT ("-" or nothing: standard input) to one model, or to two at once.
 
-    Exit code 1 where a side failed.
+    Ctrl-C stops the answers, and what came is printed. Exit code 1 where a side failed, 130 after
+    Ctrl-C.
     """
     options = options_of(context)
     config = options.load_config()
@@ -59,20 +67,23 @@ def command(
     endpoints = asyncio.run(_as_they_run(options, config, endpoints))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
     alone = len(endpoints) == 1 and not as_json
-    answers = asyncio.run(_ask(endpoints, text, system, sampling, live=alone))
+    answers, interrupted = asyncio.run(_ask(endpoints, text, system, sampling, live=alone))
     if as_json:
         shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}
         click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
     else:
         for answer in answers.values():
             _print(answer, whole=not alone)
+    if interrupted:
+        context.exit(INTERRUPTED)
     context.exit(1 if any(answer.error for answer in answers.values()) else 0)
 
 
 def figures_line(answer: Answer) -> str:
-    """The numbers of an answer on one line, each with who measured it."""
+    """The numbers of an answer on one line, each with who measured it; first whether it was stopped."""
     numbers = answer.measurement
     parts = [
+        STOPPED if answer.finish_reason == STOPPED else "",
         _figure(numbers.generation_tokens_per_second, "tok/s", 1),
         _figure(numbers.prompt_tokens_per_second, "tok/s prompt", 1),
         f"TTFT {seconds(numbers.ttft_seconds)} (client)",
@@ -146,22 +157,37 @@ async def _ask(
     sampling: Sampling,
     *,
     live: bool,
-) -> dict[str, Answer]:
-    """The answers by side; ``live``: side A's text goes to stdout as it comes."""
+) -> tuple[dict[str, Answer], bool]:
+    """The answers by side, and whether Ctrl-C ended them.
+
+    ``live``: side A's text goes to stdout as it comes. Otherwise a terminal on stderr shows how far
+    the answers are.
+    """
     conversation = make_conversation()
+    interrupted = asyncio.Event()
+
+    def interrupt() -> None:
+        interrupted.set()
+        conversation.stop()
+
     conversation.system, conversation.sampling = system, sampling
     for name, endpoint in endpoints.items():
         conversation.sides[name].choose(endpoint)
+    with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the command there
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
     try:
         conversation.send(prompt, tuple(endpoints))
         if live:
             await _print_as_it_comes(conversation)
+        elif sys.stderr.isatty():
+            await _show_progress(conversation, tuple(endpoints))
         await conversation.wait()
     finally:
         await conversation.close()
     if conversation.store_problem:
         click.echo(f"gputui: {conversation.store_problem}", err=True)
-    return {name: conversation.sides[name].finished[-1].answers[name] for name in endpoints}
+    answers = {name: conversation.sides[name].finished[-1].answers[name] for name in endpoints}
+    return answers, interrupted.is_set()
 
 
 async def _print_as_it_comes(conversation: Conversation) -> None:
@@ -173,6 +199,37 @@ async def _print_as_it_comes(conversation: Conversation) -> None:
         await asyncio.sleep(1 / _DRAWS_PER_SECOND)
     text = side.finished[-1].answers["A"].text
     click.echo(text[printed:])
+
+
+async def _show_progress(conversation: Conversation, names: Sequence[str]) -> None:
+    """One line on stderr, drawn anew until all have ended, then gone."""
+    waiting = asyncio.ensure_future(conversation.wait())
+    while not waiting.done():
+        line = " · ".join(_progress(conversation.sides[name]) for name in names)
+        _redraw(line[: shutil.get_terminal_size().columns - 1])
+        await asyncio.wait({waiting}, timeout=_PROGRESS_SECONDS)
+    _redraw("")
+
+
+def _redraw(line: str) -> None:
+    click.echo(f"\r\x1b[2K{line}", err=True, nl=False)
+
+
+def _progress(side: Side) -> str:
+    """How far a side is: ``A 14.2 tok/s 120 tok``."""
+    answer = side.live
+    if answer is None:
+        last = side.finished[-1].answers[side.name]
+        ended = STOPPED if last.finish_reason == STOPPED else "done"
+        return f"{side.name} {'failed' if last.error else ended}"
+    numbers = answer.measurement
+    speed, tokens = numbers.generation_tokens_per_second, numbers.completion_tokens
+    if tokens is None:
+        prompt = numbers.prompt_progress
+        done = "waiting" if prompt is None else f"prompt {prompt * 100:.0f} %"
+        return f"{side.name} {done}"
+    rate = f"{number(speed.value, 1)} tok/s " if speed else ""
+    return f"{side.name} {rate}{number(tokens.value)} tok"
 
 
 def _print(answer: Answer, *, whole: bool) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,7 +29,7 @@ class Rig:
         self.file = folder / "config.toml"
         self.tables: dict[str, str] = {}
 
-    def add(self, name: str, port: int, **script: object) -> None:
+    def add(self, name: str, port: int, **script: Any) -> None:
         """Configure an instance; one of the same name is configured anew."""
         model = self.folder / f"{name}.gguf"
         model.write_bytes(b"GGUF")
