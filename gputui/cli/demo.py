@@ -42,7 +42,9 @@ def command(context: click.Context, prepare: bool, clean: bool) -> None:
         return
     from gputui.cli.dashboard import run_dashboard
 
-    run_dashboard(dataclasses.replace(options, config_file=path), start=INSTANCES, demo=True)
+    running = _running_ports()  # beside another demo, or after one whose servers were kept
+    start = tuple(name for name in INSTANCES if name not in running)
+    run_dashboard(dataclasses.replace(options, config_file=path), start=start, demo=True)
 
 
 def prepare_demo() -> Path:

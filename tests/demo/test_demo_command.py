@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from gputui import config as configuration
 from gputui.cli.demo import ProgressBar
 from gputui.cli.root import group
+from gputui.config import state_dir
 from gputui.demo.config import INSTANCES, choose_ports, demo_config_path, write_config
 from gputui.demo.parts import Parts, Progress, demo_cache
 from gputui.gpu.simulated import SIMULATED_GPUS
+from tests.instances.conftest import end_all
+from tests.support.scripted_server import make_server
 
 
 def some_parts(tmp_path: Path) -> Parts:
@@ -93,6 +97,31 @@ def test_clean_deletes_what_was_fetched() -> None:
     assert not demo_cache().exists()
     assert not demo_config_path().exists()
     assert "nothing to delete" in CliRunner().invoke(group, ["demo", "--clean"]).stdout
+
+
+def test_what_runs_already_is_not_started_again(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, model = tmp_path / "demo.toml", tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF")
+    server = make_server(tmp_path / "server")
+    file.write_text(
+        f'[[instances]]\nname = "gemma3"\nmodel = "{model}"\nport = {free_port}\n'
+        f'llama_server = "{server}"\n'
+    )
+    opened: list[tuple[str, ...]] = []
+    monkeypatch.setattr("gputui.cli.demo.prepare_demo", lambda: file)
+    monkeypatch.setattr(
+        "gputui.cli.dashboard.run_dashboard", lambda _, start, demo: opened.append(start)
+    )
+    try:
+        assert CliRunner().invoke(group, ["demo"]).exit_code == 0
+        words = ("--config", str(file), "start", "gemma3", "--wait")
+        subprocess.run([sys.executable, "-m", "gputui", *words], check=True, timeout=60)
+        assert CliRunner().invoke(group, ["demo"]).exit_code == 0
+    finally:
+        end_all(state_dir())
+    assert opened == [("smollm2", "gemma3"), ("smollm2",)]
 
 
 @pytest.mark.real
