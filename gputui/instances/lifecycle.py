@@ -77,16 +77,14 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
 @contextlib.asynccontextmanager
 async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[None]:
     """The lock of an instance for the length of the block; refused in words where it is held."""
-    give_up = time.monotonic() + _LOCK_SECONDS
     with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locks.hold(paths.lock(name), action))
-                break
-            except locks.LockHeldError as error:
-                if time.monotonic() > give_up:
-                    raise busy(name, error.holder) from None
-            await asyncio.sleep(_STEP)
+        lock = _hold(paths, name, action)
+        taking = asyncio.ensure_future(asyncio.to_thread(stack.enter_context, lock))
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.gather(taking, return_exceptions=True)  # what it still takes is let go
+            raise
         yield
 
 
@@ -97,23 +95,15 @@ async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None
     from an interrupted stop stays in force. Raises NotRunningError, and GputuiError where not even
     SIGKILL helps.
     """
-    record = records.read(paths.record(name))
-    if record is None or not process.matches(record.identity):
-        raise NotRunningError(f"{name} is not running")
-    deadline = record.stop_deadline
-    if deadline is None:
-        deadline = time.monotonic() + grace
-        with contextlib.suppress(GputuiError):  # a full disk keeps no server running
-            records.write(paths, replace(record, stop_deadline=deadline))
-    _signal(record, signal.SIGTERM)
+    record, deadline = await asyncio.to_thread(_ask_to_end, paths, name, grace)
     if not await _gone(record, deadline, child):
-        _signal(record, signal.SIGKILL)
+        await asyncio.to_thread(_signal, record, signal.SIGKILL)
         if not await _gone(record, time.monotonic() + _KILL_SECONDS, child):
             raise GputuiError(
                 f"{name}: process {record.pid} does not end, not even by SIGKILL",
                 "It hangs in a driver. dmesg may say which; a reboot ends it.",
             )
-    records.remove(paths, name)
+    await asyncio.to_thread(records.remove, paths, name)
 
 
 def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
@@ -195,11 +185,17 @@ def _hold(paths: Paths, name: str, action: str) -> Iterator[None]:
 
 def _refuse_running(paths: Paths, name: str) -> None:
     record = records.read(paths.record(name))
-    if record is not None and process.matches(record.identity):
+    if record is None or not process.matches(record.identity):
+        return
+    if record.stop_deadline is not None:
         raise GputuiError(
-            f"{name} runs already (pid {record.pid}, port {record.port})",
-            f"To start it anew: gputui restart {name}",
+            f"{name} still runs (pid {record.pid}): its stop was interrupted",
+            f"Stop it again: gputui stop {name}",
         )
+    raise GputuiError(
+        f"{name} runs already (pid {record.pid}, port {record.port})",
+        f"To start it anew: gputui restart {name}",
+    )
 
 
 def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
@@ -246,13 +242,27 @@ def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
     return failed
 
 
+def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
+    """SIGTERM; what was signalled, and when SIGKILL is due."""
+    record = records.read(paths.record(name))
+    if record is None or not process.matches(record.identity):
+        raise NotRunningError(f"{name} is not running")
+    deadline = record.stop_deadline
+    if deadline is None:
+        deadline = time.monotonic() + grace
+        with contextlib.suppress(GputuiError):  # a full disk keeps no server running
+            records.write(paths, replace(record, stop_deadline=deadline))
+    _signal(record, signal.SIGTERM)
+    return record, deadline
+
+
 def _signal(record: Record, number: signal.Signals) -> None:
     with contextlib.suppress(NotOursError):  # gone in the meantime: that was the aim
         process.send_signal(record.identity, number)
 
 
 async def _gone(record: Record, deadline: float, child: Child | None) -> bool:
-    while process.matches(record.identity):
+    while await asyncio.to_thread(process.matches, record.identity):
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_STEP)

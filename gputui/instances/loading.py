@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,22 +67,29 @@ def estimate(
 
 
 class Durations:
-    """How long the last load of each model took, in seconds, kept in one file."""
+    """How long the last load of each model took, in seconds, kept in one file.
+
+    For any thread; all methods block on files.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, float] | None = None
+        self._lock = threading.Lock()
 
     def get(self, model: Path) -> float | None:
         """The last load of this very file (path, size), None where there was none."""
-        return self._read().get(_key(model))
+        key = _key(model)
+        with self._lock:
+            return self._read().get(key)
 
     def put(self, model: Path, seconds: float) -> None:
         """Remember a load; a file that cannot be written costs an estimate, no more."""
-        known = {key: value for key, value in self._read().items() if key != _key(model)}
-        known[_key(model)] = round(seconds, 2)
-        self._known = dict(list(known.items())[-_KEPT:])
-        with contextlib.suppress(GputuiError):
+        newest = _key(model)
+        with self._lock, contextlib.suppress(GputuiError):
+            known = {key: value for key, value in self._read().items() if key != newest}
+            known[newest] = round(seconds, 2)
+            self._known = dict(list(known.items())[-_KEPT:])
             write_file(self._file, msgspec.json.encode(self._known))
 
     def _read(self) -> Mapping[str, float]:

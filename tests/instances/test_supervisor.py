@@ -154,6 +154,9 @@ async def test_an_interrupted_stop_can_be_taken_over(rig: Rig) -> None:
         State.STOPPING,
         "its stop was interrupted: stop it again",
     )
+    with pytest.raises(GputuiError, match="its stop was interrupted") as refused:
+        await session.start("stubborn")
+    assert refused.value.hint == "Stop it again: gputui stop stubborn"
     await rig.session().stop("stubborn")
     assert (await status_of(session, "stubborn")).state is State.STOPPED
 
