@@ -156,6 +156,7 @@ def _running(
         status,
         owned=True,
         pid=record.pid,
+        pinned=bool(record.gpus),
         started_at=record.started_at,
         metrics=_metrics(facts, reading),
     )
@@ -172,13 +173,17 @@ def _running(
 
 
 def _note(reading: Reading) -> str:
+    if reading.trouble:
+        return f"its answers cannot be read: {reading.trouble}"
     if reading.props is not None and reading.props.is_sleeping is True:
         return "sleeping: the next request loads the model"
     if reading.answered_at is not None and reading.asked_at - reading.answered_at > _SILENCE:
         return f"gives no answer for {time.monotonic() - reading.answered_at:.0f} s"
     if reading.health is Health.ODD:
         return "answers, but not as llama-server does"
-    return "gives no answer" if reading.health is Health.SILENT else ""
+    if reading.health is Health.SILENT:
+        return "gives no answer"
+    return "" if reading.health else "gives no answer yet"
 
 
 def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
@@ -193,7 +198,11 @@ def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
 
 
 def _external(status: InstanceStatus, facts: Facts, reading: Reading) -> InstanceStatus:
-    """What a server that gputui did not start makes of the status of the instance on its port."""
+    """What a server that gputui did not start makes of the status of the instance on its port.
+
+    Which GPUs such a one is on is not known.
+    """
+    status = replace(status, gpus=())
     if reading.health is Health.LOADING:
         return replace(status, state=State.LOADING, note="not started by gputui")
     props = reading.props

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gputui.instances.wire import Counters, Props, Slot, read_metrics
+from gputui.text import clean_line
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +40,8 @@ class Reading:
     """What a server said last; None is not known.
 
     ``asked_at`` and ``answered_at`` are on the monotonic clock: when it was asked last, and when it
-    last answered /health. Rates as InstanceMetrics says.
+    last answered /health. Rates as InstanceMetrics says. ``trouble`` is what went wrong in reading
+    its answers, in words, "" where nothing did.
     """
 
     health: Health | None = None
@@ -50,6 +52,7 @@ class Reading:
     requests_deferred: int | None = None
     generation_rate: float | None = None
     prompt_rate: float | None = None
+    trouble: str = ""
 
 
 @dataclass(slots=True)
@@ -65,13 +68,18 @@ class Probe:
     _decoded_at: float = 0.0
 
     async def look(self, client: httpx.AsyncClient, patience: float) -> Reading:
-        """What is known after at most ``patience`` seconds; an unfinished round goes on behind."""
+        """What is known after at most ``patience`` seconds; an unfinished round goes on behind.
+
+        Whatever an odd server does to the round is told in the reading, and never raised.
+        """
         if self._task is None or self._task.done():
             self.last = replace(self.last, asked_at=time.monotonic())
             self._task = asyncio.create_task(self._round(client), name=f"probe {self.url}")
         await asyncio.wait({self._task}, timeout=patience)
         if self._task.done() and not self._task.cancelled():
-            self._task.result()
+            error = self._task.exception()
+            trouble = clean_line(f"{type(error).__name__}: {error}", 200) if error else ""
+            self.last = replace(self.last, trouble=trouble)
         return self.last
 
     def cancel(self) -> None:

@@ -68,12 +68,13 @@ class InstanceStatus:
     note: str = ""
 
 
-def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, object]:
-    """The shape of ``gputui status --json``."""
+def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, list[dict[str, object]]]:
+    """The shape of ``gputui status --json``; ``gpus`` is null where not known, [] for the CPU."""
     keys = ("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at")
     return {
         "instances": [
             {key: getattr(status, key) for key in keys}
+            | ({} if status.gpus or status.pinned is False else {"gpus": None})
             | {"metrics": asdict(status.metrics), "last_error": status.last_error}
             for status in statuses
         ]

@@ -26,7 +26,7 @@ from gputui.instances.loading import Durations, estimate, model_bytes
 from gputui.instances.observe import Facts, describe, gather
 from gputui.instances.probe import Probe, Reading, new_client
 from gputui.instances.records import Paths, Record
-from gputui.instances.status import InstanceStatus, State
+from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import clean, clean_line, nearest
 
 if TYPE_CHECKING:
@@ -201,15 +201,18 @@ class Supervisor:
             load = self._loads[record.name] = _Load(process)
         now = time.monotonic()
         if status.state in (State.STARTING, State.LOADING):
-            model = Path(record.model)
-            elapsed = time.time() - record.started_at
-            done = estimate(resident, model_bytes(model), elapsed, self._durations.get(model))
+            done = await asyncio.to_thread(self._estimate, record, resident)
             load.seen_at = now
             load.progress = max(load.progress, done or 0.0)
             return replace(status, load_progress=None if done is None else load.progress)
         if status.state is State.READY and record.ready_at is None:
             await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
         return status
+
+    def _estimate(self, record: Record, resident: int | None) -> float | None:
+        model = Path(record.model)
+        elapsed = time.time() - record.started_at
+        return estimate(resident, model_bytes(model), elapsed, self._durations.get(model))
 
     def _note_ready(self, record: Record, witnessed: bool) -> None:
         at = time.time()
@@ -221,7 +224,11 @@ class Supervisor:
         instance = self._instances.get(status.name)
         if port_user is not None and status.state is State.STOPPED:
             status = replace(status, note=f"port {status.port} is used by {port_user}")
-        if instance is None or self._gpus is None:
+        external = status.state in RUNNING and not status.owned
+        if instance is None or external:
+            return status
+        status = replace(status, pinned=bool(instance.gpus))
+        if self._gpus is None:
             return status
         try:
             gpus = resolve_gpus(instance, self._gpus, self._config_file)
@@ -239,7 +246,7 @@ class Supervisor:
 
     async def _stop_locked(self, name: str) -> None:
         instance = self._instances.get(name)
-        record = records.read(self._paths.record(name))
+        record = await asyncio.to_thread(records.read, self._paths.record(name))
         child = self._children.get(record.pid) if record else None
         grace = instance.stop_grace_seconds if instance else 10.0
         if await asyncio.to_thread(lifecycle.forget_failure, self._paths, name):

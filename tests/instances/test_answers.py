@@ -6,13 +6,17 @@ import asyncio
 import http.server
 import threading
 import time
+from typing import NoReturn
 
 import httpx
 import pytest
 
+from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.instances.status import State
-from tests.instances.conftest import Rig, run, started, status_of, until
+from gputui.instances.probe import Health, Probe
+from gputui.instances.status import State, status_json
+from gputui.instances.supervisor import Supervisor
+from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until
 
 
 async def test_a_server_of_somebody_else_is_shown_and_never_stopped(rig: Rig) -> None:
@@ -76,7 +80,8 @@ async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(r
         await asyncio.sleep(0.1)
     assert status.state is State.READY
     assert "no answer" in status.note
-    assert (await status_of(rig.session(), "hung")).state is State.READY
+    fresh = await status_of(rig.session(), "hung")  # knows only the record, and hears nothing
+    assert (fresh.state, fresh.note) == (State.READY, "gives no answer yet")
     await session.stop("hung")
     await session.stop("fine")
 
@@ -147,3 +152,74 @@ async def test_a_sleeping_model_is_not_woken(rig: Rig) -> None:
     assert status.note.startswith("sleeping")
     assert status.metrics.slots_busy is None
     await session.stop("one")
+
+
+async def test_no_answer_however_odd_leaves_a_look() -> None:
+    replies = [httpx.Response(200, json={"status": "ok"})]
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/health" and replies:
+            return replies[0]
+        raise ValueError("\x1b[31mnobody\nforesaw this")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as client:
+        probe = Probe("http://127.0.0.1:1", may_wake=True)
+        for _ in range(2):
+            reading = await probe.look(client, 5)
+            assert reading.health is Health.READY
+            assert reading.trouble == "ValueError: nobody foresaw this"
+        replies.clear()  # not even /health: what was known stays
+        assert (await probe.look(client, 5)).health is Health.READY
+
+
+async def test_trouble_with_answers_is_a_note_until_they_are_read(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.add("one")
+    session = rig.session()
+    await started(session, "one")
+    with monkeypatch.context() as patched:
+
+        def fail(_: str) -> NoReturn:
+            raise ValueError("odd")
+
+        patched.setattr("gputui.instances.probe.read_metrics", fail)
+        status = await status_of(session, "one")
+        assert (status.state, status.note) == (
+            State.READY,
+            "its answers cannot be read: ValueError: odd",
+        )
+    assert (await status_of(session, "one")).note == ""
+    await session.stop("one")
+
+
+async def test_only_a_known_empty_pin_is_the_cpu(rig: Rig) -> None:
+    cpu = rig.add("cpu")
+    devices = {"devices": [f"CUDA0: {RTX.name} (1 MiB, 1 MiB free)"]}
+    rig.add("gpu", devices, gpus=("5090",))
+    rig.gpus = (PRO, RTX)
+    session = rig.session()
+    await started(session, "cpu")
+    await started(session, "gpu")
+    blind = Supervisor(Config(), (), rig.state)  # no configuration, no driver: the records know
+    rig.sessions.append(blind)
+    for supervisor in (session, blind):
+        statuses = {status.name: status for status in await supervisor.observe()}
+        assert (statuses["cpu"].pinned, statuses["cpu"].gpus) == (False, ())
+        assert (statuses["gpu"].pinned, statuses["gpu"].gpus) == (True, (RTX.uuid,))
+    for name in ("cpu", "gpu"):
+        await session.stop(name)
+    before_the_driver = Supervisor(Config(instances=tuple(rig.instances)), (), rig.state)
+    rig.sessions.append(before_the_driver)
+    stopped = {status.name: status for status in await before_the_driver.observe()}
+    assert (stopped["cpu"].pinned, stopped["gpu"].pinned) == (False, True)
+    assert [entry["gpus"] for entry in status_json(tuple(stopped.values()))["instances"]] == [
+        (),
+        None,
+    ]
+    stranger = run([str(cpu.llama_server), "-m", cpu.model, "--port", str(cpu.port)])
+    try:
+        assert (await until(session, "cpu", State.READY)).pinned is None
+    finally:
+        stranger.kill()
+        stranger.wait()
