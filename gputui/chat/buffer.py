@@ -21,7 +21,8 @@ class TextBuffer:
     """Foreign text appended in pieces; ``text`` is what gputui.text.clean makes of the whole.
 
     An escape sequence cut by the end of a piece waits for its rest (at most 4096 characters of it),
-    so neither the sequence nor its printable remains are ever seen.
+    so neither the sequence nor its printable remains are ever seen. Halves of a character are joined;
+    a lone one becomes U+FFFD.
     """
 
     __slots__ = ("_held", "_new", "_text")
@@ -37,8 +38,9 @@ class TextBuffer:
             self._new.append(piece)
             return
         piece = self._held + piece
-        cut = _HELD.search(piece)
-        end = cut.start() if cut and len(piece) - cut.start() <= _MAX_HELD else len(piece)
+        end = _unfinished(piece)
+        if len(piece) - end > _MAX_HELD:
+            end = len(piece)
         self._held = piece[end:]
         self._new.append(clean(_paired(piece[:end])))
 
@@ -54,6 +56,18 @@ class TextBuffer:
             self._text += "".join(self._new)
             self._new.clear()
         return self._text
+
+
+def _unfinished(text: str) -> int:
+    """Where the sequence begins that the end of ``text`` cuts; its length where none does.
+
+    No sequence runs over what ends one, nor over an escape that is not its last character: looked
+    for from there on only, since each introducer before would scan the same text to its end.
+    """
+    start = max(text.rfind(end) for end in "\n\x07\x9c") + 1
+    escape = text.rfind("\x1b", start, len(text) - 1)
+    cut = _HELD.search(text, escape if escape >= 0 else start)
+    return cut.start() if cut else len(text)
 
 
 def _paired(text: str) -> str:

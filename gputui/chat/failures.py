@@ -14,7 +14,10 @@ from gputui.chat.wire import decode, error_of
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 
-_TITLE = re.compile(rb"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
+_HEAD = 64 << 10
+"""Bytes of a page in which its title is looked for."""
+
+_TITLE = re.compile(rb"<title[^>]{0,200}>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError:
@@ -122,7 +125,7 @@ def _is_page(response: httpx.Response, body: bytes) -> bool:
 
 
 def _title(body: bytes) -> str:
-    found = _TITLE.search(body)
+    found = _TITLE.search(body[:_HEAD])
     return f' ("{clean_line(found[1].decode(errors="replace"), 80)}")' if found else ""
 
 
