@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.text import clean, nearest
 
 _STEP = 0.2
+_BLOCK = 1 << 16
 _LONGEST = 1 << 20  # a line is shown in pieces of at most this many bytes
 
 
@@ -42,17 +44,48 @@ def command(context: click.Context, name: str, follow: bool, lines: int) -> None
         hint = f'Did you mean "{near}"?' if near else f"Configured: {', '.join(names) or 'none'}."
         raise ConfigError(f'no instance is named "{name}"', hint)
     try:
-        with path.open("rb") as file:
-            for line in deque(_lines(file), maxlen=lines):
-                _show(line)
-            position = file.tell()
-        if follow:
-            for line in _grown(path, position):
-                _show(line)
+        file = path.open("rb")
     except FileNotFoundError:
         raise GputuiError(f"{name} has no log: it was never started here", f"{path}") from None
     except OSError as error:
         raise GputuiError(f"{path}: {error.strerror}") from error
+    with contextlib.closing(_shown(path, file, lines, follow)) as pieces:
+        for piece in pieces:
+            click.echo(clean(piece.decode(errors="replace")), nl=False)
+            sys.stdout.flush()
+
+
+def _shown(path: Path, file: BinaryIO, lines: int, follow: bool) -> Generator[bytes, None, None]:
+    """The last lines, and with ``follow`` what comes, for ever. Raises GputuiError; the caller's
+    own errors (a reader of our output that has seen enough) are not the log's."""
+    try:
+        with file:
+            file.seek(start_of_last(file, lines))
+            yield from _lines(file)
+            position = file.tell()
+        if follow:
+            yield from _grown(path, position)
+    except OSError as error:
+        raise GputuiError(f"{path}: {error.strerror}") from error
+
+
+def start_of_last(file: BinaryIO, lines: int) -> int:
+    """Where the last ``lines`` lines of a file begin, in bytes; read from its end."""
+    end = position = file.seek(0, os.SEEK_END)
+    wanted = lines
+    while position > 0 and wanted >= 0:
+        size = min(_BLOCK, position)
+        position -= size
+        file.seek(position)
+        block = file.read(size)
+        if position + size == end and not block.endswith(b"\n"):
+            wanted -= 1  # a last line without its end
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            if wanted == 0:
+                return position + at + 1
+            wanted -= 1
+    return 0 if lines else end
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -76,14 +109,7 @@ def _grown(path: Path, position: int) -> Iterator[bytes]:
 
 
 def _replaced(path: Path, file: BinaryIO) -> bool:
-    import os
-
     try:
         return path.stat().st_ino != os.fstat(file.fileno()).st_ino
     except FileNotFoundError:
         return False
-
-
-def _show(line: bytes) -> None:
-    click.echo(clean(line.decode(errors="replace")), nl=False)
-    sys.stdout.flush()
