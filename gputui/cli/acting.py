@@ -36,6 +36,11 @@ def find_gpus(options: Options, config: Config, names: Iterable[str]) -> tuple[G
     wanted = set(names)
     if not any(instance.gpus for instance in config.instances if instance.name in wanted):
         return ()
+    return read_gpus(options, config)
+
+
+def read_gpus(options: Options, config: Config) -> tuple[GpuIdentity, ...]:
+    """The machine's GPUs. Raises GputuiError where the driver gives none."""
     snapshot = sample(options, config)
     if snapshot.problem and not snapshot.gpus:
         raise GputuiError(snapshot.problem.message, snapshot.problem.hint)
@@ -48,15 +53,14 @@ def refuse_readonly(options: Options, action: str) -> None:
         raise GputuiError(f"nothing was {action}", "gputui was called with --readonly.")
 
 
-def choose(config: Config, names: tuple[str, ...], everything: bool) -> tuple[str, ...]:
-    """The names a command works on. Raises click.UsageError for both or neither of them."""
+def choose(names: tuple[str, ...], everything: bool, known: Iterable[str]) -> tuple[str, ...]:
+    """The names a command works on, each once; ``known`` are what --all means.
+
+    Raises click.UsageError for both or neither of them.
+    """
     if bool(names) == everything:
         raise click.UsageError("give names of instances, or --all" + (", not both" * everything))
-    if names:
-        return tuple(dict.fromkeys(names))
-    if not config.instances:
-        raise GputuiError("no instance is configured", "Write a configuration: gputui init")
-    return tuple(instance.name for instance in config.instances)
+    return tuple(dict.fromkeys(known if everything else names))
 
 
 @asynccontextmanager

@@ -133,6 +133,8 @@ def _ggufs(root: Path) -> Iterator[Path]:
             part = "-of-" in name and "-00001-of-" not in name
             if not name.endswith(".gguf") or part or "mmproj" in name.lower():
                 continue
+            if not str(path).isprintable():  # control characters, or no UTF-8: not for a TOML file
+                continue
             if path.is_file() and path.stat().st_size >= _SMALLEST:
                 yield path
 

@@ -10,6 +10,7 @@ import click
 
 from gputui.cli.acting import choose, find_gpus, refuse_readonly, start_each, supervising
 from gputui.cli.root import common_options, options_of
+from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
     from gputui.instances.supervisor import Supervisor
@@ -39,7 +40,9 @@ def starting_command(
     ) -> None:
         options = options_of(context)
         config = options.load_config()
-        chosen = choose(config, names, everything)
+        chosen = choose(names, everything, (instance.name for instance in config.instances))
+        if not chosen:
+            raise GputuiError("no instance is configured", "Write a configuration: gputui init")
         refuse_readonly(options, done)
         gpus = find_gpus(options, config, chosen)
 

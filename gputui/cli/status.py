@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
-from gputui.cli.acting import find_gpus, supervising
+from gputui.cli.acting import read_gpus, supervising
+from gputui.cli.compose import Options, pinned_pids
 from gputui.cli.root import common_options, options_of
 from gputui.config import Config
 from gputui.errors import GputuiError
+from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus, State, status_json
 from gputui.text import UNKNOWN, clean_line, number, size, uptime
 
@@ -30,11 +32,7 @@ def command(context: click.Context, as_json: bool) -> None:
     """Show the configured instances, and what runs of them."""
     options = options_of(context)
     config = options.load_config()
-    try:
-        gpus = find_gpus(options, config, (instance.name for instance in config.instances))
-    except GputuiError as error:  # what runs can be told without a driver
-        gpus = ()
-        click.echo(f"gputui: {error.message}", err=True)
+    gpus = _known_gpus(options, config)
 
     async def run() -> tuple[InstanceStatus, ...]:
         async with supervising(options, config, gpus) as supervisor:
@@ -48,15 +46,30 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status_json(statuses), indent=2, ensure_ascii=False))
     elif statuses:
-        click.echo("\n".join(table(statuses, config)))
+        click.echo("\n".join(table(statuses, config, gpus)))
     else:
         raise GputuiError("no instance is configured", "Write a configuration: gputui init")
 
 
-def table(statuses: Sequence[InstanceStatus], config: Config) -> list[str]:
+def _known_gpus(options: Options, config: Config) -> tuple[GpuIdentity, ...]:
+    """The GPUs, where anything is pinned; () also where no driver names them, after a word of it."""
+    if not any(instance.gpus for instance in config.instances) and not pinned_pids(config):
+        return ()
+    try:
+        return read_gpus(options, config)
+    except GputuiError as error:  # what runs can be told without a driver
+        click.echo(f"gputui: {error.message}", err=True)
+        return ()
+
+
+def table(
+    statuses: Sequence[InstanceStatus], config: Config, gpus: Sequence[GpuIdentity]
+) -> list[str]:
     """The lines of the table; what is wrong with an instance stands under it."""
-    selectors = {instance.name: ", ".join(instance.gpus) for instance in config.instances}
-    rows = [_HEADINGS, *(_row(status, selectors) for status in statuses)]
+    selectors = {instance.name: instance.gpus for instance in config.instances}
+    names = {gpu.uuid: f"{gpu.index} {gpu.name.removeprefix('NVIDIA ')}" for gpu in gpus}
+    places = [_place(status, selectors.get(status.name, ()), names) for status in statuses]
+    rows = [_HEADINGS, *map(_row, statuses, places)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_aligned(row, widths) for row in rows]
     shown = lines[:1]
@@ -66,7 +79,17 @@ def table(statuses: Sequence[InstanceStatus], config: Config) -> list[str]:
     return shown
 
 
-def _row(status: InstanceStatus, selectors: dict[str, str]) -> tuple[str, ...]:
+def _place(status: InstanceStatus, selectors: Sequence[str], names: Mapping[str, str]) -> str:
+    """Where it runs, or would: GPUs by name, else by UUID, else as configured; "?" not known."""
+    if status.pinned is None:
+        return "?"
+    if not status.pinned:
+        return "CPU"
+    words = [names.get(uuid, uuid) for uuid in status.gpus] or selectors
+    return ", ".join(clean_line(word, 30) for word in words) or "?"
+
+
+def _row(status: InstanceStatus, place: str) -> tuple[str, ...]:
     metrics = status.metrics
     slots = UNKNOWN
     if metrics.slots_total is not None:
@@ -75,7 +98,7 @@ def _row(status: InstanceStatus, selectors: dict[str, str]) -> tuple[str, ...]:
     return (
         status.name,
         status.model,
-        clean_line(selectors.get(status.name, ""), 40) or "CPU",
+        place,
         str(status.port),
         _state(status),
         number(metrics.generation_tokens_per_second, 1),

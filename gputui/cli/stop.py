@@ -28,30 +28,18 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool) ->
     """
     options = options_of(context)
     config = options.load_config()
-    if not everything:
-        choose(config, names, everything)
     refuse_readonly(options, "stopped")
 
     async def run() -> bool:
         async with supervising(options, config, ()) as supervisor:
-            return await _stop(supervisor, await _chosen(supervisor, names, everything))
+            statuses = await supervisor.observe()
+            owned = (status.name for status in statuses if status.owned)
+            chosen = choose(names, everything, owned)
+            for name in set(chosen).difference(status.name for status in statuses):
+                supervisor.check_name(name)
+            return await _stop(supervisor, chosen)
 
     context.exit(0 if asyncio.run(run()) else 1)
-
-
-async def _chosen(
-    supervisor: Supervisor, names: tuple[str, ...], everything: bool
-) -> tuple[str, ...]:
-    statuses = await supervisor.observe()
-    if everything and names:
-        raise click.UsageError("give names of instances, or --all, not both")
-    if everything:
-        return tuple(status.name for status in statuses if status.owned)
-    known = {status.name for status in statuses}
-    for name in names:
-        if name not in known:
-            supervisor.check_name(name)
-    return tuple(dict.fromkeys(names))
 
 
 async def _stop(supervisor: Supervisor, names: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, short_bus_id
 from gputui.instances import binary as binaries
 from gputui.instances.binary import Build
+from gputui.instances.loading import files_of
 from gputui.text import clean_line, nearest
 
 
@@ -108,6 +109,22 @@ def model_path(instance: InstanceConfig) -> Path:
     if not os.access(path, os.R_OK):
         raise GputuiError(f"{where}: {path}: permission denied", f"chmod u+r {path}")
     return path
+
+
+def check_model(instance: InstanceConfig) -> None:
+    """Raise GputuiError where the model is no GGUF, or a part of a split one is missing."""
+    for file in files_of(model_path(instance)):
+        where = f"[[instances]] {instance.name}: model: {file}"
+        try:
+            with file.open("rb") as content:
+                magic = content.read(4)
+        except OSError as error:
+            raise GputuiError(f"{where}: {error.strerror}") from error
+        if magic != b"GGUF":
+            raise GputuiError(
+                f"{where}: is not a GGUF: it begins with {clean_line(str(magic)[1:])}",
+                "Was the download complete? llama.cpp runs .gguf files alone.",
+            )
 
 
 def find_pin(build: Build, gpus: Sequence[GpuIdentity], known: Sequence[GpuIdentity]) -> Pin:

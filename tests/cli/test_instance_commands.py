@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gputui import config as configuration
+from gputui.cli.logs import start_of_last
+from gputui.instances import records
+from gputui.instances.process import send_signal
 from tests.instances.conftest import end_all, new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
@@ -78,7 +85,7 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert one["metrics"]["slots_total"] == 4
     assert (two["state"], two["pid"], two["gpus"]) == ("stopped", None, [])
     table = machine.run("status")
-    assert re.search(r"one +one Q4_K_M +5090 +\d+ +ready", table)
+    assert re.search(r"one +one Q4_K_M +1 GeForce RTX 5090 +\d+ +ready", table)
     assert re.search(r"two +two Q4_K_M +CPU +\d+ +stopped", table)
     machine.run("restart", "--wait", "one", "two")
     (after, _) = json.loads(machine.run("status", "--json"))["instances"]
@@ -155,11 +162,43 @@ def test_config_check(machine: Machine) -> None:
     assert "interval" in machine.run("config", "check", code=2)
 
 
+def test_config_check_finds_all_that_would_not_start(machine: Machine) -> None:
+    machine.add("fine")
+    machine.add("text")
+    (machine.folder / "text.Q4_K_M.gguf").write_text("hello")
+    machine.add("gone")
+    (machine.folder / "gone.Q4_K_M.gguf").unlink()
+    machine.add("wrong", gpus='["4090"]')
+    text = machine.run("config", "check", code=2)
+    assert "fine: ok, CPU" in text
+    assert re.search(r"text: model: .*text\.Q4_K_M\.gguf: is not a GGUF", text)
+    assert re.search(r"gone: model: .*: no such file", text)
+    assert f"{machine.file}: [[instances]] wrong: gpus" in text
+
+
+def test_config_check_knows_the_themes(machine: Machine) -> None:
+    machine.file.write_text('theme = "midnigt"\n')
+    text = machine.run("config", "check", code=2)
+    assert f'{machine.file}: theme = "midnigt"' in text
+    assert 'Did you mean "midnight"?' in text
+    assert ": ok" not in text
+
+
+def test_config_check_without_a_driver_still_checks_what_runs_on_the_cpu(machine: Machine) -> None:
+    machine.add("cpu")
+    machine.add("gpu", gpus='["5090"]')
+    text = machine.run("--source", "/no/such/trace", "config", "check", code=2)
+    assert "cpu: ok, CPU" in text
+    assert "gpu: not ok" in text
+    assert "/no/such/trace" in text
+
+
 def test_init_writes_a_configuration_that_loads(machine: Machine, tmp_path: Path) -> None:
     models = tmp_path / "models/deep"
     models.mkdir(parents=True)
-    with (models / 'odd "name".gguf').open("wb") as model:
-        model.truncate(60 * 2**20)
+    for name in (b'odd "name".gguf', b"unwritable\x07.gguf", b"no utf-8 \xff.gguf"):
+        with (models / os.fsdecode(name)).open("wb") as model:
+            model.truncate(60 * 2**20)
     machine.file.unlink()
     assert str(machine.file) in machine.run("--source", "simulated", "init")
     config = configuration.load(machine.file)
@@ -191,6 +230,87 @@ def test_what_init_comments_out_is_valid_too(machine: Machine) -> None:
 
 def test_status_without_instances_says_what_to_do(machine: Machine) -> None:
     assert "gputui init" in machine.run("status", code=1)
+
+
+def test_status_says_cpu_only_where_that_is_known(machine: Machine) -> None:
+    machine.add("one", gpus='["5090"]')
+    machine.add("two")
+    machine.run("start", "--wait", "--all")
+    machine.file.write_text('source = "simulated"\n')  # they run beside any configuration
+    table = machine.run("status")
+    assert re.search(r"one +one Q4_K_M +1 GeForce RTX 5090 ", table)
+    assert re.search(r"two +two Q4_K_M +CPU ", table)
+    machine.file.write_text('source = "/no/such/trace"\n')  # nor does any driver name the GPUs
+    table = machine.run("status")
+    assert re.search(r"one +one Q4_K_M +GPU-\S+ ", table)
+    machine.run("stop", "--all")
+
+
+def test_status_of_a_server_that_is_not_ours_does_not_guess_its_gpus(machine: Machine) -> None:
+    machine.add("one", gpus='["5090"]')
+    config = configuration.load(machine.file).instances[0]
+    stranger = subprocess.Popen(
+        [str(config.llama_server), "-m", config.model, "--port", str(config.port)]
+    )
+    try:
+        row = wait_for(
+            lambda: re.search(r"one +one Q4_K_M +(\S+) +\d+ +ready", machine.run("status"))
+        )
+        assert row[1] == "?"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_hung_server_is_told_by_a_fresh_status(machine: Machine) -> None:
+    machine.add("one")
+    machine.run("start", "--wait", "one")
+    record = records.read(records.Paths(machine.state).record("one"))
+    assert record
+    send_signal(record.identity, signal.SIGSTOP)
+    assert "gives no answer" in machine.run("status")
+    send_signal(record.identity, signal.SIGCONT)
+    machine.run("stop", "one")
+
+
+def test_a_reader_that_has_seen_enough_of_a_log_is_no_error(machine: Machine) -> None:
+    machine.add("one")
+    log = machine.state / "logs/one.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("a line\n" * 100_000)
+    reading = machine.popen("logs", "-n", "100000", "one")
+    assert reading.stdout
+    assert reading.stdout.readline() == "a line\n"
+    reading.stdout.close()
+    assert reading.stderr
+    with reading.stderr:
+        assert reading.stderr.read() == ""
+    reading.wait(20)
+
+
+class _Counted(io.BytesIO):
+    read_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.read_bytes += len(data)
+        return data
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b"a", b"bc\n", b"x" * 40_000])).map(b"".join),
+    st.integers(0, 12),
+)
+def test_the_last_lines_are_found_from_the_end(data: bytes, lines: int) -> None:
+    start = start_of_last(io.BytesIO(data), lines)
+    expected = data.splitlines(keepends=True)[-lines:] if lines else []
+    assert data[start:] == b"".join(expected)
+
+
+def test_the_last_lines_of_a_long_log_cost_no_reading_of_the_rest() -> None:
+    file = _Counted(b"a line\n" * 1_000_000)
+    assert start_of_last(file, 100) == 7_000_000 - 700
+    assert file.read_bytes < 100_000
 
 
 def test_follow_ends_quietly(machine: Machine) -> None:
