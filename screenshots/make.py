@@ -100,6 +100,7 @@ class PlayedSide:
     live: Answer | None
     version: int = 1
     busy: bool = True
+    problem: None = None
 
 
 @dataclass

@@ -81,6 +81,7 @@ class SidePane(Vertical):
         self._shown = 0
         self._frame = ("", "", "")
         self._empty_words = ""
+        self._told: GputuiError | None = None
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -107,6 +108,9 @@ class SidePane(Vertical):
         if self.side.version == self._version:
             return
         self._version = self.side.version
+        if self.side.problem is not None and self.side.problem is not self._told:
+            self.post_message(ProblemMet(self.side.problem))
+        self._told = self.side.problem
         scroll = self.query_one(VerticalScroll)
         follow = scroll.is_vertical_scroll_end
         self._mount_finished()

@@ -115,6 +115,28 @@ async def test_one_side_fails_in_words_the_other_goes_on_and_it_alone_is_retried
             assert screen_text(one.app).count("fine") == 1
 
 
+async def test_a_retry_that_fails_is_told_and_the_answer_stays() -> None:
+    calls: list[int] = []
+
+    async def once(writer: asyncio.StreamWriter) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            await answers(chunk(content="the good one"), END)(writer)
+
+    async with server(once) as a, server(answers(chunk(content="fine"), END)) as b:
+        one = chat_rig(a, b)
+        async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+            await until_shown(pilot, "B  right")
+            await pilot.press("c", *"hi", "enter")
+            await until_shown(pilot, "the good one")
+            await pilot.press("escape", "left", "r")
+            await until(
+                pilot, lambda: len(calls) == 2 and one.conversation.sides["A"].problem is not None
+            )
+            await until_shown(pilot, "Retry failed")
+            assert "the good one" in screen_text(one.app)
+
+
 async def test_escape_stops_both_and_keeps_what_came() -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         while not writer.is_closing():
