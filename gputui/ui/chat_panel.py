@@ -109,7 +109,8 @@ class SidePane(Vertical):
             return
         self._version = self.side.version
         if self.side.problem is not None and self.side.problem is not self._told:
-            self.post_message(ProblemMet(self.side.problem))
+            # To the screen itself: a message does not bubble past the panel in whose timer it is made.
+            self.screen.post_message(ProblemMet(self.side.problem))
         self._told = self.side.problem
         scroll = self.query_one(VerticalScroll)
         follow = scroll.is_vertical_scroll_end
