@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
-from gputui.config import Config
+from gputui.config import Config, InstanceConfig, PowerConfig
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
@@ -217,3 +217,19 @@ async def until(
 async def until_shown(pilot: Pilot[str | None], text: str) -> None:
     """Wait until the screen holds ``text``."""
     await until(pilot, lambda: text in screen_text(pilot.app))  # type: ignore[arg-type]
+
+
+DEEPSEEK = InstanceConfig(name="deepseek", model="/m.gguf", port=8080, key="1", gpus=("0",))
+CODER = InstanceConfig(name="qwen-coder", model="/m.gguf", port=8081, key="2", gpus=("1",))
+CONFIG = Config(
+    instances=(DEEPSEEK, CODER), power=PowerConfig(psu_watts=2000, price_per_kwh=0.5, currency="€")
+)
+BOTH = (
+    status("deepseek", State.READY, 0, 8080, metrics=READY_METRICS),
+    status("qwen-coder", State.STOPPED, 1, 8081),
+)
+
+
+def rig(**more: object) -> Rig:
+    """The reference rig: one instance ready, one stopped."""
+    return make_rig(**({"config": CONFIG, "statuses": BOTH} | more))  # type: ignore[arg-type]

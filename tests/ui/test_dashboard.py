@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
-from textual.events import Key
 
-from gputui.config import Config, EndpointConfig, InstanceConfig, PowerConfig
-from gputui.errors import ConfigError, GputuiError
+from gputui.config import Config
+from gputui.errors import ConfigError
 from gputui.gpu.sample import Problem, Snapshot
-from gputui.instances.status import InstanceStatus, State
-from gputui.ui.chat_panel import Prompt
+from gputui.instances.status import State
 from tests.ui.harness import (
-    READY_METRICS,
-    Rig,
+    BOTH,
+    CODER,
+    DEEPSEEK,
     gpu_sample,
     make_rig,
     process,
+    rig,
     screen_text,
     snapshot,
     status,
@@ -26,20 +25,7 @@ from tests.ui.harness import (
     until_shown,
 )
 
-DEEPSEEK = InstanceConfig(name="deepseek", model="/m.gguf", port=8080, key="1", gpus=("0",))
-CODER = InstanceConfig(name="qwen-coder", model="/m.gguf", port=8081, key="2", gpus=("1",))
-CONFIG = Config(
-    instances=(DEEPSEEK, CODER), power=PowerConfig(psu_watts=2000, price_per_kwh=0.5, currency="€")
-)
-BOTH = (
-    status("deepseek", State.READY, 0, 8080, metrics=READY_METRICS),
-    status("qwen-coder", State.STOPPED, 1, 8081),
-)
 SIZES = [(160, 45), (120, 30), (80, 24), (60, 20)]
-
-
-def rig(**more: object) -> Rig:
-    return make_rig(**({"config": CONFIG, "statuses": BOTH} | more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -70,57 +56,6 @@ async def test_the_totals_are_sums_of_what_is_known() -> None:
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
         await until_shown(pilot, "500 / 2000 W (1 of 2 GPUs)")
         assert "€0.25/h" in screen_text(one.app)
-
-
-async def test_a_digit_starts_a_stopped_instance_and_asks_before_it_stops_a_running_one() -> None:
-    one = rig()
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("2")
-        await until(pilot, lambda: one.supervisor.asked == [("start", "qwen-coder")])
-        await pilot.press("1")
-        await until_shown(pilot, "Stop deepseek?")
-        await pilot.press("n")
-        await pilot.pause()
-        assert len(one.supervisor.asked) == 1
-        await pilot.press("1", "y")
-        await until(pilot, lambda: one.supervisor.asked[-1] == ("stop", "deepseek"))
-
-
-async def test_letters_act_on_the_row_of_the_cursor() -> None:
-    one = rig()
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("down", "s")
-        await until(pilot, lambda: one.supervisor.asked == [("start", "qwen-coder")])
-        await pilot.press("up", "r")
-        await until_shown(pilot, "Restart deepseek?")
-        await pilot.press("enter")
-        await pilot.pause()
-        assert len(one.supervisor.asked) == 1, "enter alone leaves it running"
-        await pilot.press("r")
-        await until_shown(pilot, "Restart deepseek?")
-        await pilot.press("y")
-        await until(pilot, lambda: one.supervisor.asked[-1] == ("restart", "deepseek"))
-
-
-async def test_readonly_refuses_in_words() -> None:
-    one = rig(readonly=True)
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("2")
-        await until_shown(pilot, "--readonly")
-        assert one.supervisor.asked == []
-
-
-async def test_a_refusal_is_shown_with_its_remedy_and_its_brackets() -> None:
-    one = rig()
-    one.supervisor.refusal = GputuiError("port 8081 is [taken] by nginx[/]", "Stop [b]nginx.")
-    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("2")
-        await until_shown(pilot, "is [taken] by nginx[/]")
-        assert "Stop [b]nginx." in screen_text(one.app)
 
 
 async def test_why_it_failed_stands_under_the_table() -> None:
@@ -244,68 +179,6 @@ async def test_maximise_shows_the_focused_panel_alone_and_back() -> None:
         await until_shown(pilot, "RTX 5090")
 
 
-async def test_every_gpu_can_be_reached_by_keyboard_where_not_all_fit() -> None:
-    one = rig(snapshots=[snapshot(16, tick) for tick in range(3)])
-    async with one.app.run_test(size=(60, 20), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        assert "15 RTX" not in screen_text(one.app)
-        await pilot.press("shift+tab", "end")
-        await until_shown(pilot, "15 RTX")
-        await pilot.press("z")
-        await until_shown(pilot, " 0 RTX")
-        assert "15 RTX" in screen_text(one.app)
-        assert "Instances" not in screen_text(one.app)
-
-
-async def test_more_instances_than_fit_follow_the_cursor() -> None:
-    many = [status(f"model-{n}", State.STOPPED, 0, 9000 + n) for n in range(20)]
-    one = make_rig(statuses=many)
-    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
-        await until_shown(pilot, "model-0")
-        assert "model-19" not in screen_text(one.app)
-        await pilot.press(*["down"] * 25)
-        await until_shown(pilot, "model-19")
-        await pilot.press("s")
-        await until(pilot, lambda: one.supervisor.asked == [("start", "model-19")])
-
-
-async def test_the_log_is_shown_and_closed() -> None:
-    one = rig()
-    one.supervisor.log = "\n".join(f"line {n} [red]not markup[/red]" for n in range(200))
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("l")
-        await until_shown(pilot, "line 199 [red]not markup[/red]")
-        await pilot.press("escape")
-        await until(pilot, lambda: "line 199" not in screen_text(one.app))
-
-
-async def test_every_key_is_listed_with_its_id() -> None:
-    one = rig()
-    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("question_mark")
-        for part in ("instance.start", "chat.prompt", "side.retry", "prompt.send", "app.quit"):
-            await until_shown(pilot, part)
-
-
-async def test_a_key_can_be_changed_by_its_id() -> None:
-    one = make_rig(
-        Config(instances=(DEEPSEEK, CODER), keys={"instance.start": "f8"}), statuses=BOTH
-    )
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("s")
-        await pilot.press("f8")
-        await until(pilot, lambda: one.supervisor.asked == [("start", "deepseek")])
-
-
-async def test_an_unknown_key_id_names_the_nearest() -> None:
-    one = make_rig(Config(keys={"instance.strat": "f8"}))
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, 'Did you mean "instance.start"?')
-
-
 async def test_an_unknown_theme_is_told_and_the_default_used() -> None:
     one = make_rig(Config(theme="midnigth"))
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
@@ -332,58 +205,6 @@ async def test_without_unicode_everything_is_ascii() -> None:
         assert not drawn - set("⏎▏"), drawn  # Textual's own footer
 
 
-@pytest.mark.parametrize("way", ["q", "ctrl+q", "palette"])
-async def test_every_way_out_of_the_demo_asks(way: str) -> None:
-    one = rig(demo=True)
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        if way == "palette":
-            await one.app.action_quit()
-        else:
-            await pilot.press(way)
-        await until_shown(pilot, "Stop the demo's servers (deepseek)?")
-        await pilot.press("escape")
-        await until(pilot, lambda: "Stop the demo" not in screen_text(one.app))
-        assert one.app.is_running
-
-
-async def test_leaving_waits_for_a_stop_that_was_asked_for_and_a_second_q_does_not_cut_it_short() -> (
-    None
-):
-    one = rig(demo=True)
-    released = asyncio.Event()
-    stopped: list[str] = []
-
-    async def slow_stop(name: str) -> None:
-        await released.wait()
-        stopped.append(name)
-
-    one.supervisor.stop = slow_stop  # type: ignore[method-assign]
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("q", "enter")
-        await until_shown(pilot, "Stopping, then quitting")
-        await pilot.press("q", "enter", "ctrl+q")
-        await pilot.pause()
-        assert one.app.is_running
-        released.set()
-        await until(pilot, lambda: one.app.return_code is not None or not one.app.is_running)
-    assert stopped == ["deepseek"]
-
-
-async def test_letters_typed_right_after_the_prompts_key_are_the_prompts() -> None:
-    """Over SSH keys come in bursts; none of them may start, stop or restart anything."""
-    one = rig()
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        for key in ("c", *"form rsx12", "1"):
-            one.app.post_message(Key("space" if key == " " else key, key))
-        await until(pilot, lambda: one.app.screen.query_one(Prompt).text == "form rsx121")
-        assert one.supervisor.asked == []
-        await pilot.press("c")
-        assert one.app.screen.query_one(Prompt).text == "form rsx121c"
-
-
 async def test_the_configurations_own_error_stays_when_others_follow() -> None:
     config_error = ConfigError("rig.toml: not valid TOML", "Look at line 3.")
     one = make_rig(Config(theme="midnigth", keys={"nope": "x"}), config_error=config_error)
@@ -391,49 +212,6 @@ async def test_the_configurations_own_error_stays_when_others_follow() -> None:
         await until_shown(pilot, "+2 more")
         one.app.clear_notifications()
         await until_shown(pilot, "rig.toml: not valid TOML")
-
-
-async def test_a_second_failure_of_the_same_kind_is_told_again() -> None:
-    failed = status("deepseek", State.FAILED, 0, 8080, last_error="it ended at once")
-    one = rig(statuses=(failed,))
-    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
-        await until_shown(pilot, "failed")
-        for _ in range(2):
-            one.app.clear_notifications()
-            await until(pilot, lambda: screen_text(one.app).count("it ended at once") == 1)
-            await pilot.press("s")
-            await until(pilot, lambda: screen_text(one.app).count("it ended at once") == 2)
-
-
-async def test_an_odd_error_of_a_look_is_told_once_and_the_next_look_comes() -> None:
-    one = rig()
-    looks: list[int] = []
-    real = one.supervisor.observe
-
-    async def failing() -> tuple[InstanceStatus, ...]:
-        looks.append(1)
-        if len(looks) < 3:
-            raise OSError(28, "No space left on device")
-        return await real()
-
-    one.supervisor.observe = failing  # type: ignore[method-assign]
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "No space left on device")
-        await until_shown(pilot, "ready")
-        assert screen_text(one.app).count("No space left") == 1
-
-
-async def test_a_side_whose_instance_is_not_ready_is_not_asked() -> None:
-    """Another instance may answer on its port: that answer would wear the wrong name."""
-    stopped = replace(BOTH[1], note="port 8081 is used by deepseek")
-    one = rig(statuses=(BOTH[0], stopped))
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("c", "h", "i", "enter")
-        await until_shown(pilot, "qwen-coder is stopped")
-        assert "port 8081 is used by deepseek" in screen_text(one.app)
-        assert one.app.screen.query_one(Prompt).text == "hi", "nothing is lost"
-        assert not any(side.busy for side in one.conversation.sides.values())
 
 
 async def test_cpu_is_said_only_where_it_is_known() -> None:
@@ -452,53 +230,6 @@ async def test_cpu_is_said_only_where_it_is_known() -> None:
         }
         assert " CPU " in next(line for line in rows.values() if "on-cpu" in line)
         assert " CPU " not in next(line for line in rows.values() if "who-knows" in line)
-
-
-async def test_quitting_says_what_goes_on_running() -> None:
-    one = rig()
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("q")
-    assert one.app.return_value is not None
-    assert "Still running: deepseek" in one.app.return_value
-    assert one.supervisor.asked == []
-    assert one.sampler.stopped
-
-
-async def test_leaving_the_demo_asks_and_stops_its_servers_by_default() -> None:
-    one = rig(demo=True)
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        await pilot.press("q")
-        await until_shown(pilot, "Stop the demo's servers (deepseek)?")
-        await pilot.press("enter")
-        await until(pilot, lambda: one.app.return_code is not None or not one.app.is_running)
-    assert one.supervisor.asked == [("stop", "deepseek")]
-
-
-async def test_what_is_asked_to_start_starts_once_the_gpus_are_known() -> None:
-    one = rig(start=("qwen-coder",), snapshots=())
-    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "ready")
-        assert one.supervisor.asked == []
-        one.sampler.take(snapshot())
-        await until(pilot, lambda: one.supervisor.asked == [("start", "qwen-coder")])
-        one.sampler.take(snapshot(tick=1))
-        await pilot.pause()
-        assert len(one.supervisor.asked) == 1
-
-
-async def test_sides_can_be_chosen_among_instances_and_endpoints() -> None:
-    config = Config(
-        instances=(DEEPSEEK,), endpoints=(EndpointConfig(name="lab", url="http://127.0.0.1:9/v1"),)
-    )
-    one = make_rig(config, statuses=(BOTH[0],))
-    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
-        await until_shown(pilot, "B  lab")
-        await pilot.press("b")
-        await until_shown(pilot, "Who answers on side B?")
-        await pilot.press("enter")
-        await until_shown(pilot, "B  deepseek")
 
 
 async def test_a_tick_repaints_few_cells() -> None:
