@@ -70,10 +70,6 @@ class GputuiApp(App[str | None]):
         """What ended the program against its will, None where nothing did."""
         return self._exception
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Textual's own themes can be chosen too; they have no value for these."""
-        return {"gputui-dim": "ansi_bright_black", "gputui-border": "ansi_bright_black"}
-
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The theme, the way out, and every action of the dashboard by its name."""
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)

@@ -238,10 +238,10 @@ class ChatPanel(Vertical):
         self,
         look: Look,
         conversation: Conversation,
-        why_not: Callable[[str], GputuiError | None],
+        prepare: Callable[[str], GputuiError | None],
     ) -> None:
         super().__init__(id="chat")
-        self._why_not = why_not
+        self._prepare = prepare
         self._look = look
         self._conversation = conversation
         self._target = 0
@@ -317,7 +317,7 @@ class ChatPanel(Vertical):
         """Ask those sides, if all of them can be asked; else say why not."""
         try:
             for side in sides:
-                if (reason := self._why_not(side)) is not None:
+                if (reason := self._prepare(side)) is not None:
                     raise reason
             ask()
         except GputuiError as error:

@@ -11,12 +11,14 @@ from textual.app import ComposeResult, SystemCommand
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from gputui.chat.endpoints import running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.text import clean_line
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import SIDES, ChatPanel, Prompt
 from gputui.ui.dialogs import Choice, ChoiceDialog, TextScreen, WaitScreen
@@ -30,6 +32,8 @@ from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.services import Services
 
 PANELS = ("gpus", "instances", "chat")
+TOAST = 300
+"""Characters of a message in a toast: a longer one would cover the screen."""
 FIRST_PICTURE_SECONDS = 0.2
 """How long the first picture waits for the first sample; a driver may be slower, or hang."""
 
@@ -63,7 +67,7 @@ class Dashboard(Screen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        yield ChatPanel(self._look, self._services.conversation, self._why_not)
+        yield ChatPanel(self._look, self._services.conversation, self._prepare)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
@@ -170,18 +174,22 @@ class Dashboard(Screen[None]):
     def action_other_side(self) -> None:
         self.query_one(ChatPanel).show_other()
 
-    def _why_not(self, side: str) -> GputuiError | None:
-        """Why a side cannot be asked now, None where it can.
+    def _prepare(self, side: str) -> GputuiError | None:
+        """Point a side at its instance as it runs now; why it cannot be asked, None where it can.
 
         An instance must be ready: where it is not, another one may answer on its port, under its name.
         """
-        endpoint = self._services.conversation.sides[side].endpoint
+        talker = self._services.conversation.sides[side]
+        endpoint = talker.endpoint
         status = self._caretaker.status(endpoint.name) if endpoint else None
-        if endpoint is None or status is None or status.state is State.READY:
+        if endpoint is None or status is None:
             return None
-        return GputuiError(
-            f"{status.name} is {status.state}", status.note or "Start it, or choose another."
-        )
+        if status.state is not State.READY:
+            hint = status.note or "Start it, or choose another."
+            return GputuiError(f"{status.name} is {status.state}", hint)
+        if not talker.busy:
+            talker.choose(running_endpoint(endpoint, status.url, status.model, owned=status.owned))
+        return None
 
     def action_choose(self, side: str) -> None:
         choices = [
@@ -259,9 +267,8 @@ class Dashboard(Screen[None]):
             banner = self.query_one("#banner", Static)
             banner.update(f"{self._config_problems[0]}" + (f"\n(+{more} more)" if more else ""))
             banner.display = True
-        self.notify(
-            error.hint or " ", title=error.message, severity="error", markup=False, timeout=8
-        )
+        title, hint = clean_line(error.message, TOAST), clean_line(error.hint, TOAST) or " "
+        self.notify(hint, title=title, severity="error", markup=False, timeout=8)
 
     def action_maximise(self) -> None:
         """The focused panel alone, or everything again."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from gputui.config import Config, EndpointConfig
 from gputui.ui.answer_view import FinishedAnswer
 from gputui.ui.chat_panel import Prompt
 from tests.support.hostile import HOSTILE
-from tests.ui.harness import Rig, make_rig, screen_text, until, until_shown
+from tests.ui.harness import BOTH, Rig, make_rig, rig, screen_text, until, until_shown
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -284,3 +285,19 @@ async def test_hostile_answers_reach_the_screen_as_plain_text(name: str, text: s
                     assert not any(c in segment.text for c in "\u202e\u2066\u200b"), segment
                     assert not (segment.style and segment.style.meta.get("@click")), segment
                     assert not (segment.style and segment.style.link), segment
+
+
+@pytest.mark.parametrize(("alias", "shown"), [("deepseek", "it is me"), ("impostor", "impostor")])
+async def test_an_instance_is_asked_where_it_runs_and_must_answer_under_its_name(
+    alias: str, shown: str
+) -> None:
+    named = json.dumps({"model": alias, "choices": [{"delta": {"content": "it is me"}}]})
+    async with server(answers(f"data: {named}\n\n".encode(), END)) as url:
+        elsewhere = replace(BOTH[0], url=url.removesuffix("/v1"))  # not the port that is configured
+        one = rig(statuses=(elsewhere, BOTH[1]))
+        async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+            await until_shown(pilot, "1 of 2 ready")
+            await pilot.press("c", "ctrl+t", *"hi", "enter")
+            await until(pilot, lambda: bool(one.conversation.sides["A"].finished))
+            await until_shown(pilot, shown)
+            assert ("it is me" in screen_text(one.app)) == (alias == "deepseek")

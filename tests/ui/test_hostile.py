@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from textual.events import Paste
 
-from gputui.chat.conversation import Conversation
 from gputui.config import Config, EndpointConfig, InstanceConfig
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.sample import Problem, Snapshot
@@ -76,17 +75,26 @@ async def test_in_every_panel(name: str, text: str) -> None:
         assert one.app.is_running
 
 
-async def test_in_the_banner_and_in_toasts() -> None:
-    one = make_rig(config_error=ConfigError("file: first"), conversation=Conversation(None))
+async def test_in_toasts() -> None:
+    one = make_rig()
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until_shown(pilot, "file: first")
+        await until_shown(pilot, "Instances")
         dashboard = one.app.screen
         assert isinstance(dashboard, Dashboard)
         for name, text in SHORT:
-            dashboard.say(ConfigError(f"{name}: {text}", text))
+            dashboard.say(GputuiError(f"{name}: {text}", text))
             await until_shown(pilot, f"{name}:")
             assert_harmless(one.app)
             one.app.clear_notifications()
+
+
+@pytest.mark.parametrize("name", ["colours", "clipboard", "action", "closing tag", "bidi", "nul"])
+async def test_in_the_banner(name: str) -> None:
+    text = dict(HOSTILE)[name]
+    one = make_rig(config_error=ConfigError(f"file: {text}", text))
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "file:")
+        assert_harmless(one.app)
 
 
 async def test_pasted_into_the_prompt() -> None:
