@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Iterable
 
 from textual.app import App, SystemCommand
@@ -19,6 +21,9 @@ from gputui.ui.dashboard import Dashboard
 from gputui.ui.messages import SamplesTaken
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
+
+LAST_RESORT_SECONDS = 5.0
+"""From a signal to the end of the program at the latest."""
 
 
 class GputuiApp(App[str | None]):
@@ -111,7 +116,18 @@ class GputuiApp(App[str | None]):
         terminal, where there still is one, is given back as it was."""
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+                asyncio.get_running_loop().add_signal_handler(number, self._end_soon)
+
+    def _end_soon(self) -> None:
+        """Leave; by force where that does not succeed.
+
+        Once the terminal is gone, Textual (8.2) can wait for good for the thread that writes to it:
+        everything worth keeping is kept before that.
+        """
+        last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
+        self.exit()
 
     def _set_keys(self) -> None:
         """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""

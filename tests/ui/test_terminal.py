@@ -44,11 +44,13 @@ class Rig:
         self.config.write_text(_config(parts))
         self.gputui = (sys.executable, "-m", "gputui", "--config", str(self.config))
         self.terminals: list[Tmux] = []
+        self.processes: list[psutil.Process] = []
 
     def open(self, size: tuple[int, int] = SIZES[0]) -> Tmux:
         """A new gputui in a new terminal, once it shows both instances."""
         terminal = Tmux(self.gputui, size, {})
         self.terminals.append(terminal)
+        self.processes.append(psutil.Process(terminal.pid))
         terminal.until_shown("gemma3", "■1")
         return terminal
 
@@ -58,9 +60,10 @@ class Rig:
         return record.pid
 
     def close(self) -> None:
-        """End every terminal and every server."""
+        """End every terminal and every server; no gputui outlives its terminal."""
         for terminal in self.terminals:
             terminal.close()
+        wait_for(lambda: not any(lives(gputui) for gputui in self.processes))
         subprocess.run(
             [*self.gputui, "stop", "--all"], capture_output=True, timeout=60, check=False
         )
