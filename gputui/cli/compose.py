@@ -35,7 +35,7 @@ def make_source(options: Options, config: Config) -> Source:
     """The source that the options, else the configuration, name. Raises GputuiError for a bad trace."""
     from gputui.gpu.sources import open_source
 
-    return open_source(options.source or config.source, lambda: pinned_pids(config))
+    return open_source(options.source or config.source, pinned_pids)
 
 
 def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity]) -> Supervisor:
@@ -53,7 +53,7 @@ def make_conversation() -> Conversation:
     return Conversation(Store(configuration.state_dir() / "gputui.db"))
 
 
-def pinned_pids(config: Config) -> Mapping[str, Sequence[int]]:
+def pinned_pids() -> Mapping[str, Sequence[int]]:
     """The pids of running instances by the UUID of the GPU they are pinned to, from the records."""
     from gputui.instances.records import running_pids
 

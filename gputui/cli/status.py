@@ -53,7 +53,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
 def _known_gpus(options: Options, config: Config) -> tuple[GpuIdentity, ...]:
     """The GPUs, where anything is pinned; () also where no driver names them, after a word of it."""
-    if not any(instance.gpus for instance in config.instances) and not pinned_pids(config):
+    if not any(instance.gpus for instance in config.instances) and not pinned_pids():
         return ()
     try:
         return read_gpus(options, config)

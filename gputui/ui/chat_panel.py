@@ -251,9 +251,7 @@ class ChatPanel(Vertical):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
         with Horizontal(id="prompt-row"):
-            yield Static(
-                "› " if not self._look.ascii_only else "> ", id="prompt-mark", markup=False
-            )
+            yield Static(self._look.text("› "), id="prompt-mark", markup=False)
             yield Prompt()
             yield Static("", id="target", markup=False)
 

@@ -46,9 +46,7 @@ class Header(CellView):
         for text in middle:
             if line.width + 3 + len(text) + len(clock) + 3 > width:
                 break
-            line.add(" · " if not self.look.ascii_only else " | ", palette.track).add(
-                text, palette.dim
-            )
+            line.add(" · ", palette.track).add(text, palette.dim)
         line.pad_to(width - len(clock) - 1)
         return [line.add(clock, palette.dim)]
 

@@ -156,8 +156,7 @@ class InstancesPanel(CellView, can_focus=True):
     ) -> Line:
         palette = self.look.palette
         marked = row is self.selected
-        pointer = ">" if self.look.ascii_only else "▸"
-        line = Line().add(pointer if marked else " ", palette.strong)
+        line = Line().add("▸" if marked else " ", palette.strong)
         for column in columns:
             if column.title == "state":
                 _state_cell(line, row.status, column.width + GAP, self.look)
@@ -233,7 +232,7 @@ def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     if not row.gpu_indexes:
         line.add("CPU" if row.status.pinned is False else "?", look.palette.dim)
     for index in row.gpu_indexes[:3]:
-        line.add(f"{'#' if look.ascii_only else '■'}{index}", look.palette.hue(index))
+        line.add(f"■{index}", look.palette.hue(index))
     line.pad_to(end)
 
 
