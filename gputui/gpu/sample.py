@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from gputui.gpu.metrics import METRICS
+from gputui.host import HostSample
 from gputui.identity import GpuIdentity
+from gputui.processes import ProcessIdentity
 
 NOT_READ = "not read yet"
 """The reason of a metric that is read in a moment: a rate, or one with a slow call."""
@@ -20,13 +23,45 @@ class Problem:
     hint: str = ""
 
 
+class ProcessType(StrEnum):
+    """What a process does on a GPU, as nvidia-smi writes it."""
+
+    COMPUTE = "C"
+    GRAPHICS = "G"
+    BOTH = "C+G"
+
+
+@dataclass(frozen=True, slots=True)
+class HostProcess:
+    """A process on a GPU as this host sees it; its texts are cleaned, None is not known.
+
+    ``identity`` tells it from a later process of the same pid. ``own``: it belongs to the user who
+    runs gputui. ``started_at`` is Unix time, ``memory`` resident bytes, ``cpu_percent`` of one core.
+    """
+
+    identity: ProcessIdentity
+    user: str
+    command: str
+    started_at: float
+    own: bool
+    memory: int | None = None
+    cpu_percent: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """A process with memory on a GPU. ``name`` is cleaned; ``used_gpu_memory`` in bytes or None."""
+    """A process with a context on a GPU. ``name`` is cleaned; None is not known.
+
+    ``used_gpu_memory`` in bytes, ``utilization_sm`` in per cent. ``host`` is None for a foreign pid: a
+    process that this host does not show, or not for certain (a container's, say).
+    """
 
     pid: int
     name: str
     used_gpu_memory: int | None
+    type: ProcessType = ProcessType.COMPUTE
+    utilization_sm: float | None = None
+    host: HostProcess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +90,8 @@ class Snapshot:
     """All GPUs at one moment. ``taken_at`` is Unix time in seconds; ``source`` names the source.
 
     ``problem`` is set where the source as a whole does not answer; ``gpus`` are then the last known
-    or ().
+    or (). ``cuda_version`` is the newest CUDA that the driver knows (``12.8``). ``host`` is the machine
+    around the GPUs, None where it was not read.
     """
 
     source: str
@@ -63,6 +99,8 @@ class Snapshot:
     gpus: tuple[GpuSample, ...] = ()
     driver_version: str | None = None
     problem: Problem | None = None
+    cuda_version: str | None = None
+    host: HostSample | None = None
 
     @property
     def identities(self) -> tuple[GpuIdentity, ...]:

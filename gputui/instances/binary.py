@@ -17,7 +17,7 @@ from msgspec import Struct
 from gputui import config as configuration
 from gputui.errors import GputuiError
 from gputui.files import write_file
-from gputui.instances.process import boot_id
+from gputui.processes import boot_id
 from gputui.text import clean, clean_line
 
 _LIST_SECONDS = 30.0  # the first CUDA or Vulkan initialisation after boot takes seconds

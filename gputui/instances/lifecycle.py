@@ -13,14 +13,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.instances import locks, ports, process, records
 from gputui.instances.command import Launch
 from gputui.instances.diagnosis import diagnose, tail
-from gputui.instances.process import Life, NotOursError
 from gputui.instances.records import Paths, Record
+from gputui.processes import Life, NotOursError
 
 Child = subprocess.Popen[bytes]
 
@@ -185,7 +186,7 @@ def _hold(paths: Paths, name: str, action: str) -> Iterator[None]:
 
 def _refuse_running(paths: Paths, name: str) -> None:
     record = records.read(paths.record(name))
-    if record is None or not process.matches(record.identity):
+    if record is None or not processes.matches(record.identity):
         return
     if record.stop_deadline is not None:
         raise GputuiError(
@@ -222,14 +223,14 @@ def _rotate(log: Path) -> None:
 
 
 def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
-    fate = process.life(record.identity)
+    fate = processes.life(record.identity)
     if fate is Life.ALIVE:
         return record
     if fate is not Life.DEAD or record.stop_deadline is not None:
         with contextlib.suppress(GputuiError):
             records.remove(paths, record.name)
         return None
-    code = process.exit_code(record.identity)
+    code = processes.exit_code(record.identity)
     if code is None and child is not None:
         code = child.poll()
     found = diagnose(tail(Path(record.log)), code, record.port)
@@ -245,7 +246,7 @@ def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
 def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
     """SIGTERM; what was signalled, and when SIGKILL is due."""
     record = records.read(paths.record(name))
-    if record is None or not process.matches(record.identity):
+    if record is None or not processes.matches(record.identity):
         raise NotRunningError(f"{name} is not running")
     deadline = record.stop_deadline
     if deadline is None:
@@ -258,11 +259,11 @@ def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
 
 def _signal(record: Record, number: signal.Signals) -> None:
     with contextlib.suppress(NotOursError):  # gone in the meantime: that was the aim
-        process.send_signal(record.identity, number)
+        processes.send_signal(record.identity, number)
 
 
 async def _gone(record: Record, deadline: float, child: Child | None) -> bool:
-    while await asyncio.to_thread(process.matches, record.identity):
+    while await asyncio.to_thread(processes.matches, record.identity):
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_STEP)

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import locks, ports, process, records
+from gputui.instances import locks, ports, records
 from gputui.instances.lifecycle import TIDY, Child, settle
 from gputui.instances.loading import short_name
 from gputui.instances.locks import Holder
@@ -95,11 +96,11 @@ def _facts(
     holder = locks.holder(paths.lock(name))
     if holder is not None and holder.action == TIDY:
         holder = None
-    alive = record is not None and process.matches(record.identity)
+    alive = record is not None and processes.matches(record.identity)
     if record is not None and not alive and record.failure is None:
         record = settle(paths, record, children.get(record.pid))
         _reap(children)
-    resident = process.resident_bytes(record.pid) if record and alive else None
+    resident = processes.resident_bytes(record.pid) if record and alive else None
     facts = Facts(name, instance, record, alive, holder, resident, trouble=trouble)
     if alive:
         return facts

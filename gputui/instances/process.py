@@ -1,129 +1,28 @@
-"""Operating-system processes: who one is for certain, starting one that outlives us, signalling it.
-
-A pid alone names nobody: pids are reused. A process is known by pid, start time, boot and a marker
-in its environment; all four are looked at again right before every signal.
-"""
+"""Starting a server that outlives us, and that all sessions of the user know as ours."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from gputui.errors import GputuiError
+from gputui.processes import ProcessIdentity, identify
 
 MARKER = "GPUTUI_INSTANCE"
 """The environment variable that marks our servers; its value is the instance's name."""
 
-_LOOKS, _LOOK_SECONDS = 20, 0.01
-_PROC = Path("/proc")
-_HAS_PROC = (_PROC / "self" / "stat").exists()
 
-
-class Life(Enum):
-    """What became of a recorded process."""
-
-    ALIVE = "alive"
-    DEAD = "dead"  # gone, or a zombie
-    STRANGER = "stranger"  # the pid is somebody else's now
-    OTHER_BOOT = "other boot"  # recorded before the machine was booted
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """Who a process is. ``start_ticks`` is immune to clock changes: field 22 of /proc/PID/stat
-    (clock ticks after boot, proc_pid_stat(5)); milliseconds of Unix time where there is no /proc.
-    ``boot_id`` is "" where the system has none. ``marker`` is the value of ``$GPUTUI_INSTANCE``.
-    """
-
-    pid: int
-    start_ticks: int
-    boot_id: str
-    marker: str
-
-
-class NotOursError(GputuiError):
-    """The process to be signalled is gone, or is not the one that was started."""
-
-
-def boot_id() -> str:
-    """The kernel's id of this boot, "" where it has none."""
-    with contextlib.suppress(OSError):
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def identify(pid: int, marker: str) -> ProcessIdentity:
-    """The identity of a process that was just started. Raises ProcessLookupError where it is gone."""
-    found = _look(pid)
-    if found is None:
-        raise ProcessLookupError(pid)
-    return ProcessIdentity(pid, found.start_ticks, boot_id(), marker)
-
-
-def life(identity: ProcessIdentity) -> Life:
-    """What became of the process with this identity."""
-    if identity.boot_id != boot_id():
-        return Life.OTHER_BOOT
-    found = _look(identity.pid)
-    if found is None:
-        return Life.DEAD
-    if found.start_ticks != identity.start_ticks:
-        return Life.STRANGER
-    if found.dead:
-        return Life.DEAD
-    # No environment at all counts too: a process has none for a moment in exec, and for as long as
-    # it takes to end, which with a GPU can be seconds. A signal asks for more, see send_signal.
-    if _marked(identity.pid, identity.marker) is not False:
-        return Life.ALIVE
-    if _look(identity.pid) != found:  # it ended while we looked
-        return life(identity)
-    return Life.STRANGER
-
-
-def matches(identity: ProcessIdentity) -> bool:
-    """Whether the process lives and is the one that was started; a zombie does not."""
-    return life(identity) is Life.ALIVE
-
-
-def exit_code(identity: ProcessIdentity) -> int | None:
-    """The exit code of a zombie with this identity, negative for a signal; None where not known.
-
-    Read from the last field of /proc/PID/stat, so any session of the user sees it until the parent
-    reaps the process.
-    """
-    fields = _stat_fields(identity.pid)
-    if fields is None or len(fields) < 50 or fields[0] != "Z":
-        return None
-    if int(fields[19]) != identity.start_ticks or identity.boot_id != boot_id():
-        return None
-    return os.waitstatus_to_exitcode(int(fields[49]))
-
-
-def resident_bytes(pid: int) -> int | None:
-    """Resident host memory of a process in bytes, None where not known."""
-    if _HAS_PROC:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pages = int((_PROC / str(pid) / "statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGESIZE")
-        return None
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        return int(psutil.Process(pid).memory_info().rss)
-    return None
+def marker_of(name: str) -> str:
+    """What the environment of an instance's server holds, as ProcessIdentity has it."""
+    return f"{MARKER}={name}"
 
 
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], log: Path, marker: str
+    argv: Sequence[str], environment: Mapping[str, str], log: Path, name: str
 ) -> tuple[ProcessIdentity, subprocess.Popen[bytes]]:
-    """Start a process that has nothing of ours but its environment.
+    """Start the server of the instance ``name``: it has nothing of ours but its environment.
 
     It gets a session of its own (no terminal, no SIGHUP), /dev/null as input, ``log`` (mode 0600)
     as both outputs, no other open file, and "/" as working directory: paths in ``argv`` are
@@ -137,7 +36,7 @@ def spawn(
     try:
         child = subprocess.Popen(
             list(argv),
-            env={**environment, MARKER: marker},
+            env={**environment, MARKER: name},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -152,117 +51,4 @@ def spawn(
         ) from error
     finally:
         os.close(output)
-    return identify(child.pid, marker), child
-
-
-def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
-    """Signal exactly this process. Raises NotOursError rather than signal another one.
-
-    One that has no environment left is ending already, and is left to it. With pidfd (Linux 5.3)
-    nothing can take the pid's place between the check and the signal.
-    """
-    try:
-        handle = _open_handle(identity.pid)
-    except ProcessLookupError:
-        raise _not_ours(identity) from None
-    try:
-        ours = _surely_ours(identity)
-        if ours is False:
-            raise _not_ours(identity)
-        if ours is None:
-            return
-        if handle is None:
-            os.kill(identity.pid, number)
-        else:
-            signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        raise _not_ours(identity) from None
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _open_handle(pid: int) -> int | None:
-    """A pidfd, or None where the system has none. Raises ProcessLookupError."""
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise
-    except OSError:  # ENOSYS in old kernels and some sandboxes
-        return None
-
-
-def _not_ours(identity: ProcessIdentity) -> NotOursError:
-    return NotOursError(
-        f"process {identity.pid} is not the {identity.marker} that was started; it was left alone"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    start_ticks: int
-    dead: bool
-
-
-def _look(pid: int) -> _Process | None:
-    """Start time, and whether it is a zombie; None where there is no such process.
-
-    A process whose first thread has ended is no zombie yet while others end: they still hold its
-    sockets and its GPU memory.
-    """
-    if _HAS_PROC:
-        fields = _stat_fields(pid)
-        if fields is None:
-            return None
-        state, threads = fields[0], int(fields[17])
-        return _Process(int(fields[19]), state == "X" or (state == "Z" and threads <= 1))
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        zombie = process.status() == psutil.STATUS_ZOMBIE
-        return _Process(round(process.create_time() * 1000), zombie)
-    except psutil.Error:
-        return None
-
-
-def _stat_fields(pid: int) -> list[str] | None:
-    """/proc/PID/stat from field 3 on: the name before it may hold spaces and parentheses."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split() or None
-
-
-def _marked(pid: int, marker: str) -> bool | None:
-    """Whether the environment of a process carries our marker; None where it has no environment now
-    (in the middle of exec, or ending: empty, or ESRCH from Linux 6.17 on)."""
-    if not _HAS_PROC:
-        import psutil
-
-        try:
-            return psutil.Process(pid).environ().get(MARKER) == marker
-        except psutil.Error:
-            return False
-    try:
-        environment = (_PROC / str(pid) / "environ").read_bytes()
-    except ProcessLookupError:
-        return None
-    except OSError:
-        return False
-    return f"{MARKER}={marker}".encode() in environment.split(b"\0") if environment else None
-
-
-def _surely_ours(identity: ProcessIdentity) -> bool | None:
-    """Whether all four facts hold now; None where the process is ending and cannot show its marker."""
-    for _ in range(_LOOKS):
-        if not matches(identity):
-            return False
-        marked = _marked(identity.pid, identity.marker)
-        if marked is not None:
-            return marked
-        time.sleep(_LOOK_SECONDS)
-    return None
+    return identify(child.pid, marker_of(name)), child

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from gputui.errors import GputuiError
 from gputui.files import write_file
-from gputui.instances.process import ProcessIdentity, matches
+from gputui.instances.process import marker_of
+from gputui.processes import ProcessIdentity, matches
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> ProcessIdentity:
         """Who the recorded process is."""
-        return ProcessIdentity(self.pid, self.start_ticks, self.boot_id, self.name)
+        return ProcessIdentity(self.pid, self.start_ticks, self.boot_id, marker_of(self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gputui import config as configuration
 from gputui.cli.logs import start_of_last
 from gputui.instances import records
-from gputui.instances.process import send_signal
+from gputui.processes import send_signal
 from tests.instances.conftest import end_all, new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for

@@ -18,9 +18,9 @@ import pytest
 from gputui.config import Config, InstanceConfig
 from gputui.identity import GpuIdentity
 from gputui.instances import records
-from gputui.instances.process import NotOursError, send_signal
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
+from gputui.processes import NotOursError, send_signal
 from tests.support.scripted_server import make_server
 
 PRO = GpuIdentity(0, "GPU-aaaaaaaa-0001", "NVIDIA RTX PRO 6000 Blackwell", "00000000:01:00.0")

@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.lifecycle import NotRunningError
-from gputui.instances.process import matches
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
+from gputui.processes import matches
 from tests.instances.conftest import Rig, end_all
 from tests.support.waiting import wait_for
 

@@ -15,8 +15,8 @@ import pytest
 
 from gputui.errors import GputuiError
 from gputui.instances import ports
-from gputui.instances.process import (
-    MARKER,
+from gputui.instances.process import MARKER, marker_of, spawn
+from gputui.processes import (
     Life,
     NotOursError,
     exit_code,
@@ -24,7 +24,6 @@ from gputui.instances.process import (
     life,
     matches,
     send_signal,
-    spawn,
 )
 from tests.instances.conftest import new_port
 from tests.support.waiting import wait_for
@@ -59,7 +58,7 @@ def test_a_process_is_alive_until_all_of_it_is_gone(number: signal.Signals) -> N
         with child(THREADED, str(port)) as process:
             assert process.stdout
             process.stdout.readline()
-            identity = identify(process.pid, "m")
+            identity = identify(process.pid, marker_of("m"))
             assert life(identity) is Life.ALIVE
             send_signal(identity, number)
             wait_for(lambda identity=identity: life(identity) is not Life.ALIVE)
@@ -72,7 +71,7 @@ def test_nobody_else_is_signalled() -> None:
     with child("import time; print('up', flush=True); time.sleep(600)") as process:
         assert process.stdout
         process.stdout.readline()  # in the middle of exec it has no environment
-        true = identify(process.pid, "m")
+        true = identify(process.pid, marker_of("m"))
         for other in (
             replace(true, start_ticks=true.start_ticks + 1),
             replace(true, boot_id="another"),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gputui.instances import records
-from gputui.instances.process import matches
 from gputui.instances.status import State
+from gputui.processes import matches
 from tests.instances.conftest import Rig, started, status_of
 from tests.support.waiting import wait_for
 

@@ -17,9 +17,10 @@ from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
 from gputui.instances.lifecycle import NotRunningError
-from gputui.instances.process import identify, matches
+from gputui.instances.process import marker_of
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
+from gputui.processes import identify, matches
 from tests.instances.conftest import Rig, new_port, run, started, status_of, until
 
 
@@ -37,7 +38,7 @@ async def test_a_stale_record_is_stopped_and_its_pid_never_signalled(rig: Rig, c
     one = rig.add("one")
     innocent = run([sys.executable, "-c", "import time; time.sleep(600)"], GPUTUI_INSTANCE="one")
     try:
-        true = identify(innocent.pid, "one")
+        true = identify(innocent.pid, marker_of("one"))
         record = records.Record(
             name="one",
             pid=innocent.pid,

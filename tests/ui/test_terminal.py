@@ -19,7 +19,7 @@ import pytest
 
 from gputui.demo.parts import Parts
 from gputui.instances import records
-from gputui.instances.process import NotOursError, send_signal
+from gputui.processes import NotOursError, send_signal
 from tests.support.pty_terminal import (
     ENTER_ALTERNATE,
     HIDE_CURSOR,
