@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import sqlite3
 import stat
@@ -121,7 +122,7 @@ def test_sessions_that_write_at_once_all_succeed(tmp_path: Path) -> None:
 def test_a_locked_database_is_said_so_and_works_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gputui.chat.store._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("gputui.database._BUSY_SECONDS", 0.05)
     path = tmp_path / "gputui.db"
     store = Store(path)
     store.new_conversation(0)
@@ -158,13 +159,29 @@ def test_a_database_emptied_under_us_is_made_again(tmp_path: Path) -> None:
     store.new_conversation(0)
     other = sqlite3.connect(path)
     other.executescript(
-        "DROP TABLE answers; DROP TABLE turns; DROP TABLE conversations; PRAGMA user_version = 0;"
+        "DROP TABLE answers; DROP TABLE turns; DROP TABLE conversations; DROP TABLE events;"
+        "PRAGMA user_version = 0;"
     )
     other.close()
     with pytest.raises(GputuiError, match="no such table"):
         store.new_conversation(0)
     assert store.new_conversation(0) == 1, "a failed connection is given up, and opened anew"
     store.close()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "gputui.db"
+    store = Store(path)
+    turn = store.new_turn(store.new_conversation(0), "kept", 0)
+    store.save_answer(turn, answer("kept too"))
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("DROP TABLE events; PRAGMA user_version = 1;")
+    (kept,) = store.turns(1)
+    assert (kept.prompt, kept.answers["A"].text) == ("kept", "kept too")
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as now:
+        assert now.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
@@ -177,7 +194,7 @@ def test_a_full_disk_is_said_so(tmp_path: Path) -> None:
     path = tmp_path / "gputui.db"
     store = Store(path)
     conversation = store.new_conversation(0)
-    store._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
+    store._database._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
     with pytest.raises(GputuiError, match="disk is full"):
         store.save_answer(store.new_turn(conversation, "p", 0), answer("x" * 500_000))
     store.close()

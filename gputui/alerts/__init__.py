@@ -1,0 +1,1 @@
+"""Rules over readings of GPUs, instances and the rig: inactive, pending, firing."""

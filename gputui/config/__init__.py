@@ -1,0 +1,34 @@
+"""The user's TOML file into typed values, strictly; and where files lie (XDG)."""
+
+from gputui.config.load import load, parse, resolve_gpus
+from gputui.config.paths import cache_dir, config_dir, default_path, state_dir
+from gputui.config.tables import (
+    OWNED_FLAGS,
+    AlertConfig,
+    Config,
+    EndpointConfig,
+    InstanceConfig,
+    PowerConfig,
+    PowerLimitConfig,
+    TargetsConfig,
+    duration_seconds,
+)
+
+__all__ = [
+    "OWNED_FLAGS",
+    "AlertConfig",
+    "Config",
+    "EndpointConfig",
+    "InstanceConfig",
+    "PowerConfig",
+    "PowerLimitConfig",
+    "TargetsConfig",
+    "cache_dir",
+    "config_dir",
+    "default_path",
+    "duration_seconds",
+    "load",
+    "parse",
+    "resolve_gpus",
+    "state_dir",
+]

@@ -1,0 +1,176 @@
+"""The tables of the configuration file as typed values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Digit = Annotated[str, Meta(pattern=r"^[1-9]\Z")]
+Plain = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+"""No control character: no path, host or program has one, and none can hold NUL."""
+Argument = Annotated[str, Meta(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*\Z")]
+"""As ``Plain``, but a chat template given as an argument may have lines and tabs."""
+
+Duration = (
+    Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d)\Z")]
+)
+"""Seconds as a number, or a number with its unit, as Prometheus writes them: ``90``, ``"10m"``."""
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+"""Local time, ``22:30``."""
+
+OWNED_FLAGS: dict[str, str] = {
+    "--port": "port",
+    "--host": "host",
+    "-m": "model",
+    "--model": "model",
+    "-a": "name",
+    "--alias": "name",
+    "--metrics": "",
+    "--sse-ping-interval": "",
+    "--log-file": "",
+    "--log-disable": "",
+    "-dev": "gpus",
+    "--device": "gpus",
+    "-c": "ctx_size",
+    "--ctx-size": "ctx_size",
+    "-ngl": "n_gpu_layers",
+    "--gpu-layers": "n_gpu_layers",
+    "--n-gpu-layers": "n_gpu_layers",
+    "-b": "batch_size",
+    "--batch-size": "batch_size",
+    "-ub": "ubatch_size",
+    "--ubatch-size": "ubatch_size",
+    "-t": "threads",
+    "--threads": "threads",
+    "-np": "parallel",
+    "--parallel": "parallel",
+    "-sm": "split_mode",
+    "--split-mode": "split_mode",
+    "-ts": "tensor_split",
+    "--tensor-split": "tensor_split",
+}
+"""llama-server flags that gputui sets itself, and the field to use instead ("" for none)."""
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file: an unknown key in it is an error."""
+
+
+class TargetsConfig(Table, frozen=True):
+    """What an instance should reach; alerts and the bench hold it against this. None: no target."""
+
+    generation_tokens_per_second: Annotated[float, Meta(gt=0)] | None = None
+    ttft_seconds: Annotated[float, Meta(gt=0)] | None = None
+
+
+class InstanceConfig(Table, frozen=True):
+    """One ``[[instances]]`` table. None leaves llama-server's own default in force."""
+
+    name: Name
+    model: Plain
+    port: Port
+    key: Digit | None = None
+    gpus: tuple[str, ...] = ()
+    host: Plain = "127.0.0.1"
+    ctx_size: NotNegative | None = None
+    n_gpu_layers: NotNegative | Literal["auto", "all"] | None = None
+    batch_size: Positive | None = None
+    ubatch_size: Positive | None = None
+    threads: Positive | None = None
+    parallel: Positive | None = None
+    split_mode: Literal["layer", "none", "row", "tensor"] | None = None
+    tensor_split: tuple[float, ...] = ()
+    llama_server: Plain | None = None
+    stop_grace_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    args: tuple[Argument, ...] = ()
+    targets: TargetsConfig = TargetsConfig()
+
+    @property
+    def url(self) -> str:
+        """Where a client on this host reaches the server, without a trailing slash."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class EndpointConfig(Table, frozen=True):
+    """One ``[[endpoints]]`` table: an OpenAI-compatible server that gputui only talks to."""
+
+    name: Name
+    url: Annotated[str, Meta(pattern=r"^https?://[^\x00-\x20\x7f]+\Z")]
+    model: str | None = None
+    api_key_env: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")] | None = None
+
+
+class PowerConfig(Table, frozen=True):
+    """The ``[power]`` table: what the GPUs' sum is held against, and what a kWh costs."""
+
+    psu_watts: Annotated[float, Meta(gt=0)] | None = None
+    price_per_kwh: Annotated[float, Meta(ge=0)] | None = None
+    currency: Annotated[str, Meta(max_length=4)] = "$"
+
+
+class AlertConfig(Table, frozen=True):
+    """One ``[[alerts]]`` table: a rule of the user's own, or changes to a built-in rule of that name.
+
+    None leaves what the built-in rule says. ``gpus`` are selectors as for instances, ``instances`` are
+    names; the rule then holds for them alone.
+    """
+
+    name: Name
+    enabled: bool = True
+    metric: str | None = None
+    comparison: Literal[">", ">=", "<", "<=", "==", "!="] | None = None
+    threshold: float | None = None
+    for_: Duration | None = field(default=None, name="for")
+    keep_firing_for: Duration | None = None
+    severity: Literal["warning", "critical"] | None = None
+    gpus: tuple[str, ...] | None = None
+    instances: tuple[str, ...] | None = None
+
+
+class PowerLimitConfig(Table, frozen=True):
+    """One ``[[power_limits]]`` table: the limit of some GPUs between two times of the local day.
+
+    Where ``from`` is later than ``to`` it reaches over midnight; where they are the same, it is all day.
+    """
+
+    gpus: Annotated[tuple[str, ...], Meta(min_length=1)]
+    watts: Annotated[float, Meta(gt=0)]
+    from_: TimeOfDay = field(name="from")
+    to: TimeOfDay
+
+
+class Config(Table, frozen=True):
+    """The whole file. ``interval`` is in seconds between samples.
+
+    ``on_alert`` is a program and its arguments, run when an alert begins or ends; () for none.
+    ``alert_bell``: the terminal's bell, too.
+    """
+
+    interval: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    theme: str = "midnight"
+    llama_server: Plain = "llama-server"
+    source: Plain = "auto"
+    power: PowerConfig = PowerConfig()
+    instances: tuple[InstanceConfig, ...] = ()
+    endpoints: tuple[EndpointConfig, ...] = ()
+    keys: dict[str, str] = {}
+    alerts: tuple[AlertConfig, ...] = ()
+    on_alert: tuple[Argument, ...] = ()
+    alert_bell: bool = False
+    power_limits: tuple[PowerLimitConfig, ...] = ()
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration_seconds(duration: float | str) -> float:
+    """The seconds of a ``Duration``."""
+    if isinstance(duration, str):
+        return float(duration[:-1]) * _SECONDS[duration[-1]]
+    return float(duration)

@@ -1,0 +1,189 @@
+"""The user's SQLite database: one file, one schema, and in words what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gputui.errors import GputuiError
+from gputui.files import make_private
+
+_BUSY_SECONDS = 5.0
+
+_CHAT = """
+CREATE TABLE conversations (
+    id INTEGER PRIMARY KEY,
+    created_at REAL NOT NULL                    -- Unix time
+);
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY,
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    prompt TEXT NOT NULL,
+    created_at REAL NOT NULL
+);
+CREATE INDEX turns_of_conversation ON turns (conversation_id);
+CREATE TABLE answers (
+    turn_id INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    side TEXT NOT NULL,
+    name TEXT NOT NULL,
+    model TEXT NOT NULL,
+    text TEXT NOT NULL,
+    reasoning TEXT NOT NULL,
+    finish_reason TEXT,
+    error TEXT,
+    hint TEXT NOT NULL,
+    ttft_seconds REAL,                          -- client
+    ttfo_seconds REAL,                          -- client
+    elapsed_seconds REAL,                       -- client
+    prompt_tokens REAL,
+    prompt_tokens_origin TEXT,                  -- "server" or "client", as for the next three
+    completion_tokens REAL,
+    completion_tokens_origin TEXT,
+    prompt_tokens_per_second REAL,
+    prompt_tokens_per_second_origin TEXT,
+    generation_tokens_per_second REAL,
+    generation_tokens_per_second_origin TEXT,
+    PRIMARY KEY (turn_id, side)
+);
+"""
+
+_EVENTS = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,                           -- Unix time
+    rule TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    state TEXT NOT NULL,                        -- "firing" or "resolved"
+    message TEXT NOT NULL,
+    value REAL                                  -- in the metric's base unit
+);
+CREATE INDEX events_by_time ON events (at);
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS)
+"""What each version of the schema adds to the one before; the file's version is their number."""
+
+
+class Database:
+    """The file at ``path``, for one user of it. Opened at first use; every call may block, from any thread.
+
+    ``loss`` says what a failure means ("this chat is not being kept"). Each transaction raises
+    GputuiError where the database is locked, read-only, full or damaged; the next one tries again from
+    the start.
+    """
+
+    def __init__(self, path: Path, loss: str) -> None:
+        self._path = path
+        self._loss = loss
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the file. Idempotent; a later transaction opens it again."""
+        with self._lock:
+            self._drop()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one transaction; dropped when that fails. Raises GputuiError."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                with self._connection:
+                    yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                self._drop()
+                raise self._problem(error) from error
+            except GputuiError:
+                self._drop()
+                raise
+
+    def _connect(self) -> sqlite3.Connection:
+        """SQLite does not wait where two sessions switch a new file to WAL at once: wait here."""
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return self._try_connect()
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                    raise
+            time.sleep(0.02)
+
+    def _try_connect(self) -> sqlite3.Connection:
+        make_private(self._path.parent)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if self._version(connection) == len(_MIGRATIONS):
+            return
+        connection.execute("BEGIN IMMEDIATE")  # of two sessions that open it first, one makes it
+        with connection:
+            version = self._version(connection)
+            if version > len(_MIGRATIONS):
+                raise GputuiError(
+                    f"{self._path} was written by a newer gputui (schema {version})",
+                    "Update gputui, or move the file away.",
+                )
+            for migration in _MIGRATIONS[version:]:
+                for statement in migration.split(";\n"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return version
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _problem(self, error: sqlite3.Error | OSError) -> GputuiError:
+        if isinstance(error, OSError):
+            what, hint = error.strerror or str(error), "gputui's state directory must be writable."
+        else:
+            what, hint = _REASONS.get(_primary_code(error), (str(error), ""))
+        return GputuiError(f"{self._path}: {what}: {self._loss}", hint)
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; the sqlite3 module's own errors have none."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
+
+
+_REASONS: dict[int | None, tuple[str, str]] = {
+    sqlite3.SQLITE_BUSY: ("locked by another program", "It is tried again."),
+    sqlite3.SQLITE_LOCKED: (
+        "locked by another program",
+        "It is tried again.",
+    ),
+    sqlite3.SQLITE_READONLY: ("read-only", "Make the file and its directory writable."),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Make the file and its directory writable."),
+    sqlite3.SQLITE_FULL: (
+        "the disk is full",
+        "Make room; it is tried again.",
+    ),
+    sqlite3.SQLITE_CORRUPT: ("damaged", "Move the file away; a new one is made."),
+    sqlite3.SQLITE_NOTADB: ("not a database", "Move the file away; a new one is made."),
+}

@@ -1,0 +1,1 @@
+"""What the GPUs draw, what that costs and brings, and the limits they are held to."""
