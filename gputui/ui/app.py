@@ -90,6 +90,8 @@ class GputuiApp(App[str | None]):
 
     def _sampled(self, dashboard: Dashboard, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""
+        for watcher in self.services.watchers:
+            watcher.sampled(snapshot)
         with contextlib.suppress(RuntimeError):  # the loop is gone: the program is leaving
             dashboard.post_message(SamplesTaken(snapshot))
 

@@ -56,6 +56,16 @@ class SupervisorLike(Protocol):
         """Give back sockets; running servers go on."""
 
 
+class Watcher(Protocol):
+    """Headless work on all that is seen: alerts, energy. Its own locks; returns soon, never raises."""
+
+    def sampled(self, snapshot: Snapshot) -> None:
+        """Every sample in order, on the sampler's thread, before the screen is told of it."""
+
+    def observed(self, statuses: Sequence[InstanceStatus]) -> None:
+        """Every look at the instances, on the event loop's thread."""
+
+
 @dataclass
 class Services:
     """Everything the dashboard works with. ``config_error`` is shown, and defaults are used."""
@@ -66,6 +76,7 @@ class Services:
     supervisor: SupervisorLike
     conversation: Conversation
     endpoint_of: Callable[[str], Endpoint]
+    watchers: Sequence[Watcher] = ()
     config_error: GputuiError | None = None
     config_file: Path | None = None
     readonly: bool = False

@@ -1,0 +1,40 @@
+"""Every action of the dashboard by its name, for the command palette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+
+from gputui.ui.chat_panel import SIDES, ChatPanel
+
+if TYPE_CHECKING:
+    from gputui.ui.dashboard import Dashboard
+
+
+def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
+    """Every action for the command palette; instances by name."""
+    chat = dashboard.query_one(ChatPanel)
+    for status in dashboard.caretaker.statuses:
+        for action in ("start", "stop", "restart"):
+            title = f"{action.capitalize()} {status.name}"
+            run = partial(dashboard.caretaker.request, action, status.name)
+            yield SystemCommand(title, str(status.state), run)
+    yield SystemCommand("Chat", "type a prompt", dashboard.action_prompt)
+    for side in SIDES:
+        pane = chat.pane(side)
+        choose = partial(dashboard.action_choose, side)
+        yield SystemCommand(f"Choose model {side}", f"who answers on side {side}", choose)
+        yield SystemCommand(f"Stop answer {side}", "keep what came", pane.action_stop_side)
+        yield SystemCommand(f"Retry {side}", "its last prompt again", pane.action_retry_side)
+        yield SystemCommand(f"Reasoning {side}", "fold or unfold", pane.action_unfold)
+    yield SystemCommand("Stop answers", "both sides", dashboard.action_stop_answers)
+    yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
+    yield SystemCommand("Log", "of the selected instance", dashboard.action_log)
+    yield SystemCommand(
+        "Maximise panel", "the focused one, or all again", dashboard.action_maximise
+    )
+    yield SystemCommand("Key list", "all keys with their ids", dashboard.action_keys)
+    yield SystemCommand("Repaint", "the whole screen", dashboard.action_repaint)
