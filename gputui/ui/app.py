@@ -17,6 +17,7 @@ from textual.theme import BUILTIN_THEMES
 from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
+from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.messages import SamplesTaken
 from gputui.ui.palette import Look, Palette, textual_theme
@@ -80,7 +81,7 @@ class GputuiApp(App[str | None]):
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "models go on running", self.action_quit)
         if isinstance(screen, Dashboard):
-            yield from screen.commands()
+            yield from commands(screen)
 
     async def action_quit(self) -> None:
         """However the user quits, the dashboard says what goes on running."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
 
 from gputui.ui.chat_panel import SIDES, ChatPanel
-
-if TYPE_CHECKING:
-    from gputui.ui.dashboard import Dashboard
+from gputui.ui.dashboard import Dashboard
 
 
 def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from textual import on
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -18,7 +18,6 @@ from gputui.instances.status import RUNNING
 from gputui.text import clean_line
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import ChatPanel, Prompt
-from gputui.ui.commands import commands
 from gputui.ui.dialogs import TextScreen
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
@@ -239,7 +238,3 @@ class Dashboard(Screen[None]):
         self._show_rows()
         self.query_one(Header).redraw()
         self.query_one(ChatPanel).restyle()
-
-    def commands(self) -> Iterator[SystemCommand]:
-        """Every action for the command palette; instances by name."""
-        yield from commands(self)
