@@ -33,6 +33,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ("GPUTUI_CONFIG", "config/gputui/config.toml"),
     ):
         monkeypatch.setenv(variable, str(home / folder))
+    for variable in ("LINES", "COLUMNS"):  # the terminal of a test says its size itself
+        monkeypatch.delenv(variable, raising=False)
     for variable in [name for name in os.environ if name.startswith("LLAMA_ARG_")]:
         monkeypatch.delenv(variable)
     monkeypatch.delenv(
