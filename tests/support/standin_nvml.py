@@ -40,13 +40,17 @@ class StandinNvml:
         self.scenario = folder / "scenario"
         self.calls_file = folder / "calls"
         self._values: dict[str, object] = {}
+        self._written: int | None = None
         self.set()
 
     def set(self, values: dict[str, object] | None = None, **more: object) -> None:
         """Change keys (None takes one away) and let the library see them at once.
 
-        A dict under ``gpu_N`` sets keys of that GPU.
+        A dict under ``gpu_N`` sets keys of that GPU. What the library changed itself stays.
         """
+        if self._written is not None:
+            changed = self.scenario.read_bytes()[self._written :].decode().splitlines()
+            self._values |= dict(line.split(" ", 1) for line in changed)
         for key, value in {**(values or {}), **more}.items():
             if isinstance(value, dict):
                 prefix = key.replace("_", ".") + "."
@@ -55,12 +59,13 @@ class StandinNvml:
                 self._values[key] = value
         lines = [f"{key} {value}\n" for key, value in self._values.items() if value is not None]
         temporary = self.scenario.with_suffix(".new")
-        temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        self._written = temporary.write_bytes("".join(lines).encode(errors="surrogateescape"))
         temporary.replace(self.scenario)
 
     def clear(self) -> None:
         """Back to two healthy GPUs."""
         self._values.clear()
+        self._written = None
         self.set()
 
     def environment(self, *, count_calls: bool = False) -> dict[str, str]:

@@ -83,18 +83,22 @@ u64 number(int index, const char *prefix, const char *name, u64 otherwise)
     return strcmp(value, "unknown") ? strtoull(value, NULL, 0) : ~0ull;
 }
 
-static void count_call(const char *function, int index)
+static void append(const char *path, const char *line, int length)
 {
-    const char *path = getenv("STANDIN_NVML_CALLS");
     if (!path)
         return;
-    char line[WORDS + 16];
-    int length = snprintf(line, sizeof line, "%s %d\n", function, index);
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (file < 0 || write(file, line, (size_t)length) != length)
-        perror("STANDIN_NVML_CALLS");
+        perror(path);
     if (file >= 0)
         close(file);
+}
+
+static void count_call(const char *function, int index)
+{
+    char line[WORDS + 16];
+    int length = snprintf(line, sizeof line, "%s %d\n", function, index);
+    append(getenv("STANDIN_NVML_CALLS"), line, length);
 }
 
 int enter(const char *function, device_t *device)
@@ -159,6 +163,29 @@ int value64(device_t *device, const char *function, const char *key, u64 otherwi
         return code;
     *out = number(device->index, "", key, otherwise);
     return leave();
+}
+
+int pair32(device_t *device, const char *function, const char *key_a, u64 otherwise_a, u32 *a,
+           const char *key_b, u64 otherwise_b, u32 *b)
+{
+    int code = enter(function, device);
+    if (code)
+        return code;
+    *a = (u32)number(device->index, "", key_a, otherwise_a);
+    *b = (u32)number(device->index, "", key_b, otherwise_b);
+    return leave();
+}
+
+void change(int index, const char *name, u64 value)
+{
+    struct entry e, *known;
+    snprintf(e.key, sizeof e.key, "gpu.%d.%s", index, name);
+    snprintf(e.value, sizeof e.value, "%llu", value);
+    known = slot(e.key);
+    *known = e;
+    char line[WORDS + 32];
+    int length = snprintf(line, sizeof line, "%s %llu\n", e.key, value);
+    append(getenv("STANDIN_NVML"), line, length);
 }
 
 void initialise(void)

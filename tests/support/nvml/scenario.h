@@ -11,6 +11,8 @@
  *   lost 1                     the GPU is lost: after that it stays so until NVML is shut down and
  *                              initialised again
  *   reloads N                  when N changes the driver was reloaded: only nvmlInit helps
+ * A power limit that is set becomes a line at the end of the file: every process sees it, until the
+ * file is replaced.
  * Each call appends "FUNCTION INDEX" to the file that $STANDIN_NVML_CALLS names, if it does.
  */
 #ifndef SCENARIO_H
@@ -43,10 +45,18 @@ void shut_down(void);
 const char *find(int index, const char *prefix, const char *name);
 u64 number(int index, const char *prefix, const char *name, u64 otherwise);
 
+/* With the lock: from now on this is the value of "gpu.INDEX.NAME". */
+void change(int index, const char *name, u64 value);
+
 /* Whole functions: enter, answer what stands under the key, leave. */
 int text(device_t *device, const char *function, const char *key, const char *otherwise, char *out,
          u32 size);
 int value32(device_t *device, const char *function, const char *key, u64 otherwise, u32 *out);
 int value64(device_t *device, const char *function, const char *key, u64 otherwise, u64 *out);
+int pair32(device_t *device, const char *function, const char *key_a, u64 otherwise_a, u32 *a,
+           const char *key_b, u64 otherwise_b, u32 *b);
+
+#define READING(function, key, otherwise) \
+    int function(device_t *d, u32 *out) { return value32(d, #function, key, otherwise, out); }
 
 #endif
