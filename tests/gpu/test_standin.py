@@ -46,3 +46,20 @@ def test_a_power_limit_that_may_not_be_set_stays(standin_nvml: StandinNvml, hand
     with pytest.raises(pynvml.NVMLError_NoPermission):
         pynvml.nvmlDeviceSetPowerManagementLimit(handle, 200_000)
     assert pynvml.nvmlDeviceGetPowerManagementLimit(handle) == 600_000
+
+
+def test_utilization_of_processes_is_what_came_since_the_last_look(
+    standin_nvml: StandinNvml, handle: Any
+) -> None:
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetProcessUtilization(handle, 0)
+    standin_nvml.set(gpu_0={"utilization": "7:1000:30:10,8:2000:60:20:5:6"})
+    both = pynvml.nvmlDeviceGetProcessUtilization(handle, 999)
+    assert [(s.pid, s.timeStamp, s.smUtil, s.memUtil) for s in both] == [
+        (7, 1000, 30, 10),
+        (8, 2000, 60, 20),
+    ]
+    assert (both[1].encUtil, both[1].decUtil) == (5, 6)
+    assert [s.pid for s in pynvml.nvmlDeviceGetProcessUtilization(handle, 1000)] == [8]
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetProcessUtilization(handle, 2000)

@@ -51,14 +51,31 @@ int nvmlDeviceGetGraphicsRunningProcesses_v2(device_t *d, u32 *count, process_t 
     return processes(d, "nvmlDeviceGetGraphicsRunningProcesses_v2", "graphics", count, out);
 }
 
-int nvmlDeviceGetProcessUtilization(device_t *d, void *samples, u32 *count, u64 since)
+typedef struct { u32 pid; u64 at; u32 sm, memory, encoder, decoder; } utilization_t;
+
+/* Samples newer than `since`; as the driver, NOT_FOUND where there is none. */
+int nvmlDeviceGetProcessUtilization(device_t *d, utilization_t *out, u32 *count, u64 since)
 {
-    (void)samples;
-    (void)since;
     int code = enter("nvmlDeviceGetProcessUtilization", d);
     if (code)
         return code;
-    *count = 0;
+    const char *list = find(d->index, "", "utilization");
+    char copy[512];
+    snprintf(copy, sizeof copy, "%s", list && strcmp(list, "none") ? list : "");
+    u32 there = 0, room = out ? *count : 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+        utilization_t u = {0};
+        if (sscanf(word, "%u:%llu:%u:%u:%u:%u", &u.pid, &u.at, &u.sm, &u.memory, &u.encoder,
+                   &u.decoder) < 4 || u.at <= since)
+            continue;
+        if (there < room)
+            out[there] = u;
+        there++;
+    }
+    *count = there;
     leave();
-    return NOT_FOUND; /* as the driver does while nothing runs */
+    if (!there)
+        return NOT_FOUND;
+    return there > room ? INSUFFICIENT_SIZE : SUCCESS;
 }

@@ -5,6 +5,7 @@
  *   gpus N                     how many GPUs
  *   name, uuid, pci_bus, ...   readings, see the functions; "unknown" is all bits set
  *   compute, graphics          processes, "PID:BYTES,PID:BYTES" or "none"
+ *   utilization                of processes, "PID:TIMESTAMP_US:SM:MEMORY[:ENCODER:DECODER],..."
  *   error.FUNCTION CODE        what FUNCTION returns instead ("gpu.N.error.FUNCTION" for one GPU)
  *   hang.FUNCTION 1            FUNCTION does not return while this stands
  *   delay_us.FUNCTION N        FUNCTION takes so long
