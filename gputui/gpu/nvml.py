@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gputui.gpu.metrics import METRICS, TIER_SECONDS, Tier
+from gputui.gpu.nvml_lane import SLACK_SECONDS, Lane, Spawn, on_thread, settled
 from gputui.gpu.nvml_library import (
     NO_GPU,
     SETTLED,
+    UNINITIALIZED,
     GpuHandle,
     Library,
     Unavailable,
     cannot_open,
     gpu_problem,
 )
-from gputui.gpu.nvml_readers import (
-    READERS,
-    OpenGpu,
-    Reader,
-    Reading,
-    read_fan_count,
-    read_processes,
-)
+from gputui.gpu.nvml_readers import READERS, OpenGpu, Reader, Reading, read_processes
 from gputui.gpu.sample import NOT_READ, GpuSample, Problem, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
@@ -35,51 +30,79 @@ PROCESS_SECONDS = 2.0
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)  # the last one repeats: back within 10 s of a fault's end
 _NOT_READ = Unavailable(NOT_READ)
 _NEVER = float("inf")
-_SLACK_SECONDS = 0.05  # a reading due with a tick is not put off because that came a little early
+_CLOSING_SECONDS = 0.5  # a call of the slow lane may take so long
+_NAMES = ("UUID", "Name", "PciInfo")
 
 
 class NvmlSource:
     """All GPUs that NVML counts. NVML is initialised at the first ``sample`` and then only again
-    after it failed or a GPU was lost, with back-off. ``clock`` gives seconds."""
+    after it failed, a GPU was lost, or their number changed, with back-off.
+
+    ``clock`` gives seconds; ``spawn`` runs the slow lane's rounds.
+    """
 
     name = "nvml"
+    live = True
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, spawn: Spawn = on_thread
+    ) -> None:
         self._clock = clock
+        self._spawn = spawn
         self._library: Library | None = None
+        self._initialised = 0
         self._gpus: list[_NvmlGpu] = []
-        self._lane: _Lane | None = None
+        self._lane: Lane | None = None
         self._known: dict[int, GpuIdentity] = {}
         self._driver_version: str | None = None
+        self._cuda_version: str | None = None
         self._problem: Problem | None = None
         self._retry_at: float | None = 0.0
         self._retries = 0
+        self._look_at = 0.0
+
+    def samples(self) -> tuple[Snapshot]:
+        """One, of this moment; see Source."""
+        return (self.sample(),)
 
     def sample(self) -> Snapshot:
-        """All GPUs now; see Source. A GPU stays in the list while NVML cannot be used."""
+        """All GPUs now. A GPU stays in the list while NVML cannot be used."""
+        if self._problem is None and self._clock() >= self._look_at:
+            self._look()
+            self._count_again()
         if self._retry_at is not None and self._clock() >= self._retry_at:
             self._open_again()
         now = self._clock()
         problem = self._problem
         if problem is not None:
             gpus = [_without_readings(gpu, problem.message) for gpu in self._known.values()]
-            return Snapshot(self.name, time.time(), tuple(gpus), self._driver_version, problem)
-        samples = tuple(gpu.sample(now, self._lane) for gpu in self._gpus)
+            return self._snapshot(gpus, problem)
+        if self._lane:
+            self._lane.begin(now)
+        samples = [gpu.sample(now, self._lane) for gpu in self._gpus]
         if not self._in_trouble():
             self._retries = 0
         elif self._retry_at is None:
             self._retry_later()
-        return Snapshot(self.name, time.time(), samples, self._driver_version)
+        return self._snapshot(samples, None)
 
     def close(self) -> None:
         """Shut NVML down, unless a call in it hangs."""
-        lane_ended = self._lane is None or self._lane.stop()
-        if self._library is not None and lane_ended:
-            self._library.query("nvmlShutdown")
-        self._library, self._lane, self._gpus = None, None, []
+        if self._lane is None or self._lane.stop(_CLOSING_SECONDS):
+            self._shut_down()
+        self._lane, self._gpus = None, []
         self._retry_at = 0.0
 
+    def _snapshot(self, gpus: Sequence[GpuSample], problem: Problem | None) -> Snapshot:
+        return Snapshot(
+            self.name, time.time(), tuple(gpus), self._driver_version, problem, self._cuda_version
+        )
+
     def _open_again(self) -> None:
+        """Unless a call of the lane is under way: NVML must not be shut down under it, and without
+        that, initialising it again finds nothing new. The next tick tries again."""
+        if self._lane is not None and not self._lane.resting:
+            return
         self.close()
         self._retry_at = None
         self._problem = self._open()
@@ -90,23 +113,56 @@ class NvmlSource:
         self._retry_at = self._clock() + _RETRY_SECONDS[self._retries]
         self._retries = min(self._retries + 1, len(_RETRY_SECONDS) - 1)
 
+    def _shut_down(self) -> None:
+        """As often as it was initialised: only after the last time does NVML look for GPUs anew."""
+        while self._library is not None and self._initialised:
+            failure = self._library.query("nvmlShutdown")
+            if isinstance(failure, Unavailable) and failure.code != UNINITIALIZED:
+                return
+            self._initialised = 0 if isinstance(failure, Unavailable) else self._initialised - 1
+
     def _open(self) -> Problem | None:
-        library = Library()
+        library = self._library = self._library or Library()
         failure = library.query("nvmlInit")
         if isinstance(failure, Unavailable):
             return cannot_open(failure)
-        self._library = library
-        version = library.query("nvmlSystemGetDriverVersion")
-        self._driver_version = _text(version, "") or None
+        self._initialised += 1
+        self._driver_version = self._cuda_version = None
         count = library.query("nvmlDeviceGetCount")
         if isinstance(count, Unavailable):
             return cannot_open(count)
         if count == 0:
             return NO_GPU
-        self._gpus = [_open_gpu(library, index, self._known.get(index)) for index in range(count)]
-        self._known = {gpu.identity.index: gpu.identity for gpu in self._gpus}
-        self._lane = _Lane(self._gpus, self._clock)
+        self._gpus = [
+            _NvmlGpu(library, index, self._known.get(index), self._clock) for index in range(count)
+        ]
+        self._lane = Lane([gpu.open for gpu in self._gpus], self._clock, self._spawn)
+        self._look()
         return None
+
+    def _look(self) -> None:
+        """What changes seldom, and what could not be had before: versions, GPUs, their names."""
+        library = self._library
+        if library is None:
+            return
+        self._look_at = self._clock() + TIER_SECONDS[Tier.SLOW] - SLACK_SECONDS
+        if self._driver_version is None:
+            version = library.query("nvmlSystemGetDriverVersion")
+            self._driver_version = _text(version, "") or None
+        if self._cuda_version is None:
+            version = library.first(
+                ("nvmlSystemGetCudaDriverVersion_v2",), ("nvmlSystemGetCudaDriverVersion",)
+            )
+            self._cuda_version = _cuda_version(version)
+        for gpu in self._gpus:
+            gpu.look()
+        _keep_apart(self._gpus)
+        self._known = {gpu.identity.index: gpu.identity for gpu in self._gpus}
+
+    def _count_again(self) -> None:
+        count = self._library.query("nvmlDeviceGetCount") if self._library else None
+        if isinstance(count, int) and count != len(self._gpus) and self._retry_at is None:
+            self._retry_at = self._clock()
 
     def _in_trouble(self) -> bool:
         """Whether initialising NVML again may help."""
@@ -115,21 +171,39 @@ class NvmlSource:
 
 
 class _NvmlGpu:
-    """One open GPU: who it is, its last readings, and when each is due."""
+    """One GPU: who it is, its last readings, and when each is due. One that cannot be opened or
+    named keeps the names it had before."""
 
-    def __init__(self, identity: GpuIdentity, handle: GpuHandle) -> None:
-        self.identity = identity
-        self.handle = handle
-        self.open = OpenGpu(handle)
+    def __init__(
+        self,
+        library: Library,
+        index: int,
+        known: GpuIdentity | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.identity = known or _unknown(index)
+        self.handle = GpuHandle(library, None, Unavailable(NOT_READ), clock)
+        self.open = OpenGpu(self.handle)
+        self._library = library
+        self.named = False
         self._readings: dict[str, Reading] = {}
         self._due: dict[Reader, float] = {r: 0.0 for r in READERS if r.tier is not Tier.LANE}
         self._processes_due = 0.0
-        read_fan_count(self.open)
 
-    def sample(self, now: float, lane: _Lane | None) -> GpuSample:
+    def look(self) -> None:
+        """Open the GPU and read its names, where that did not succeed before."""
+        if not self.handle.opened:
+            index = self.identity.index
+            self.handle.renew(self._library.query("nvmlDeviceGetHandleByIndex", index))
+        if not self.named:
+            answers = [self.handle.query((f"nvmlDeviceGet{what}",)) for what in _NAMES]
+            self.named = not any(isinstance(answer, Unavailable) for answer in answers)
+            self.identity = _identity(self.identity, *answers)
+
+    def sample(self, now: float, lane: Lane | None) -> GpuSample:
         """The GPU now: what is due is read, the rest is as old as its tier allows."""
         if now >= self._processes_due:
-            self._processes_due = now + PROCESS_SECONDS - _SLACK_SECONDS
+            self._processes_due = now + PROCESS_SECONDS - SLACK_SECONDS
             read_processes(self.open)
         for reader, due in self._due.items():
             if now >= due:
@@ -139,13 +213,13 @@ class _NvmlGpu:
             return _without_readings(
                 self.identity, down.reason, gpu_problem(self.identity.index, down)
             )
-        measured = lane.readings(self.identity.uuid) if lane else {}
-        return self._as_sample(self._readings | measured)
+        measured = lane.readings(self.identity.index, now) if lane else {}
+        return self._as_sample({**self._readings, **measured})
 
     def _read(self, reader: Reader, now: float) -> None:
         readings = reader.read(self.open)
         self._readings.update(zip(reader.metrics, readings, strict=True))
-        self._due[reader] = now + _pause(reader.tier, readings) - _SLACK_SECONDS
+        self._due[reader] = now + _pause(reader.tier, readings) - SLACK_SECONDS
 
     def _as_sample(self, readings: Mapping[str, Reading]) -> GpuSample:
         values: dict[str, float] = {}
@@ -166,66 +240,27 @@ class _NvmlGpu:
         )
 
 
-class _Lane:
-    """PCIe throughput on a thread of its own: each call measures for 20 ms before it answers."""
-
-    def __init__(self, gpus: Sequence[_NvmlGpu], clock: Callable[[], float]) -> None:
-        self._gpus = list(gpus)
-        self._clock = clock
-        self._readings: dict[str, tuple[float, dict[str, Reading]]] = {}
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="nvml-pcie", daemon=True)
-        self._thread.start()
-
-    def readings(self, uuid: str) -> dict[str, Reading]:
-        """The last readings; Unavailable where they are older than three rounds."""
-        if uuid not in self._readings:
-            return {}
-        read_at, readings = self._readings[uuid]
-        age = self._clock() - read_at
-        if age <= 3 * TIER_SECONDS[Tier.LANE]:
-            return readings
-        return {metric: Unavailable(f"no answer for {age:.0f} s") for metric in readings}
-
-    def stop(self) -> bool:
-        """End the thread; False where it does not come back, because a call hangs."""
-        self._stopped.set()
-        self._thread.join(0.5)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        period = TIER_SECONDS[Tier.LANE]
-        while self._gpus and not self._stopped.is_set():
-            self._gpus = [gpu for gpu in self._gpus if self._read(gpu)]
-            self._stopped.wait(period)
-
-    def _read(self, gpu: _NvmlGpu) -> bool:
-        """Whether to ask this GPU again."""
-        readings: dict[str, Reading] = {}
-        for reader in READERS:
-            if reader.tier is Tier.LANE and not self._stopped.is_set():
-                readings.update(zip(reader.metrics, reader.read(gpu.open), strict=True))
-        again = not _settled(readings.values())
-        self._readings[gpu.identity.uuid] = (self._clock() if again else _NEVER, readings)
-        return again
+def _keep_apart(gpus: Sequence[_NvmlGpu]) -> None:
+    """A UUID is one GPU's: first of all of the one that the driver gives it now."""
+    seen: set[str] = set()
+    for gpu in sorted(gpus, key=lambda gpu: not gpu.named):
+        if gpu.identity.uuid in seen:
+            gpu.identity = replace(gpu.identity, uuid=_unknown(gpu.identity.index).uuid)
+        seen.add(gpu.identity.uuid)
 
 
-def _open_gpu(library: Library, index: int, known: GpuIdentity | None) -> _NvmlGpu:
-    """The GPU of that index; one that cannot be opened keeps the names it had before."""
-    answer = library.query("nvmlDeviceGetHandleByIndex", index)
-    if isinstance(answer, Unavailable):
-        handle = GpuHandle(library, None, down=answer)
-    else:
-        handle = GpuHandle(library, answer)
-    names = known or GpuIdentity(index, f"unknown-{index}", "unknown GPU", "")
-    pci = handle.query(("nvmlDeviceGetPciInfo",))
-    identity = GpuIdentity(
-        index,
-        _text(handle.query(("nvmlDeviceGetUUID",)), names.uuid),
-        _text(handle.query(("nvmlDeviceGetName",)), names.name),
-        names.pci_bus_id if isinstance(pci, Unavailable) else _bus_id(pci),
+def _unknown(index: int) -> GpuIdentity:
+    return GpuIdentity(index, f"unknown-{index}", "unknown GPU", "")
+
+
+def _identity(known: GpuIdentity, uuid: Any, name: Any, pci: Any) -> GpuIdentity:
+    """The names that the driver gave, and the known one in the place of each that it did not."""
+    return GpuIdentity(
+        known.index,
+        _text(uuid, known.uuid),
+        _text(name, known.name),
+        known.pci_bus_id if isinstance(pci, Unavailable) else _bus_id(pci),
     )
-    return _NvmlGpu(identity, handle)
 
 
 def _text(answer: Any, otherwise: str) -> str:
@@ -241,17 +276,20 @@ def _bus_id(pci: Any) -> str:
     return f"{pci.domain:08X}:{pci.bus:02X}:{pci.device:02X}.0"
 
 
+def _cuda_version(answer: Any) -> str | None:
+    """``12.8`` of 12080; None where there is none."""
+    if isinstance(answer, Unavailable) or not answer:
+        return None
+    return f"{answer // 1000}.{answer % 1000 // 10}"
+
+
 def _pause(tier: Tier, readings: Sequence[Reading]) -> float:
-    """Seconds until a reader is asked again: what is settled need not be asked at every tick."""
+    """Seconds until a reader is asked again. What is settled need not be asked at every tick, but
+    it must be asked again: drivers, permissions and modes change."""
     if tier is Tier.ONCE:
-        answered = all(isinstance(r, float) or r.code in SETTLED for r in readings)
-        return _NEVER if answered else TIER_SECONDS[Tier.SLOW]
-    return TIER_SECONDS[Tier.SLOW if _settled(readings) else tier]
-
-
-def _settled(readings: Iterable[Reading]) -> bool:
-    """Whether there is no value, and there will be none a second later."""
-    return all(isinstance(r, Unavailable) and r.code in SETTLED for r in readings)
+        known = all(isinstance(reading, float) for reading in readings)
+        return _NEVER if known else TIER_SECONDS[Tier.SLOW]
+    return TIER_SECONDS[Tier.SLOW if settled(readings) else tier]
 
 
 def _without_readings(

@@ -5,6 +5,8 @@ Codes and constants are those of nvml.h, which are its ABI.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -43,6 +45,8 @@ DOWN = frozenset(
 """Answers that stand for the whole GPU, and need NVML to be initialised again."""
 
 _NOT_IN_DRIVER = frozenset({FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH})
+_MISSING_SECONDS = 4.0
+"""A call that the driver lacks is left out so long: shorter than the slow tier, which asks anew."""
 
 _REASONS = MappingProxyType(
     {
@@ -71,6 +75,10 @@ _REASONS = MappingProxyType(
 )
 
 
+Call = tuple[Any, ...]
+"""A function's name and its arguments, which can be hashed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """Why there is no value: words for people, and NVML's return code."""
@@ -85,66 +93,100 @@ def unavailable(code: int) -> Unavailable:
 
 
 class Library:
-    """NVML between one initialisation and the next. Usable from several threads."""
+    """NVML, through nvidia-ml-py. Usable from several threads."""
 
     def __init__(self) -> None:
         import pynvml
 
         self._pynvml: ModuleType = pynvml
-        self._missing: set[tuple[object, ...]] = set()
 
     def query(self, function: str, *arguments: Any, on: Any = None) -> Any:
         """The answer of an nvidia-ml-py function, called with the handle ``on`` (if any) first.
 
-        Returns Unavailable instead of raising. What this driver does not have is asked for once.
+        Returns Unavailable instead of raising.
         """
-        call = (function, *arguments)
-        if call in self._missing:
-            return unavailable(FUNCTION_NOT_FOUND)
         target = getattr(self._pynvml, function, None)
-        code = FUNCTION_NOT_FOUND
-        if target is not None:
-            try:
-                return target(*arguments) if on is None else target(on, *arguments)
-            except self._pynvml.NVMLError as error:
-                code = error.value
-            except self._pynvml.NVMLLibraryMismatchError:
-                code = FUNCTION_NOT_FOUND
-            except UnicodeDecodeError:
-                return Unavailable("the driver's answer is garbled")
-        if code in _NOT_IN_DRIVER:
-            self._missing.add(call)
-        return unavailable(code)
+        if target is None:
+            return unavailable(FUNCTION_NOT_FOUND)
+        try:
+            return target(*arguments) if on is None else target(on, *arguments)
+        except self._pynvml.NVMLError as error:
+            return unavailable(error.value)
+        except self._pynvml.NVMLLibraryMismatchError:
+            return unavailable(FUNCTION_NOT_FOUND)
+        except UnicodeDecodeError:
+            return Unavailable("the driver's answer is garbled")
 
-    def first(self, *calls: tuple[Any, ...], on: Any = None) -> Any:
+    def first(self, *calls: Call) -> Any:
         """The answer of the first of ``calls`` that this driver has."""
-        answer: Any = unavailable(FUNCTION_NOT_FOUND)
-        for function, *arguments in calls:
-            answer = self.query(function, *arguments, on=on)
-            if not (isinstance(answer, Unavailable) and answer.code in _NOT_IN_DRIVER):
-                break
-        return answer
+        return _first(lambda call: self.query(*call), calls)
 
 
 class GpuHandle:
-    """A GPU as NVML knows it. ``down`` says why nothing of it can be read, None while it can."""
+    """A GPU as NVML knows it. ``down`` says why nothing of it can be read, None while it can.
 
-    def __init__(self, library: Library, handle: Any, down: Unavailable | None = None) -> None:
+    What its driver does not have is not asked for at every call, but again and again: another driver
+    may have been loaded. ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        handle: Any,
+        down: Unavailable | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._library = library
         self._handle = handle
+        self._clock = clock
+        self._missing_until: dict[Call, float] = {}
         self.down = down
 
-    def query(self, *calls: tuple[Any, ...]) -> Any:
+    @property
+    def opened(self) -> bool:
+        """Whether NVML gave a handle."""
+        return self._handle is not None
+
+    def renew(self, answer: Any) -> None:
+        """Take what NVML answers when asked for this GPU's handle: one, or why there is none."""
+        if isinstance(answer, Unavailable):
+            self._handle, self.down = None, answer
+        else:
+            self._handle, self.down = answer, None
+
+    def query(self, *calls: Call) -> Any:
         """The answer of the first of ``calls`` (function, arguments after the handle) there is.
 
         Asks nothing of a GPU that is down.
         """
         if self.down is not None:
             return self.down
-        answer = self._library.first(*calls, on=self._handle)
+        answer = _first(self._ask, calls)
         if isinstance(answer, Unavailable) and answer.code in DOWN:
             self.down = answer
         return answer
+
+    def _ask(self, call: Call) -> Any:
+        if self._clock() < self._missing_until.get(call, 0.0):
+            return unavailable(FUNCTION_NOT_FOUND)
+        answer = self._library.query(*call, on=self._handle)
+        if _is_missing(answer):
+            self._missing_until[call] = self._clock() + _MISSING_SECONDS
+        return answer
+
+
+def _first(ask: Callable[[Call], Any], calls: Iterable[Call]) -> Any:
+    """What the first call gives that the driver has; the last one's error where it has none."""
+    answer: Any = unavailable(FUNCTION_NOT_FOUND)
+    for call in calls:
+        answer = ask(call)
+        if not _is_missing(answer):
+            break
+    return answer
+
+
+def _is_missing(answer: Any) -> bool:
+    return isinstance(answer, Unavailable) and answer.code in _NOT_IN_DRIVER
 
 
 _CANNOT_OPEN = MappingProxyType(

@@ -116,9 +116,27 @@ def snapshot_json(
     return {
         "source": snapshot.source,
         "driver_version": snapshot.driver_version,
+        "cuda_version": snapshot.cuda_version,
         "taken_at": snapshot.taken_at,
         "problem": problem and {"message": problem.message, "hint": problem.hint},
         "gpus": [_gpu_json(gpu, instances or {}) for gpu in snapshot.gpus],
+        "host": snapshot.host and _host_json(snapshot.host),
+    }
+
+
+def _host_json(host: HostSample) -> dict[str, object]:
+    load = host.load_average
+    return {
+        "cpu_percent": host.cpu_percent,
+        "memory_used_bytes": host.memory_used,
+        "memory_total_bytes": host.memory_total,
+        "swap_used_bytes": host.swap_used,
+        "swap_total_bytes": host.swap_total,
+        "load_average": load and list(load),
+        "disks": [
+            {"mount": disk.mount, "free_bytes": disk.free, "total_bytes": disk.total}
+            for disk in host.disks
+        ],
     }
 
 

@@ -24,12 +24,15 @@ class _Model:
     identity: GpuIdentity
     memory_total: int
     memory_baseline: int
+    memory_reserved: int
     power_limit: float
+    power_range: tuple[float, float]
     power_idle: float
     clock_sm_max: float
     clock_mem_max: float
     temperature_full: float
-    has_ecc: bool
+    temperature_slowdown: float
+    is_professional: bool
 
 
 _MODELS = (
@@ -43,12 +46,15 @@ _MODELS = (
         ),
         memory_total=97887 * MIB,
         memory_baseline=604 * MIB,
+        memory_reserved=638 * MIB,
         power_limit=600,
+        power_range=(150, 600),
         power_idle=24,
         clock_sm_max=3090e6,
         clock_mem_max=14001e6,
         temperature_full=78,
-        has_ecc=True,
+        temperature_slowdown=92,
+        is_professional=True,
     ),
     _Model(
         GpuIdentity(
@@ -60,12 +66,15 @@ _MODELS = (
         ),
         memory_total=32607 * MIB,
         memory_baseline=487 * MIB,
+        memory_reserved=512 * MIB,
         power_limit=575,
+        power_range=(400, 600),
         power_idle=18,
         clock_sm_max=3090e6,
         clock_mem_max=14001e6,
         temperature_full=74,
-        has_ecc=False,
+        temperature_slowdown=90,
+        is_professional=False,
     ),
 )
 
@@ -75,6 +84,8 @@ SIMULATED_GPUS: tuple[GpuIdentity, ...] = tuple(model.identity for model in _MOD
 _AMBIENT = 27.0  # °C
 _IDLE_RISE = 9.0  # °C above ambient
 _WARMING_SECONDS = 25.0  # time constant of the temperature
+_SHUTDOWN_ABOVE = 5.0  # °C from slowing down to shutting down
+_CUDA_VERSION = "12.8"
 _IDLE_BELOW = 2.0  # % load
 _CLOCK_IDLE = 180e6
 _CLOCK_MEM_IDLE = 405e6
@@ -114,6 +125,7 @@ class SimulatedSource:
     """
 
     name = "simulated"
+    live = True
 
     def __init__(
         self,
@@ -130,6 +142,10 @@ class SimulatedSource:
         self._sampled_at: float | None = None
         self._cpu_seconds: dict[int, float] = {}
         self._gpus = tuple(_SimulatedGpu(model) for model in _MODELS)
+
+    def samples(self) -> tuple[Snapshot]:
+        """One, of this moment; see Source."""
+        return (self.sample(),)
 
     def sample(self) -> Snapshot:
         """Both GPUs now. A process counts from its second sample on."""
@@ -151,7 +167,7 @@ class SimulatedSource:
                 GpuProcess(pid, alive[pid].name, alive[pid].memory // shares[pid]) for pid in here
             )
             samples.append(gpu.step(load, processes, elapsed))
-        return Snapshot(self.name, time.time(), tuple(samples))
+        return Snapshot(self.name, time.time(), tuple(samples), cuda_version=_CUDA_VERSION)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -165,50 +181,44 @@ class SimulatedSource:
 
 
 class _SimulatedGpu:
-    """One GPU: its data sheet, its temperature, and a jitter that is the same in every run."""
+    """One GPU: its data sheet, its temperature, the energy it took, and a jitter that is the same in
+    every run."""
 
     def __init__(self, model: _Model) -> None:
         self.model = model
         self._temperature = _AMBIENT + _IDLE_RISE
+        self._energy = 0.0
         self._random = random.Random(model.identity.uuid)  # noqa: S311  a jitter, no secret
 
     def step(self, load: float, processes: tuple[GpuProcess, ...], elapsed: float) -> GpuSample:
         """The GPU after ``elapsed`` more seconds at ``load`` per cent."""
-        values = self._values(load, elapsed)
-        used = self.model.memory_baseline + sum(p.used_gpu_memory or 0 for p in processes)
-        values["memory_used"] = min(used, self.model.memory_total)
-        missing = {m.name: "not supported" for m in METRICS if m.name not in values}
-        return GpuSample(self.model.identity, values, missing, processes)
-
-    def _values(self, load: float, elapsed: float) -> dict[str, float]:
         model, part, busy = self.model, load / 100, load >= _IDLE_BELOW
         power = model.power_idle + (model.power_limit - model.power_idle) * part**0.8
         power = min(model.power_limit, power * self._random.uniform(0.985, 1.015))
-        temperature = self._warm(power, elapsed)
-        capped = power >= 0.985 * model.power_limit
-        values: dict[str, float] = {
-            "utilization_gpu": round(load),
-            "utilization_memory": round(load * 0.62),
-            "memory_total": model.memory_total,
-            "temperature_gpu": round(temperature),
-            "power_draw": round(power, 1),
-            "power_limit": model.power_limit,
-            "clocks_sm": _clock_sm(model, part) if busy else _CLOCK_IDLE,
-            "clocks_sm_max": model.clock_sm_max,
-            "clocks_mem": model.clock_mem_max if busy else _CLOCK_MEM_IDLE,
-            "clocks_mem_max": model.clock_mem_max,
-            "fan_speed": _fan(temperature),
-            "pcie_link_gen": 5 if busy else 1,
-            "pcie_link_gen_max": 5,
-            "pcie_link_width": 16,
-            "pcie_link_width_max": 16,
-            "pcie_tx": round(0.25 * _PCIE_FULL * part),
-            "pcie_rx": round(_PCIE_FULL * part),
-            "throttle_reasons": 0x4 if capped else (0 if busy else 0x1),
-            "pstate": 1 if busy else 8,
+        used = model.memory_baseline + sum(p.used_gpu_memory or 0 for p in processes)
+        values = {
+            **_facts(model),
+            **_work(model, load),
+            **self._heat(power, elapsed),
+            "memory_used": min(used, model.memory_total),
+            "throttle_reasons": 0x4 if power >= 0.985 * model.power_limit else 0 if busy else 0x1,
         }
-        if model.has_ecc:
-            values["ecc_uncorrected"] = 0
+        missing = {m.name: "not supported" for m in METRICS if m.name not in values}
+        return GpuSample(model.identity, values, missing, processes)
+
+    def _heat(self, power: float, elapsed: float) -> dict[str, float]:
+        """What follows from the power in time: energy, temperatures, and with them the fan."""
+        temperature = self._warm(power, elapsed)
+        self._energy += power * elapsed
+        values = {
+            "power_draw": round(power, 1),
+            "total_energy_consumption": round(self._energy, 3),
+            "temperature_gpu": round(temperature),
+            "temperature_gpu_tlimit": self.model.temperature_slowdown - round(temperature),
+            "fan_speed": _fan(temperature),
+        }
+        if self.model.is_professional:
+            values["temperature_memory"] = round(temperature + 0.15 * (temperature - _AMBIENT))
         return values
 
     def _warm(self, power: float, elapsed: float) -> float:
@@ -217,6 +227,47 @@ class _SimulatedGpu:
         target = _AMBIENT + _IDLE_RISE + rise * (power - self.model.power_idle)
         self._temperature += (target - self._temperature) * (1 - exp(-elapsed / _WARMING_SECONDS))
         return self._temperature
+
+
+def _facts(model: _Model) -> dict[str, float]:
+    """What does not change."""
+    values: dict[str, float] = {
+        "utilization_encoder": 0,
+        "utilization_decoder": 0,
+        "memory_total": model.memory_total,
+        "memory_reserved": model.memory_reserved,
+        "power_limit": model.power_limit,
+        "power_default_limit": model.power_limit,
+        "power_min_limit": model.power_range[0],
+        "power_max_limit": model.power_range[1],
+        "temperature_gpu_slowdown": model.temperature_slowdown,
+        "temperature_gpu_shutdown": model.temperature_slowdown + _SHUTDOWN_ABOVE,
+        "clocks_sm_max": model.clock_sm_max,
+        "clocks_mem_max": model.clock_mem_max,
+        "pcie_link_gen_max": 5,
+        "pcie_link_width": 16,
+        "pcie_link_width_max": 16,
+        "persistence_mode": 1,
+        "compute_cap": 12.0,
+    }
+    if model.is_professional:
+        values |= {"ecc_corrected": 0, "ecc_uncorrected": 0, "mig_mode": 0}
+    return values
+
+
+def _work(model: _Model, load: float) -> dict[str, float]:
+    """What follows from the load at once."""
+    part, busy = load / 100, load >= _IDLE_BELOW
+    return {
+        "utilization_gpu": round(load),
+        "utilization_memory": round(load * 0.62),
+        "clocks_sm": _clock_sm(model, part) if busy else _CLOCK_IDLE,
+        "clocks_mem": model.clock_mem_max if busy else _CLOCK_MEM_IDLE,
+        "pcie_link_gen": 5 if busy else 1,
+        "pcie_tx": round(0.25 * _PCIE_FULL * part),
+        "pcie_rx": round(_PCIE_FULL * part),
+        "pstate": 1 if busy else 8,
+    }
 
 
 def _clock_sm(model: _Model, part: float) -> float:

@@ -43,6 +43,16 @@ def clock() -> Clock:
 
 @pytest.fixture
 def source(standin_nvml: StandinNvml, clock: Clock) -> Iterator[NvmlSource]:
+    """Its slow lane has answered when ``sample`` returns: what it gives follows from the clock alone."""
+    source = NvmlSource(clock=clock, spawn=lambda work: work())
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def threaded_source(standin_nvml: StandinNvml, clock: Clock) -> Iterator[NvmlSource]:
+    """With the slow lane beside it, as users have it."""
     source = NvmlSource(clock=clock)
     yield source
+    standin_nvml.clear()
     source.close()

@@ -13,6 +13,7 @@ import pytest
 
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, Problem, Snapshot, snapshot_json
+from gputui.host import Disk, HostSample
 from gputui.identity import GpuIdentity
 from tests.support.standin_nvml import StandinNvml
 
@@ -33,7 +34,9 @@ def gpus(
 
 
 def check_shape(document: dict[str, Any]) -> None:
-    assert list(document) == ["source", "driver_version", "taken_at", "problem", "gpus"]
+    assert list(document) == [
+        *("source", "driver_version", "cuda_version", "taken_at", "problem", "gpus", "host"),
+    ]
     for gpu in document["gpus"]:
         assert list(gpu) == [
             *("index", "uuid", "name", "pci_bus_id"),
@@ -52,10 +55,23 @@ def test_the_shape_of_the_json() -> None:
     values = {"power_draw": 545.25, "memory_used": 8 * 2**30}
     sample = GpuSample(identity, values, {"fan_speed": "not supported"}, processes)
     problem = Problem("what", "how")
-    document = snapshot_json(Snapshot("nvml", 12.5, (sample,), "570", problem), {7: "deepseek"})
+    host = HostSample(12.5, 5, 9, None, 2, (0.5, 1.0, 1.5), (Disk("/models", 3, 4),))
+    snapshot = Snapshot("nvml", 12.5, (sample,), "570", problem, "12.8", host)
+    document = snapshot_json(snapshot, {7: "deepseek"})
     check_shape(json.loads(json.dumps(document)))
     gpu = json.loads(json.dumps(document))["gpus"][0]
     assert document["problem"] == {"message": "what", "hint": "how"}
+    assert document["cuda_version"] == "12.8"
+    assert document["host"] == {
+        "cpu_percent": 12.5,
+        "memory_used_bytes": 5,
+        "memory_total_bytes": 9,
+        "swap_used_bytes": None,
+        "swap_total_bytes": 2,
+        "load_average": [0.5, 1.0, 1.5],
+        "disks": [{"mount": "/models", "free_bytes": 3, "total_bytes": 4}],
+    }
+    assert snapshot_json(Snapshot("nvml", 12.5))["host"] is None
     assert gpu["metrics"]["power_draw_watts"] == 545.25
     assert gpu["metrics"]["memory_used_bytes"] == 8 * 2**30
     assert gpu["metrics"]["fan_speed_percent"] is None
@@ -92,6 +108,7 @@ def test_json_of_the_driver_found_by_name(standin_nvml: StandinNvml, tmp_path: P
     check_shape(document)
     assert document["source"] == "nvml"
     assert document["driver_version"] == "570.86.16"
+    assert document["cuda_version"] == "12.8"
     first, second = document["gpus"]
     assert first["unavailable"] == {}, "rates are measured too"
     assert first["metrics"]["pcie_rx_bytes_per_second"] == 2e6

@@ -180,15 +180,15 @@ def test_the_exact_calls_of_a_tick(
         clock.now += seconds
         source.sample()
         calls = standin_nvml.take_calls()
-        assert not [name for name, index in calls if index < 0], "no nvmlInit, no handles"
         lane = "nvmlDeviceGetPcieThroughput"
-        return {n: c for (n, index), c in calls.items() if index == 0 and n != lane}
+        return {n: c for (n, index), c in calls.items() if index <= 0 and n != lane}
 
     tick = {
         "nvmlDeviceGetUtilizationRates": 1,
         "nvmlDeviceGetMemoryInfo_v2": 1,
         "nvmlDeviceGetTemperature": 1,
         "nvmlDeviceGetPowerUsage": 1,
+        "nvmlDeviceGetTotalEnergyConsumption": 1,
         "nvmlDeviceGetClockInfo": 2,
         "nvmlDeviceGetCurrentClocksEventReasons": 1,
     }
@@ -197,6 +197,11 @@ def test_the_exact_calls_of_a_tick(
         "nvmlDeviceGetGraphicsRunningProcesses_v3": 1,
     }
     slow = {
+        "nvmlDeviceGetCount_v2": 1,  # of all GPUs together
+        "nvmlDeviceGetEncoderUtilization": 1,
+        "nvmlDeviceGetDecoderUtilization": 1,
+        "nvmlDeviceGetFieldValues": 1,
+        "nvmlDeviceGetMarginTemperature": 1,
         "nvmlDeviceGetEnforcedPowerLimit": 1,
         "nvmlDeviceGetFanSpeed_v2": 2,
         "nvmlDeviceGetCurrPcieLinkGeneration": 1,
@@ -204,7 +209,9 @@ def test_the_exact_calls_of_a_tick(
         "nvmlDeviceGetCurrPcieLinkWidth": 1,
         "nvmlDeviceGetMaxPcieLinkWidth": 1,
         "nvmlDeviceGetPerformanceState": 1,
-        "nvmlDeviceGetTotalEccErrors": 1,
+        "nvmlDeviceGetTotalEccErrors": 2,
+        "nvmlDeviceGetPersistenceMode": 1,
+        "nvmlDeviceGetMigMode": 1,
     }
     assert calls_after(1) == tick
     assert calls_after(1) == tick | processes
@@ -250,16 +257,97 @@ def test_a_call_that_hangs_is_reported_and_the_rest_goes_on(
 
 
 def test_pcie_throughput_delays_no_sample(
-    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
+    threaded_source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
 ) -> None:
     standin_nvml.set({"hang.nvmlDeviceGetPcieThroughput": 1})
-    gpu = source.sample().gpus[0]
+    gpu = threaded_source.sample().gpus[0]
     assert gpu.get("power_draw") == 545.25
     assert {gpu.unavailable[metric] for metric in LANE_METRICS} == {NOT_READ}
-    standin_nvml.set({"hang.nvmlDeviceGetPcieThroughput": None})
-    assert with_rates(source).gpus[0].get("pcie_rx") == 2e6
     clock.now += 60
-    assert source.sample().gpus[0].unavailable == {
-        "pcie_tx": "no answer for 60 s",
-        "pcie_rx": "no answer for 60 s",
-    }
+    gpu = threaded_source.sample().gpus[0]
+    assert gpu.unavailable == dict.fromkeys(LANE_METRICS, "no answer for 60 s")
+    assert gpu.get("power_draw") == 545.25
+    standin_nvml.set({"hang.nvmlDeviceGetPcieThroughput": None})
+    wait_for(lambda: threaded_source.sample().gpus[1].get("pcie_rx") == 2e6)
+
+
+def test_a_lost_gpu_comes_back_though_a_call_hung_meanwhile(
+    threaded_source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
+) -> None:
+    """NVML is not shut down under a call, and without that a lost GPU stays lost."""
+    with_rates(threaded_source)
+    hang = "hang.nvmlDeviceGetPcieThroughput"
+    standin_nvml.take_calls()
+    standin_nvml.set(gpu_1={hang: 1})
+    clock.now += 5
+    threaded_source.sample()
+    wait_for(lambda: "Throughput 1" in standin_nvml.calls_file.read_text())
+    standin_nvml.set(gpu_1={"lost": 1})
+    for _ in range(60):
+        clock.now += 1
+        first, second = threaded_source.sample().gpus
+        assert first.get("power_draw") == 545.25
+        assert second.problem is not None
+    calls = standin_nvml.take_calls()
+    assert not {"nvmlInitWithFlags", "nvmlShutdown"} & {name for name, _ in calls}
+    assert calls["nvmlDeviceGetPcieThroughput", 1] == 1, "no second thread waits in the driver"
+    standin_nvml.set(gpu_1={"lost": 0, hang: None})
+    wait_for(lambda: threaded_source.sample().gpus[1].problem is None)
+    assert clock.now == 1065, "at once: it was due"
+    assert with_rates(threaded_source).gpus[1].get("pcie_rx") == 2e6
+
+
+def test_an_nvml_that_did_not_shut_down_is_shut_down_later(
+    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
+) -> None:
+    source.sample()
+    standin_nvml.set(errors(999, "nvmlShutdown"), gpu_1={"lost": 1})
+    for _ in range(30):
+        clock.now += 1
+        assert source.sample().gpus[1].problem is not None
+    standin_nvml.set({"error.nvmlShutdown": None}, gpu_1={"lost": 0})
+    for _ in range(10):
+        clock.now += 1
+        healed = source.sample()
+    assert [gpu.problem for gpu in healed.gpus] == [None, None]
+
+
+def test_a_gpu_that_may_not_be_opened_is_tried_again_without_starting_nvml_anew(
+    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
+) -> None:
+    standin_nvml.set({"gpu.1.error.nvmlDeviceGetHandleByIndex_v2": 4})
+    first, second = source.sample().gpus
+    assert first.problem is None
+    assert second.problem is not None
+    assert "no permission" in second.problem.message
+    standin_nvml.take_calls()
+    for _ in range(20):
+        clock.now += 1
+        source.sample()
+    calls = standin_nvml.take_calls()
+    assert calls["nvmlInitWithFlags", -1] == 0
+    assert calls["nvmlDeviceGetHandleByIndex_v2", 1] == 4
+    standin_nvml.clear()
+    clock.now += 5
+    second = source.sample().gpus[1]
+    assert second.problem is None
+    assert second.identity.name == "NVIDIA GeForce RTX 5090"
+    assert second.get("power_draw") == 545.25
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 2), (2, 0)])
+def test_gpus_that_come_and_go_are_noticed(
+    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock, before: int, after: int
+) -> None:
+    standin_nvml.set(gpus=before)
+    assert len(source.sample().gpus) == before
+    standin_nvml.set(gpus=after)
+    for _ in range(6):
+        clock.now += 1
+        snapshot = source.sample()
+    if after:
+        assert len(snapshot.gpus) == after
+        assert all(gpu.problem is None for gpu in snapshot.gpus)
+    else:
+        assert snapshot.problem is not None
+        assert "sees no GPU" in snapshot.problem.message

@@ -116,6 +116,26 @@ def test_a_process_on_both_gpus_is_shared_out() -> None:
         assert gpu.processes[0].used_gpu_memory == 2 * GIB
 
 
+def test_energy_is_power_over_time() -> None:
+    rig = Rig({PRO.uuid: [1]})
+    rig.cpu_seconds = {1: 0.0}
+    first = rig.run(0, {1: 50.0})[0].get("total_energy_consumption")
+    expected = 0.0
+    for _ in range(20):
+        pro = rig.run(1, {1: 50.0})[0]
+        expected += pro.values["power_draw"]
+    assert first == 0
+    assert abs(pro.values["total_energy_consumption"] - expected) < 0.05 * 40, "watts are rounded"
+
+
+def test_what_one_of_them_lacks_has_a_reason() -> None:
+    pro, geforce = Rig({}).source.sample().gpus
+    assert pro.unavailable == {}
+    missing = ("temperature_memory", "ecc_corrected", "ecc_uncorrected", "mig_mode")
+    assert geforce.unavailable == dict.fromkeys(missing, "not supported")
+    assert Rig({}).source.sample().cuda_version == "12.8"
+
+
 @settings(max_examples=50, deadline=None)
 @given(loads=st.lists(st.floats(0, 400), min_size=1, max_size=20))
 def test_readings_stay_what_a_gpu_can_say(loads: list[float]) -> None:
@@ -126,7 +146,10 @@ def test_readings_stay_what_a_gpu_can_say(loads: list[float]) -> None:
         for gpu in gpus:
             get = gpu.values.__getitem__
             assert 0 <= get("utilization_gpu") <= 100
-            assert 0 < get("power_draw") <= get("power_limit")
+            assert 0 < get("power_draw") <= get("power_limit") <= get("power_max_limit")
+            assert get("power_min_limit") <= get("power_default_limit") <= get("power_max_limit")
+            assert get("temperature_gpu") < get("temperature_gpu_slowdown")
+            assert get("temperature_gpu_slowdown") < get("temperature_gpu_shutdown")
             assert 0 < get("memory_used") <= get("memory_total")
             assert 0 < get("clocks_sm") <= get("clocks_sm_max")
             assert 20 <= get("temperature_gpu") <= 90

@@ -10,13 +10,23 @@ from tests.support.waiting import wait_for
 MIB = 2**20
 LANE_METRICS = {metric.name for metric in METRICS if metric.tier is Tier.LANE}
 
-OPTIONAL = (
+FUNCTIONS = (
     "nvmlDeviceGetUtilizationRates",
+    "nvmlDeviceGetEncoderUtilization",
+    "nvmlDeviceGetDecoderUtilization",
     "nvmlDeviceGetMemoryInfo",
     "nvmlDeviceGetMemoryInfo_v2",
     "nvmlDeviceGetTemperature",
+    "nvmlDeviceGetTemperatureV",
+    "nvmlDeviceGetTemperatureThreshold",
+    "nvmlDeviceGetMarginTemperature",
+    "nvmlDeviceGetFieldValues",
     "nvmlDeviceGetPowerUsage",
     "nvmlDeviceGetEnforcedPowerLimit",
+    "nvmlDeviceGetPowerManagementLimit",
+    "nvmlDeviceGetPowerManagementDefaultLimit",
+    "nvmlDeviceGetPowerManagementLimitConstraints",
+    "nvmlDeviceGetTotalEnergyConsumption",
     "nvmlDeviceGetClockInfo",
     "nvmlDeviceGetMaxClockInfo",
     "nvmlDeviceGetNumFans",
@@ -28,11 +38,18 @@ OPTIONAL = (
     "nvmlDeviceGetMaxPcieLinkWidth",
     "nvmlDeviceGetPcieThroughput",
     "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
     "nvmlDeviceGetPerformanceState",
     "nvmlDeviceGetTotalEccErrors",
+    "nvmlDeviceGetPersistenceMode",
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetCudaComputeCapability",
     "nvmlDeviceGetComputeRunningProcesses_v3",
+    "nvmlDeviceGetComputeRunningProcesses_v2",
     "nvmlDeviceGetGraphicsRunningProcesses_v3",
+    "nvmlDeviceGetGraphicsRunningProcesses_v2",
 )
+"""All by which a GPU is read, older names too; each may fail alone."""
 
 
 class Clock:

@@ -49,7 +49,10 @@ int nvmlSystemGetCudaDriverVersion_v2(int *out)
     return value32(NULL, "nvmlSystemGetCudaDriverVersion_v2", "cuda_version", 12080, (u32 *)out);
 }
 
-int nvmlSystemGetCudaDriverVersion(int *out) { return nvmlSystemGetCudaDriverVersion_v2(out); }
+int nvmlSystemGetCudaDriverVersion(int *out)
+{
+    return value32(NULL, "nvmlSystemGetCudaDriverVersion", "cuda_version", 12080, (u32 *)out);
+}
 
 int nvmlDeviceGetCount_v2(u32 *out)
 {
@@ -63,8 +66,11 @@ int nvmlDeviceGetHandleByIndex_v2(u32 index, device_t **out)
     int code = enter("nvmlDeviceGetHandleByIndex_v2", &devices[index]);
     if (code)
         return code;
+    if (index >= number(-1, "", "gpus", 2))
+        code = INVALID_ARGUMENT;
     *out = &devices[index];
-    return leave();
+    leave();
+    return code;
 }
 
 /* --- names --- */

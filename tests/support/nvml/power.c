@@ -1,4 +1,4 @@
-/* The stand-in's power: draw, limits, and setting one. In milliwatts. */
+/* The stand-in's power: draw, energy, limits, and setting one. In milliwatts. */
 #include "scenario.h"
 
 #define DEFAULT_LIMIT 600000
@@ -9,6 +9,12 @@ READING(nvmlDeviceGetPowerUsage, "power_draw", 545250)
 READING(nvmlDeviceGetEnforcedPowerLimit, "power_limit", DEFAULT_LIMIT)
 READING(nvmlDeviceGetPowerManagementLimit, "power_limit", DEFAULT_LIMIT)
 READING(nvmlDeviceGetPowerManagementDefaultLimit, "power_default_limit", DEFAULT_LIMIT)
+
+int nvmlDeviceGetTotalEnergyConsumption(device_t *d, u64 *millijoules)
+{
+    return value64(d, "nvmlDeviceGetTotalEnergyConsumption", "total_energy_consumption",
+                   7200123456, millijoules);
+}
 
 int nvmlDeviceGetPowerManagementLimitConstraints(device_t *d, u32 *lowest, u32 *highest)
 {

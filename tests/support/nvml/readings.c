@@ -3,14 +3,18 @@
 
 #include <stddef.h>
 
+/* While MIG is on the driver measures no utilization of the whole GPU. */
+static int utilization(device_t *d, const char *function, const char *key_a, u64 otherwise_a,
+                       u32 *a, const char *key_b, u64 otherwise_b, u32 *b)
+{
+    int code = pair32(d, function, key_a, otherwise_a, a, key_b, otherwise_b, b);
+    return code || !number(d->index, "", "mig_mode", 0) ? code : NOT_SUPPORTED;
+}
+
 int nvmlDeviceGetUtilizationRates(device_t *d, u32 out[2])
 {
-    int code = enter("nvmlDeviceGetUtilizationRates", d);
-    if (code)
-        return code;
-    out[0] = (u32)number(d->index, "", "utilization_gpu", 42);
-    out[1] = (u32)number(d->index, "", "utilization_memory", 17);
-    return leave();
+    return utilization(d, "nvmlDeviceGetUtilizationRates", "utilization_gpu", 42, &out[0],
+                       "utilization_memory", 17, &out[1]);
 }
 
 typedef struct { u64 total, free, used; } memory_t;
@@ -51,12 +55,6 @@ int nvmlDeviceGetBAR1MemoryInfo(device_t *d, memory_t *out)
     return leave();
 }
 
-int nvmlDeviceGetTemperature(device_t *d, u32 sensor, u32 *out)
-{
-    (void)sensor;
-    return value32(d, "nvmlDeviceGetTemperature", "temperature_gpu", 61, out);
-}
-
 int nvmlDeviceGetClockInfo(device_t *d, u32 type, u32 *out)
 {
     return value32(d, "nvmlDeviceGetClockInfo", type == 1 ? "clocks_sm" : "clocks_mem",
@@ -95,7 +93,7 @@ int nvmlDeviceGetTotalEccErrors(device_t *d, u32 error, u32 counter, u64 *out)
 {
     (void)counter;
     return value64(d, "nvmlDeviceGetTotalEccErrors", error ? "ecc_uncorrected" : "ecc_corrected",
-                   0, out);
+                   error ? 0 : 2, out);
 }
 
 READING(nvmlDeviceGetNumFans, "fans", 2)
@@ -112,14 +110,14 @@ READING(nvmlDeviceGetPersistenceMode, "persistence_mode", 1)
 
 int nvmlDeviceGetEncoderUtilization(device_t *d, u32 *out, u32 *period)
 {
-    return pair32(d, "nvmlDeviceGetEncoderUtilization", "utilization_encoder", 3, out,
-                  "sampling_period_us", 167000, period);
+    return utilization(d, "nvmlDeviceGetEncoderUtilization", "utilization_encoder", 3, out,
+                       "sampling_period_us", 167000, period);
 }
 
 int nvmlDeviceGetDecoderUtilization(device_t *d, u32 *out, u32 *period)
 {
-    return pair32(d, "nvmlDeviceGetDecoderUtilization", "utilization_decoder", 5, out,
-                  "sampling_period_us", 167000, period);
+    return utilization(d, "nvmlDeviceGetDecoderUtilization", "utilization_decoder", 5, out,
+                       "sampling_period_us", 167000, period);
 }
 
 int nvmlDeviceGetCudaComputeCapability(device_t *d, int *major, int *minor)

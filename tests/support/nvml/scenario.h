@@ -7,6 +7,7 @@
  *   compute, graphics          processes, "PID:BYTES,PID:BYTES" or "none"
  *   utilization                of processes, "PID:TIMESTAMP_US:SM:MEMORY[:ENCODER:DECODER],..."
  *   error.FUNCTION CODE        what FUNCTION returns instead ("gpu.N.error.FUNCTION" for one GPU)
+ *   error.NVML_FI_DEV_... CODE the same for one of nvmlDeviceGetFieldValues' fields
  *   hang.FUNCTION 1            FUNCTION does not return while this stands
  *   delay_us.FUNCTION N        FUNCTION takes so long
  *   lost 1                     the GPU is lost: after that it stays so until NVML is shut down and
@@ -22,8 +23,8 @@
 #define MAX_GPUS 16
 
 enum {
-    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7, NOT_FOUND = 6,
-    GPU_IS_LOST = 15
+    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6,
+    INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15
 };
 
 typedef unsigned int u32;
