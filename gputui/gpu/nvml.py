@@ -115,11 +115,15 @@ class NvmlSource:
 
     def _shut_down(self) -> None:
         """As often as it was initialised: only after the last time does NVML look for GPUs anew."""
+        done = 0
         while self._library is not None and self._initialised:
             failure = self._library.query("nvmlShutdown")
-            if isinstance(failure, Unavailable) and failure.code != UNINITIALIZED:
+            if isinstance(failure, Unavailable):
+                if done and failure.code == UNINITIALIZED:
+                    self._initialised = 0  # a reload of the driver took the others along
                 return
-            self._initialised = 0 if isinstance(failure, Unavailable) else self._initialised - 1
+            done += 1
+            self._initialised -= 1
 
     def _open(self) -> Problem | None:
         library = self._library = self._library or Library()
