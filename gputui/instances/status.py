@@ -26,7 +26,9 @@ class InstanceMetrics:
 
     Rates are means over the time between two probes, from the server's own counters, and None
     while nothing was generated or processed in between. ``memory_bytes`` is the process's resident
-    host memory. ``requests_deferred`` is the queue.
+    host memory. ``requests_deferred`` is the queue. ``requests_total`` and ``requests_failed`` (answered
+    with a status of 500 or more) count from the server's start, as far as its log says
+    (instances/requests.py); only of owned servers.
     """
 
     generation_tokens_per_second: float | None = None
@@ -35,6 +37,8 @@ class InstanceMetrics:
     slots_total: int | None = None
     requests_deferred: int | None = None
     memory_bytes: int | None = None
+    requests_total: int | None = None
+    requests_failed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from gputui.instances.loading import Durations, estimate, model_bytes
 from gputui.instances.observe import Facts, describe, gather
 from gputui.instances.probe import Probe, Reading, new_client
 from gputui.instances.records import Paths, Record
+from gputui.instances.requests import RequestCounts, RequestLogs
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import clean, clean_line, nearest
 
@@ -84,6 +85,7 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._probes: dict[_ProbeKey, Probe] = {}
         self._loads: dict[str, _Load] = {}
+        self._requests = RequestLogs()
         self._client: httpx.AsyncClient | None = None
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
@@ -165,9 +167,11 @@ class Supervisor:
         self._forget_probes(asked)
         answers = await asyncio.gather(*(self._ask(facts, patience) for facts in asked))
         readings = {facts.name: reading for facts, reading in zip(asked, answers, strict=True)}
+        running = [facts.running for facts in found if facts.running]
+        counts = await asyncio.to_thread(self._requests.read, running) if running else {}
         statuses: list[InstanceStatus] = []
         for facts in found:
-            status = describe(facts, readings.get(facts.name))
+            status = _counted(describe(facts, readings.get(facts.name)), counts.get(facts.name))
             if facts.running is not None:
                 status = await self._follow_load(facts.running, facts.resident, status)
             else:
@@ -294,3 +298,11 @@ class Supervisor:
             f'no instance is named "{clean_line(name, 80)}"',
             f'Did you mean "{near}"?' if near else f"Configured: {known}.",
         )
+
+
+def _counted(status: InstanceStatus, counts: RequestCounts | None) -> InstanceStatus:
+    """The status with what the server's log says of its requests."""
+    if counts is None:
+        return status
+    metrics = replace(status.metrics, requests_total=counts.total, requests_failed=counts.failed)
+    return replace(status, metrics=metrics)

@@ -82,6 +82,22 @@ async def test_start_ready_answer_restart_stop(make, tmp_path: Path) -> None:  #
     assert records.read_all(tmp_path / "state") == {}
 
 
+async def test_requests_and_failures_are_counted_from_its_log(make) -> None:  # type: ignore[no-untyped-def]
+    session = make()
+    url = f"{(await ready(session)).url}/v1/chat/completions"
+    question = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+    long = {"messages": [{"role": "user", "content": "word " * 2000}]}
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        answers = [await client.post(url, json=question) for _ in range(2)]
+        answers.append(await client.post(url, json=question | {"stream": True}))
+        answers.append(await client.post(url, json=long))
+        answers.append(await client.post(url, json=question | {"grammar": "root ::= ("}))
+        answers.append(await client.post(url, content=b"{"))
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 400, 400, 500]
+    metrics = (await status_of(session, "x")).metrics
+    assert (metrics.requests_total, metrics.requests_failed) == (6, 1)
+
+
 async def test_stop_during_the_load_is_no_failure(make) -> None:  # type: ignore[no-untyped-def]
     session = make()
     await session.start("x")

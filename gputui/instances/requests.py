@@ -1,0 +1,133 @@
+"""How many requests a server got, and how many it failed: from its log, which alone says so.
+
+llama-server counts no requests. At its default verbosity and above, its log has a line where a request
+gets a slot, one where a task fails, and one where a request fails before it becomes a task (build 10068):
+
+    0.07.716 I slot launch_slot_: id  3 | task 1 | processing task, is_child = 0
+    0.08.064 E srv    send_error: task id = 7, error: request (6031 tokens) exceeds the available …
+    0.08.025 W srv    operator(): got exception: {"error":{"code":500,"message":"…
+
+The log does not say of a task which status its failure got; all are 500 but those listed here. A request
+that the log does not mention is not counted: 503 while the model loads, 501 for what is not switched on,
+404, and the questions about the server's own state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gputui.instances.records import Record
+
+READ_AT_ONCE = 4 * 2**20
+"""Bytes of a log that one look reads at most."""
+_MOST_LIVE = 1024
+
+_LINES = re.compile(
+    rb"^(?:[\d.]+ [A-Z] )?(?:"
+    rb"slot +\S+ id +\d+ \| task (?P<task>\d{1,18}) \| "
+    rb"(?:(?P<begun>processing task)(?:, is_child = (?P<child>\d))?|stop processing)"
+    rb"|srv +\S+ task id = (?P<refused>\d{1,18}), error: (?P<why>[^\n]*)"
+    rb"|srv +\S+ (?P<exception>got (?:another )?exception: [^\n]*)"
+    rb"|[^\n]{0,60}(?P<greeting>listening on http))",
+    re.M,
+)
+_STATUS = re.compile(rb'"code": ?(\d{3})\b')
+_CALLERS_FAULT = re.compile(
+    rb"available context size|[Ff]ailed to (?:initialize samplers|parse grammar)|[Ii]nvalid slot"
+    rb"|multiple aLoRAs|Unable to (?:save|restore)"
+)
+"""Failures of a task that are answered with 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """Requests since the server started. ``failed``: answered with a status of 500 or more."""
+
+    total: int
+    failed: int
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """The log of one process, read as it grows. One thread at a time."""
+
+    path: Path
+    _total: int = 0
+    _failed: int = 0
+    _position: int = 0
+    _telling: bool = False
+    _live: dict[int, None] = field(default_factory=dict)
+
+    def read(self) -> RequestCounts | None:
+        """The counts as of now.
+
+        None where the log cannot be read, is not read to its end yet (a long one takes several looks),
+        or leaves requests out (``--verbosity`` below 3).
+        """
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < self._position:
+                    self._position = 0  # emptied under the server: it goes on from the start
+                file.seek(self._position)
+                block = file.read(READ_AT_ONCE)
+        except OSError:
+            return None
+        whole = block.rfind(b"\n") + 1 or (len(block) if len(block) == READ_AT_ONCE else 0)
+        for match in _LINES.finditer(block[:whole]):
+            self._take(match)
+        self._position += whole
+        to_the_end = len(block) < READ_AT_ONCE
+        return RequestCounts(self._total, self._failed) if self._telling and to_the_end else None
+
+    def _take(self, line: re.Match[bytes]) -> None:
+        if line["task"]:
+            self._telling = True
+            self._follow(int(line["task"]), line)
+        elif line["refused"]:
+            if int(line["refused"]) not in self._live:
+                self._total += 1
+            self._failed += not _CALLERS_FAULT.search(line["why"])
+        elif line["exception"]:
+            status = _STATUS.search(line["exception"])
+            self._total += 1
+            self._failed += status is None or int(status[1]) >= 500
+        else:
+            self._telling = True
+
+    def _follow(self, task: int, line: re.Match[bytes]) -> None:
+        """A task from its slot to its end, so that its failure is not a second request."""
+        if not line["begun"]:
+            self._live.pop(task, None)
+            return
+        self._total += line["child"] != b"1"  # further answers to one request
+        self._live[task] = None
+        if len(self._live) > _MOST_LIVE:
+            self._live.pop(next(iter(self._live)))
+
+
+class RequestLogs:
+    """The logs of all running servers; from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logs: dict[tuple[int, int], RequestLog] = {}
+
+    def read(self, records: Iterable[Record]) -> Mapping[str, RequestCounts]:
+        """What is known, by instance; forgets processes that are not in ``records``. Blocks shortly."""
+        with self._lock:
+            logs: dict[tuple[int, int], RequestLog] = {}
+            found: dict[str, RequestCounts] = {}
+            for record in records:
+                key = record.pid, record.start_ticks
+                logs[key] = self._logs.get(key) or RequestLog(Path(record.log))
+                with contextlib.suppress(ValueError):  # a path that no system takes
+                    if counts := logs[key].read():
+                        found[record.name] = counts
+            self._logs = logs
+            return found
