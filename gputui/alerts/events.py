@@ -99,10 +99,10 @@ def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
     return sorted(found, key=_rank)
 
 
-def _rank(incident: Incident) -> int:
+def _rank(incident: Incident) -> tuple[int, float]:
     if incident.ended_at is not None:
-        return 2
-    return 0 if incident.severity == Severity.CRITICAL else 1
+        return 2, 0.0
+    return 0 if incident.severity == Severity.CRITICAL else 1, -incident.began_at
 
 
 class Store:

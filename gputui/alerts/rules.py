@@ -100,10 +100,10 @@ _LINK = "Reseat the card or its riser; look at the slot and its setting in the B
 BUILT_IN: tuple[Rule, ...] = (
     Rule(
         "temperature-critical", "temperature_gpu", ">", 90, 10, severity=Severity.CRITICAL,
-        mark="temperature", hint=_COOLER,
+        mark="hot", hint=_COOLER,
     ),
     Rule(
-        "temperature", "temperature_gpu", ">", 85, 30, mark="temperature", hint=_COOLER,
+        "temperature", "temperature_gpu", ">", 85, 30, mark="hot", hint=_COOLER,
         unless="temperature-critical",
     ),
     Rule(
@@ -117,7 +117,7 @@ BUILT_IN: tuple[Rule, ...] = (
     ),
     Rule(
         "throttle-thermal", "throttle_thermal", ">", 0, 30, says="held down by heat: {value}",
-        mark="heat", hint=_COOLER,
+        mark="throttled", hint=_COOLER,
     ),
     Rule(
         "throttle-power-brake", "throttle_power_brake", ">", 0, 10, severity=Severity.CRITICAL,
@@ -126,7 +126,7 @@ BUILT_IN: tuple[Rule, ...] = (
     ),
     Rule(
         "throttle-hw-slowdown", "throttle_hw_slowdown", ">", 0, 30,
-        says="slowed down by its hardware, by half or more", mark="HW slowdown",
+        says="slowed down by its hardware, by half or more", mark="slowdown",
         hint="Heat, the power brake or a jump in power draw; this GPU does not say which.",
     ),
     Rule(

@@ -41,6 +41,7 @@ class AlertWatch:
     ) -> None:
         longest_step = max(LONGEST_STEP, 3 * config.interval)
         self._clock = clock
+        self._hints = {rule.name: rule.hint for rule in rules}
         self._lock = threading.Lock()
         self._gpus = Engine(longest_step)
         self._instances = Engine(longest_step)
@@ -113,6 +114,10 @@ class AlertWatch:
     def incidents(self, limit: int = 500) -> list[Incident]:
         """The list of events, as EventLog has it. Blocks: not for the event loop."""
         return self._log.incidents(limit)
+
+    def hint_of(self, rule: str) -> str:
+        """The remedy of a rule, "" where it has none or is in force no more."""
+        return self._hints.get(rule, "")
 
     def close(self) -> None:
         """Keep what waits, end what nobody watches any more. Blocks for some seconds at most."""

@@ -12,6 +12,7 @@ from gputui.config import Config
 from gputui.identity import GpuIdentity
 
 if TYPE_CHECKING:
+    from gputui.alerts.watch import AlertWatch
     from gputui.chat.conversation import Conversation
     from gputui.gpu.source import Source
     from gputui.instances.supervisor import Supervisor
@@ -51,6 +52,26 @@ def make_conversation() -> Conversation:
     from gputui.chat.store import Store
 
     return Conversation(Store(configuration.state_dir() / "gputui.db"))
+
+
+def make_alerts(options: Options, config: Config) -> AlertWatch:
+    """The watch over all rules in force. Raises ConfigError where ``[[alerts]]`` is wrong.
+
+    What a trace replays is shown, but is no event of this rig: it is not kept, and nobody is called.
+    """
+    from gputui.alerts.command import check_command
+    from gputui.alerts.rules import rules_of
+    from gputui.alerts.watch import AlertWatch
+    from gputui.gpu.sources import WORDS
+
+    check_command(config, options.config_file)
+    live = (options.source or config.source) in WORDS
+    return AlertWatch(
+        config,
+        rules_of(config, options.config_file),
+        configuration.state_dir() if live else None,
+        options.config_file,
+    )
 
 
 def pinned_pids() -> Mapping[str, Sequence[int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gputui import config as configuration
-from gputui.cli.acting import find_gpus
+from gputui.alerts.command import check_command
+from gputui.alerts.rules import Rule, resolve, rules_of
+from gputui.cli.acting import find_gpus, read_gpus
 from gputui.cli.compose import Options
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config, InstanceConfig, resolve_gpus
@@ -26,17 +29,19 @@ def command() -> None:
 @common_options
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Check the configuration: keys and values, GPUs, models and servers.
+    """Check the configuration: keys and values, alerts, GPUs, models and servers.
 
     Starts nothing. Exit code 2 where something would not start.
     """
     options = options_of(context)
     config = options.load_config()
     file = options.config_file or configuration.default_path()
-    good = [_check_theme(config, file)]
-    if good == [True]:
+    rules = _find_rules(config, file)
+    good = [_check_theme(config, file), rules is not None]
+    if all(good):
         click.echo(f"{file}: {'ok' if file.exists() else 'no such file: defaults are used'}")
-    gpus = _find_gpus(options, config)
+    gpus = _find_gpus(options, config, rules or ())
+    good.append(_check_alerts(rules or (), config, gpus, file))
     good += [_check(instance, config, gpus, file) for instance in config.instances]
     if not config.instances:
         click.echo("no instance is configured; write a configuration: gputui init")
@@ -56,9 +61,52 @@ def _check_theme(config: Config, file: Path) -> bool:
     return True
 
 
-def _find_gpus(options: Options, config: Config) -> tuple[GpuIdentity, ...] | GputuiError:
+def _find_rules(config: Config, file: Path) -> tuple[Rule, ...] | None:
+    """The rules of the alerts that are in force; None where they are wrong, which is told."""
+    try:
+        check_command(config, file)
+        return rules_of(config, file)
+    except ConfigError as error:
+        report(error)
+        return None
+
+
+def _check_alerts(
+    rules: Sequence[Rule],
+    config: Config,
+    found: tuple[GpuIdentity, ...] | GputuiError,
+    file: Path,
+) -> bool:
+    """Whether every rule is about something; the rules that the file changes or adds are listed."""
+    named = {table.name for table in config.alerts}
+    mine = [rule for rule in rules if rule.name in named]
+    good = True
+    if rules:
+        click.echo(f"alerts: {len(rules)} rules in force")
+    for rule in mine:
+        try:
+            if isinstance(found, GputuiError) and rule.gpus:
+                raise found
+            gpus = () if isinstance(found, GputuiError) else resolve(rule, found, file)
+        except GputuiError as error:
+            click.echo(f"  {rule.name}: not ok")
+            report(error)
+            good = False
+            continue
+        chosen = ", ".join(f"GPU {gpu.index}" for gpu in gpus) if rule.gpus is not None else ""
+        where = chosen or ", ".join(rule.instances or ())
+        parts = (f"{rule.metric} {rule.condition}", rule.severity, where)
+        click.echo(f"  {rule.name}: {', '.join(part for part in parts if part)}")
+    return good
+
+
+def _find_gpus(
+    options: Options, config: Config, rules: Sequence[Rule]
+) -> tuple[GpuIdentity, ...] | GputuiError:
     """The GPUs, or why they are not known: no instance on the CPU suffers from that."""
     try:
+        if any(rule.gpus for rule in rules):
+            return read_gpus(options, config)
         return find_gpus(options, config, (instance.name for instance in config.instances))
     except GputuiError as error:
         return error

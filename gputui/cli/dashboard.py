@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gputui.cli.compose import Options, make_conversation, make_source, make_supervisor
+from gputui.cli.compose import Options, make_alerts, make_conversation, make_source, make_supervisor
 from gputui.config import Config
 from gputui.errors import GputuiError
 
@@ -82,10 +82,17 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     except GputuiError as error:
         config, problem = Config(), error
     sampler = EarlySampler(make_source(options, config), config.interval)
+    from msgspec.structs import replace
+
     from gputui.chat.endpoints import endpoint_of
     from gputui.themes import load_themes
     from gputui.ui.services import Services
 
+    try:
+        alerts = make_alerts(options, config)
+    except GputuiError as error:  # the built-in rules are better than none
+        alerts = make_alerts(options, replace(config, alerts=(), on_alert=()))
+        problem = error
     return Services(
         config=config,
         themes=load_themes(),
@@ -93,6 +100,8 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         supervisor=make_supervisor(options, config, ()),
         conversation=make_conversation(),
         endpoint_of=lambda name: endpoint_of(config, name),
+        watchers=(alerts,),
+        alerts=alerts,
         config_error=problem,
         config_file=options.config_file,
         readonly=options.readonly,

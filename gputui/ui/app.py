@@ -66,6 +66,8 @@ class GputuiApp(App[str | None]):
             self.sampler.stop()
         await self.services.conversation.close()
         await self.services.supervisor.close()
+        if self.services.alerts:
+            await asyncio.to_thread(self.services.alerts.close)
 
     def _fatal_error(self) -> None:
         """Textual would print a traceback with every local variable; ``failure`` is told instead."""

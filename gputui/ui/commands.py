@@ -33,5 +33,6 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Maximise panel", "the focused one, or all again", dashboard.action_maximise
     )
+    yield SystemCommand("Events", "what fires, and what fired", dashboard.action_events)
     yield SystemCommand("Key list", "all keys with their ids", dashboard.action_keys)
     yield SystemCommand("Repaint", "the whole screen", dashboard.action_repaint)

@@ -11,11 +11,13 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from gputui.alerts.readings import Scope
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import RUNNING
 from gputui.text import clean_line
+from gputui.ui.alerting import Alerting
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import ChatPanel, Prompt
 from gputui.ui.dialogs import TextScreen
@@ -54,6 +56,7 @@ class Dashboard(Screen[None]):
         self._maximised: str | None = None
         self.caretaker = Caretaker(self, services, self.say)
         self._seating = Seating(self, services, self.caretaker, look, self.say)
+        self._alerting = Alerting(self, services, look, self.say)
         self._leaving = Leaving(self, services, self.caretaker)
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
@@ -64,6 +67,7 @@ class Dashboard(Screen[None]):
     def compose(self) -> ComposeResult:
         services = self._services
         yield Header(self._look, services.config.power, services.host, services.clock)
+        yield self._alerting.line()
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
@@ -100,7 +104,9 @@ class Dashboard(Screen[None]):
         assert self.history is not None  # noqa: S101 - set before the sampler starts
         pinned = pinned_names(self.caretaker.statuses)
         self.query_one(Header).update_gpus(snapshot)
-        self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned)
+        self._alerting.update()
+        marks = self._alerting.marks(Scope.GPU)
+        self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
         self._show_rows()
         self._start_what_was_asked()
         if first:
@@ -111,6 +117,7 @@ class Dashboard(Screen[None]):
         self.caretaker.take(message.statuses)
         for watcher in self._services.watchers:
             watcher.observed(message.statuses)
+        self._alerting.update()
         self._tell_store_problem()
         self.query_one(Header).update_instances(message.statuses)
         self._show_rows()
@@ -158,6 +165,7 @@ class Dashboard(Screen[None]):
             self.caretaker.statuses,
             self._snapshot,
             self._services.clock(),
+            self._alerting.marks(Scope.INSTANCE),
         )
         self.query_one(InstancesPanel).update_rows(rows)
 
@@ -224,6 +232,9 @@ class Dashboard(Screen[None]):
             return help_text(self._services.config.keys)
 
         self.app.push_screen(TextScreen("Keys", read))
+
+    def action_events(self) -> None:
+        self._alerting.show_events()
 
     def action_repaint(self) -> None:
         self.app.refresh(layout=True)

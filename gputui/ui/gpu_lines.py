@@ -12,6 +12,7 @@ from gputui.gpu.metrics import throttle_words
 from gputui.gpu.sample import GpuSample
 from gputui.identity import short_bus_id
 from gputui.text import UNKNOWN, gibibytes, number
+from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import Line
 from gputui.ui.graph import ASCII_BLOCKS, BLOCKS, bar, sparkline, window_size
 from gputui.ui.palette import Palette
@@ -30,7 +31,8 @@ TEMPERATURE_RANGE = (20.0, 100.0)
 @dataclass(frozen=True)
 class GpuView:
     """One GPU as a panel needs it. ``window`` gives the newest values of a metric; ``ticks`` counts
-    the samples so far; ``instances`` are the names of those pinned to this GPU."""
+    the samples so far; ``instances`` are the names of those pinned to this GPU; ``alert`` is what
+    fires for it."""
 
     sample: GpuSample
     ticks: int
@@ -38,6 +40,7 @@ class GpuView:
     instances: tuple[str, ...] = ()
     stale: bool = False
     ascii_only: bool = False
+    alert: AlertMark | None = None
 
     def graph(self, metric: str, low: float, high: float, width: int) -> str:
         """The metric's newest values as a graph of ``width`` columns."""
@@ -128,7 +131,7 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
     for text, unit in ends:
         line.add(text, palette.value).add(unit, palette.dim)
     warn = palette.warning if throttle_words(sample.get("throttle_reasons")) else hue
-    return line.add(" " + _tail(view, tail), warn)
+    return line.add(" " + _tail(view, tail), view.alert.style(palette) if view.alert else warn)
 
 
 def problem_lines(message: str, hint: str, width: int, palette: Palette) -> list[Line]:
@@ -209,10 +212,11 @@ def _mhz(sample: GpuSample, metric: str) -> str:
 
 
 def _tail(view: GpuView, width: int) -> str:
-    """What ends a one-line GPU: what throttles it, else what runs there; simulated ones always say so."""
+    """What ends a one-line GPU: what fires, what throttles it, or what runs there; simulated ones say so."""
     throttled = throttle_words(view.sample.get("throttle_reasons"))
     mark = "! " if view.ascii_only else "▲ "
     words = mark + throttled[0] if throttled else ", ".join(view.instances)
+    words = mark + view.alert.words if view.alert else words
     end = " SIM" if view.sample.identity.simulated else ""
     width -= len(end)
     return (words if len(words) <= width else words[: width - 1] + "…") + end

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.ui import gpu_lines
+from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line
 from gputui.ui.gpu_lines import GpuView
 from gputui.ui.palette import Look
@@ -78,7 +79,7 @@ class GpuPanel(CellView):
         super().__init__(look, classes="gpu")
         self._view: GpuView | None = None
         self._shape = Shape.LINE
-        self._frame: tuple[str, ...] = ()
+        self._frame: tuple[object, ...] = ()
 
     def update_gpu(self, view: GpuView, shape: Shape) -> None:
         """Show ``view``; only what changed is repainted."""
@@ -98,13 +99,17 @@ class GpuPanel(CellView):
         theme, index = self.look.palette.theme, view.sample.identity.index
         hue = theme.colors.error if view.sample.problem else self.look.palette.hue_color(index)
         kind = "none" if self._shape is Shape.LINE else "ascii" if view.ascii_only else "round"
-        frame = (kind, hue, gpu_lines.title(view), gpu_lines.tag(view))
+        title, tag, mark = gpu_lines.title(view), gpu_lines.tag(view), view.alert
+        alert = (mark.words, mark.critical) if mark else ("", False)
+        frame = (kind, hue, title, tag, alert)
         if frame == self._frame:
             return
         self._frame = frame
         self.styles.border = ("none", hue) if kind == "none" else (kind, hue)
-        self.border_title = Content(self.look.text(frame[2]))
-        self.border_subtitle = Content(self.look.text(frame[3]))
+        color = theme.colors.error if alert[1] else theme.colors.warning
+        fires = (self.look.text(f" ▲ {alert[0]}"), f"bold {color}") if mark else ""
+        self.border_title = Content.assemble(self.look.text(title), fires)
+        self.border_subtitle = Content(self.look.text(tag))
 
 
 class GpuGrid(VerticalScroll):
@@ -116,6 +121,7 @@ class GpuGrid(VerticalScroll):
         self._snapshot: Snapshot | None = None
         self._history: History | None = None
         self._instances: Mapping[str, tuple[str, ...]] = {}
+        self._marks: Mapping[str, AlertMark] = {}
         self._arrangement: Arrangement | None = None
         self._problem_text: str | None = None
         self._rows = -1
@@ -125,10 +131,15 @@ class GpuGrid(VerticalScroll):
         yield Grid(id="gpu-cells")
 
     def update_gpus(
-        self, snapshot: Snapshot, history: History, instances: Mapping[str, tuple[str, ...]]
+        self,
+        snapshot: Snapshot,
+        history: History,
+        instances: Mapping[str, tuple[str, ...]],
+        marks: Mapping[str, AlertMark],
     ) -> None:
-        """Show ``snapshot``; ``instances`` are the names of those pinned, by UUID."""
+        """Show ``snapshot``; by UUID, ``instances`` are the names of those pinned, ``marks`` what fires."""
         self._snapshot, self._history, self._instances = snapshot, history, instances
+        self._marks = marks
         self.refresh_gpus()
 
     def refresh_gpus(self) -> None:
@@ -147,6 +158,7 @@ class GpuGrid(VerticalScroll):
                 instances=self._instances.get(sample.identity.uuid, ()),
                 stale=snapshot.problem is not None,
                 ascii_only=self._look.ascii_only,
+                alert=self._marks.get(sample.identity.uuid),
             )
             panel.update_gpu(view, arrangement.shape)
 

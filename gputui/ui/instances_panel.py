@@ -15,6 +15,7 @@ from textual.message import Message
 
 from gputui.instances.status import InstanceStatus, State
 from gputui.text import UNKNOWN, number, size, uptime
+from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line
 from gputui.ui.graph import bar
 from gputui.ui.palette import Look, Palette
@@ -26,13 +27,17 @@ NO_INSTANCE = "No instance is configured. Write a configuration with: gputui ini
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One instance as the table shows it. ``gpu_memory``: bytes on all GPUs, None where not known."""
+    """One instance as the table shows it. ``gpu_memory``: bytes on all GPUs, None where not known.
+
+    ``alert`` is what fires for it.
+    """
 
     status: InstanceStatus
     key: str
     gpu_indexes: tuple[int, ...]
     gpu_memory: int | None
     uptime: float | None
+    alert: AlertMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,7 @@ class InstancesPanel(CellView, can_focus=True):
         line = Line().add("▸" if marked else " ", palette.strong)
         for column in columns:
             if column.title == "state":
-                _state_cell(line, row.status, column.width + GAP, self.look)
+                _state_cell(line, row, column.width + GAP, self.look)
             elif column.title == "GPU":
                 _gpu_cell(line, row, column.width + GAP, self.look)
             else:
@@ -186,13 +191,17 @@ class InstancesPanel(CellView, can_focus=True):
         return with_error[0] if with_error else None
 
     def _reason_lines(self, width: int) -> list[Line]:
-        status = self._telling()
-        if status is None:
+        status, palette = self._telling(), self.look.palette
+        row = self.selected
+        if row is not None and row.alert is not None and not row.status.last_error:
+            words, style = f"{row.alert.message}. {row.alert.hint}", row.alert.style(palette)
+        elif status is None:
             return []
-        words = sentences(status.last_error, status.hint) if status.last_error else status.note
-        style = self.look.palette.error if status.last_error else self.look.palette.dim
-        lines = _wrapped(f"{status.name}: {words}", width)
-        return [Line().add(f" {text}", style) for text in lines[:REASON_ROWS]]
+        else:
+            told = sentences(status.last_error, status.hint) if status.last_error else status.note
+            words = f"{status.name}: {told}"
+            style = palette.error if status.last_error else palette.dim
+        return [Line().add(f" {text}", style) for text in _wrapped(words, width)[:REASON_ROWS]]
 
     def _visible(self) -> int:
         """How many rows of instances fit."""
@@ -221,9 +230,13 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
     width = column.width + (extra if column.title == "model" else 0)
-    cut = text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    cut = _cut(text, width)
     padded = " " * (width - cell_len(cut)) + cut if column.right else set_cell_size(cut, width)
     line.add(padded + " " * GAP, style)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
@@ -236,15 +249,18 @@ def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     line.pad_to(end)
 
 
-def _state_cell(line: Line, status: InstanceStatus, width: int, look: Look) -> None:
-    """The state in words; colour only repeats what the words say."""
+def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
+    """The state in words, and what fires; colour only repeats what the words say."""
     end = line.width + width
-    palette = look.palette
+    status, palette = row.status, look.palette
     line.add(state_words(status), _state_style(status, palette))
     if status.state is State.LOADING and status.load_progress is not None:
         full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
         line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
         line.add(f" {status.load_progress * 100:.0f} %", palette.value)
+    elif row.alert is not None:
+        room = end - line.width - 1
+        line.add(_cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
     line.pad_to(end)
 
 

@@ -28,6 +28,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
+    Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
     Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
 ]

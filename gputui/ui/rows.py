@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from gputui.config import Config
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus
+from gputui.ui.alert_marks import AlertMark
 from gputui.ui.instances_panel import InstanceRow
+
+_NONE: Mapping[str, AlertMark] = {}
 
 
 def instance_rows(
@@ -15,8 +18,9 @@ def instance_rows(
     statuses: Sequence[InstanceStatus],
     snapshot: Snapshot | None,
     now: float,
+    marks: Mapping[str, AlertMark] = _NONE,
 ) -> tuple[InstanceRow, ...]:
-    """One row an instance, in the order of ``statuses``; ``now`` is Unix time."""
+    """One row an instance, in the order of ``statuses``; ``now`` is Unix time, ``marks`` by name."""
     keys = {instance.name: instance.key or "" for instance in config.instances}
     indexes = {gpu.uuid: gpu.index for gpu in snapshot.identities} if snapshot else {}
     return tuple(
@@ -26,6 +30,7 @@ def instance_rows(
             gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes),
             gpu_memory=_gpu_memory(status.pid, snapshot),
             uptime=None if status.started_at is None else now - status.started_at,
+            alert=marks.get(status.name),
         )
         for status in statuses
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
 from gputui.config import Config
@@ -68,7 +69,10 @@ class Watcher(Protocol):
 
 @dataclass
 class Services:
-    """Everything the dashboard works with. ``config_error`` is shown, and defaults are used."""
+    """Everything the dashboard works with. ``config_error`` is shown, and defaults are used.
+
+    ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown.
+    """
 
     config: Config
     themes: Themes
@@ -77,6 +81,7 @@ class Services:
     conversation: Conversation
     endpoint_of: Callable[[str], Endpoint]
     watchers: Sequence[Watcher] = ()
+    alerts: AlertWatch | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     readonly: bool = False
