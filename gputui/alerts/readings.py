@@ -100,7 +100,7 @@ class Reading(Generic[View]):
     def value(self, view: View) -> float | None:
         """The value of now; None also where it is no number."""
         value = self.of(view)
-        return None if value is None or math.isnan(value) else value
+        return None if value is None or not math.isfinite(value) else value
 
     def words(self, view: View) -> str:
         """The value of now, as it stands in a message."""
@@ -163,7 +163,7 @@ def _throttled(bits: int, unless: int = 0) -> Callable[[GpuView], float | None]:
 
     def of(view: GpuView) -> float | None:
         mask = view.sample.get("throttle_reasons")
-        if mask is None or math.isnan(mask):
+        if mask is None or not math.isfinite(mask):
             return None
         return float(bool(int(mask) & bits) and not int(mask) & unless)
 
