@@ -229,6 +229,11 @@ class EventLog:
         self._session: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
         self._thread: threading.Thread | None = None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether events outlive this session."""
+        return self._store is not None
+
     def put(self, event: Event) -> None:
         """Keep an event, soon. From any thread, one at a time."""
         self._session.append(event)

@@ -115,6 +115,11 @@ class AlertWatch:
         """The list of events, as EventLog has it. Blocks: not for the event loop."""
         return self._log.incidents(limit)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether events outlive this session."""
+        return self._log.keeps
+
     def hint_of(self, rule: str) -> str:
         """The remedy of a rule, "" where it has none or is in force no more."""
         return self._hints.get(rule, "")

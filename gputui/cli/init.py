@@ -29,6 +29,8 @@ _HEAD = """\
 # theme = "midnight"              # ctrl+p in the dashboard shows them all
 # llama_server = "llama-server"   # a name on PATH, or a path
 # source = "auto"                 # where GPU readings come from: auto, nvml, simulated
+# on_alert = ["notify-send", "{severity}", "{message}"]  # run when an alert begins and ends
+# alert_bell = false              # the terminal's bell, too
 
 # [power]
 # psu_watts = 1000                # what your power supply can give
@@ -51,6 +53,9 @@ port = {port}
 # threads = 8
 # stop_grace_seconds = 10         # from SIGTERM to SIGKILL
 # args = ["--flash-attn", "on"]   # any other flag of llama-server
+# [instances.targets]             # what it should reach; an alert says where it does not
+# generation_tokens_per_second = 20
+# ttft_seconds = 2
 """
 
 _MORE = """
@@ -68,6 +73,18 @@ _MORE = """
 # name = "lab"
 # url = "http://127.0.0.1:8000/v1"
 # api_key_env = "LAB_KEY"         # the name of a variable, never the key itself
+
+# Alerts have built-in rules; a table of one's name changes it, another name makes a rule of your own.
+# [[alerts]]
+# name = "temperature"
+# threshold = 80                  # or enabled = false
+# [[alerts]]
+# name = "loud"
+# metric = "fan_speed"            # all are in the README, under Alerts
+# comparison = ">"
+# threshold = 90
+# for = "5m"
+# severity = "warning"
 """
 
 
