@@ -168,6 +168,11 @@ class Engine:
         firing = [track for track in tracks.values() if track.state is State.FIRING]
         return [self._resolve(track, ending) for track in firing]
 
+    @property
+    def now(self) -> float | None:
+        """The time of the newest evaluation, None before the first."""
+        return self._now
+
     def state(self, rule: str, subject_key: str) -> State:
         """The state of a rule for a subject."""
         track = self._tracks.get((rule, subject_key))

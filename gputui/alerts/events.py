@@ -224,7 +224,7 @@ class EventLog:
         self._store = store
         self._kept = kept
         self._busy = threading.Lock()
-        self._waiting: queue.Queue[Event | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[Event | tuple[Event, ...]] = queue.Queue(_MOST_WAITING)
         self._unkept: deque[Event] = deque(maxlen=_MOST_WAITING)
         self._session: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
         self._thread: threading.Thread | None = None
@@ -261,21 +261,22 @@ class EventLog:
         """Keep what waits and how it ends, within ``wait`` seconds. Blocks so long at most."""
         if self._store is None:
             return
-        if self._thread is not None:
-            with contextlib.suppress(queue.Full):
-                self._waiting.put_nowait(None)
-            self._thread.join(wait)
-            if self._thread.is_alive():
-                return
-        with contextlib.suppress(GputuiError):
-            self._store.leave(last)
+        if self._thread is None:
+            self._store.leave(())
+            return
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(tuple(last))
+        self._thread.join(wait)
 
     def _run(self) -> None:
-        while (event := self._waiting.get()) is not None:
-            self._unkept.append(event)
+        while isinstance(item := self._waiting.get(), Event):
+            self._unkept.append(item)
             news = self._keep_all()
             if self._kept is not None:
-                self._kept(event, news)
+                self._kept(item, news)
+        with self._busy, contextlib.suppress(GputuiError):
+            if self._store is not None:
+                self._store.leave(item)
 
     def _keep_all(self) -> bool:
         """Keep all that is not kept yet; whether the newest was news, as far as is known."""

@@ -116,6 +116,11 @@ class AlertWatch:
         return self._log.incidents(limit)
 
     @property
+    def sampled_at(self) -> float:
+        """The time of the newest sample: what is replayed has a time of its own."""
+        return self._gpus.now or 0.0
+
+    @property
     def keeps(self) -> bool:
         """Whether events outlive this session."""
         return self._log.keeps

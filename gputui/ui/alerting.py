@@ -63,10 +63,10 @@ class Alerting:
 
     def show_events(self) -> None:
         """The list of all events."""
-        if self._services.alerts is not None:
-            self._screen.app.push_screen(
-                EventsScreen(self._look, self._services.alerts, self._services.clock)
-            )
+        watch = self._services.alerts
+        if watch is not None:
+            clock = self._services.clock if watch.keeps else lambda: watch.sampled_at
+            self._screen.app.push_screen(EventsScreen(self._look, watch, clock))
 
     def _hear_answers(self) -> None:
         """The watch learns the TTFT of answers from the chat, once each is finished."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,5 +177,9 @@ def test_a_word_in_braces_that_means_nothing_is_an_error() -> None:
 
 
 def test_without_a_program_nothing_runs() -> None:
-    Command(()).run_soon(event())
-    assert os.environ  # nothing to wait for: no thread, no process
+    before = threading.active_count()
+    runner = Command(())
+    runner.run_soon(event())
+    assert threading.active_count() == before
+    runner.close()
+    assert runner.problem is None

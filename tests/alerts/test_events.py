@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gputui.alerts import events as events_module
 from gputui.alerts.engine import Change, Ending, Event
@@ -164,6 +169,41 @@ def test_what_cannot_be_kept_is_told_shown_and_kept_once_that_works(tmp_path: Pa
     (line,) = listed(store := Store(tmp_path))
     store.leave([])
     assert line.lasted == 60
+
+
+def test_leaving_waits_for_no_locked_database(tmp_path: Path) -> None:
+    log = EventLog(Store(tmp_path))
+    log.put(FIRED)
+    wait_for(lambda: len(log.incidents()) == 1, "the first")
+    with contextlib.closing(sqlite3.connect(tmp_path / "gputui.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        log.put(ended(FIRED, 160))
+        began = time.monotonic()
+        log.close([], wait=0.3)
+        assert time.monotonic() - began < 2
+        other.rollback()
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.sampled_from("ab"), st.booleans()), min_size=1, max_size=20
+    )
+)
+def test_whatever_two_sessions_see_the_list_alternates(steps: list[tuple[int, str, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sessions = [Store(Path(folder)), Store(Path(folder))]
+        firing: dict[str, bool] = {}
+        for at, (session, rule, begins) in enumerate(steps):
+            began = event(rule, at=float(at))
+            news = sessions[session].add(began if begins else ended(began, at))
+            assert news == (firing.get(rule, False) != begins)
+            firing[rule] = begins
+        lines = listed(sessions[0])
+        for store in sessions:
+            store.leave([])
+    still = [line.rule for line in lines if line.ended_at is None]
+    assert sorted(still) == sorted(rule for rule, now in firing.items() if now)
 
 
 def test_without_a_store_the_list_is_of_this_session(tmp_path: Path) -> None:

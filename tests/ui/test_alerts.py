@@ -258,6 +258,16 @@ async def test_the_list_has_what_fires_on_top_and_survives_a_restart(
             assert "since gputui ended" in again.text
 
 
+async def test_a_replay_counts_in_its_own_time() -> None:
+    with watched() as one:
+        one.rig.app.services.clock = lambda: START * 2
+        async with one.rig.app.run_test(size=(120, 30), notifications=True) as pilot:
+            await until_shown(pilot, "RTX 5090")
+            one.pass_time(45, temperature_gpu=87.0)
+            await pilot.press("!")
+            await until_shown(pilot, "firing 00:14")
+
+
 async def test_a_list_longer_than_the_screen_can_be_walked(tmp_path: Path) -> None:
     with watched(state=tmp_path) as one:
         async with one.rig.app.run_test(size=(80, 24), notifications=True) as pilot:
