@@ -25,7 +25,7 @@ class EarlySampler:
     """A sampler that runs from its making on, so that the first sample is there when the screen is.
 
     Importing the screen takes a quarter of a second; a driver answers in less. What comes before
-    ``start`` is kept, and passed on then.
+    ``start`` is kept, and passed on then. A trace waits: it is there at once, and may come at speed.
     """
 
     def __init__(self, source: Source, interval: float) -> None:
@@ -36,7 +36,9 @@ class EarlySampler:
         self._early: list[Snapshot] = []
         self._sampler = Sampler(source, interval, self._sampled)
         self.history = self._sampler.history
-        self._sampler.start()
+        self._live = source.live
+        if self._live:
+            self._sampler.start()
 
     def listen(self, listener: Callable[[Snapshot], None]) -> EarlySampler:
         """Who is told, from ``start`` on."""
@@ -50,6 +52,8 @@ class EarlySampler:
                 self._tell(snapshot)
             self._early.clear()
             self._listener = self._tell
+        if not self._live:
+            self._sampler.start()
 
     def stop(self) -> None:
         """Sample no more; does not wait."""
