@@ -108,7 +108,7 @@ class TraceWriter:
             self._file.flush()
             self._raw.flush()
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise _cannot_write(self.path, error, self.count) from error
 
     def close(self) -> None:
         """End the file. Idempotent."""
@@ -118,13 +118,13 @@ class TraceWriter:
             self._file.close()
             self._raw.close()
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise _cannot_write(self.path, error, self.count) from error
 
     def _put(self, line: bytes) -> None:
         try:
             self._file.write(line)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise _cannot_write(self.path, error, self.count) from error
 
 
 def _create(path: Path, force: bool) -> IO[bytes]:
@@ -144,8 +144,9 @@ def _create(path: Path, force: bool) -> IO[bytes]:
     return os.fdopen(handle, "wb")
 
 
-def _cannot_write(path: Path, error: OSError) -> GputuiError:
-    return GputuiError(f"{path}: cannot be written: {error.strerror or error}")
+def _cannot_write(path: Path, error: OSError, count: int = 0) -> GputuiError:
+    kept = "What was written before can be played." if count else ""
+    return GputuiError(f"{path}: cannot be written: {error.strerror or error}", kept)
 
 
 class TraceEncoder:
