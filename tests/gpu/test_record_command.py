@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
+import resource
 import signal
 import stat
 import subprocess
@@ -186,3 +188,23 @@ def test_a_damaged_source_is_recorded_up_to_there(tmp_path: Path) -> None:
     assert "line 4" in done.stderr
     assert "2 samples" in done.stdout
     assert [one.taken_at for one in readings(path)] == [1, 1.1]
+
+
+def test_a_disk_that_fills_up_ends_it_and_what_was_written_can_be_played(tmp_path: Path) -> None:
+    source, path = tmp_path / "source.gz", tmp_path / "a.gz"
+    chance = random.Random(1)  # noqa: S311
+    write_trace(source, [snapshot(float(n), chance.random()) for n in range(5000)])
+    command = ["--source", str(source), "--speed", "1000000", "record", str(path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "gputui", *command],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000)),
+    )
+    assert done.returncode == 1
+    assert f"{path}: cannot be written: File too large" in done.stderr
+    assert "What was written before can be played." in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = readings(path)
+    assert kept
+    assert kept == readings(source)[: len(kept)]

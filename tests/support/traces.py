@@ -8,8 +8,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from gputui.errors import GputuiError
 from gputui.gpu.metrics import METRICS_BY_NAME
 from gputui.gpu.sample import GpuProcess, GpuSample, Problem, ProcessType, Snapshot
+from gputui.gpu.trace_reader import read_trace
 from gputui.host import Disk, HostSample
 from gputui.identity import GpuIdentity
 
@@ -84,3 +86,13 @@ def write_lines(path: Path, *lines: object, packed: bool = False) -> None:
         for line in ({"gputui_trace": 1}, *lines)
     )
     path.write_bytes(gzip.compress(whole) if packed else whole)
+
+
+def read_up_to_damage(path: Path) -> tuple[list[Snapshot], str]:
+    """The snapshots before the damage, and what is said of it ("" where there is none)."""
+    read: list[Snapshot] = []
+    try:
+        read += read_trace(path)  # += keeps what came before an error
+    except GputuiError as error:
+        return read, error.message
+    return read, ""
