@@ -22,8 +22,9 @@ import msgspec
 from gputui.chat.model import Answer, Endpoint, Turn
 from gputui.config import Config, InstanceConfig, PowerConfig
 from gputui.gpu.history import History
-from gputui.gpu.recorded import RecordedSource, read_trace
+from gputui.gpu.recorded import RecordedSource
 from gputui.gpu.sample import Snapshot
+from gputui.gpu.trace_reader import read_trace
 from gputui.instances.status import InstanceStatus
 from gputui.themes import load_themes, shipped_dir
 from gputui.ui.app import GputuiApp
@@ -59,20 +60,18 @@ class PlayedSampler:
     def __init__(self, listener: Callable[[Snapshot], None]) -> None:
         self.history = History()
         self._listener = listener
-        self._source = RecordedSource(TRACE, step=True)
 
     def start(self) -> None:
-        for _ in read_trace(TRACE):
-            self._latest = self._source.sample()
-            self.history.append(self._latest)
+        for snapshot in read_trace(TRACE, RecordedSource.name):
+            self.history.append(snapshot)
+            self._latest = snapshot
         self.tell()
 
     def tell(self) -> None:
         """The latest sample once more, as the next one would come."""
         self._listener(self._latest)
 
-    def stop(self) -> None:
-        self._source.close()
+    def stop(self) -> None: ...
 
 
 @dataclass

@@ -25,9 +25,9 @@ from gputui.chat.model import Sampling
 from gputui.config import Config, load
 from gputui.demo.config import INSTANCES, write_config
 from gputui.demo.parts import demo_cache, fetch
-from gputui.gpu.recorded import write_trace
 from gputui.gpu.sample import Snapshot
 from gputui.gpu.simulated import SIMULATED_GPUS, SimulatedSource
+from gputui.gpu.trace_writer import write_trace
 from gputui.instances.ports import is_free
 from gputui.instances.records import running_pids
 from gputui.instances.supervisor import Supervisor

@@ -121,7 +121,7 @@ def sample(options: Options, config: Config) -> Snapshot:
     taken: list[Snapshot] = []
 
     def take() -> None:
-        taken.append(source.sample())
+        taken.extend(source.samples())
 
     thread = threading.Thread(target=take, name="gputui sample", daemon=True)
     thread.start()
@@ -131,4 +131,4 @@ def sample(options: Options, config: Config) -> Snapshot:
             f"the GPU driver gave no answer in {_DRIVER_SECONDS:.0f} s", "Does nvidia-smi answer?"
         )
     source.close()
-    return taken[0]
+    return taken[-1]

@@ -24,6 +24,7 @@ class Options:
 
     config_file: Path | None = None
     source: str | None = None
+    speed: float | None = None
     readonly: bool = False
     no_mouse: bool = False
 
@@ -36,7 +37,7 @@ def make_source(options: Options, config: Config) -> Source:
     """The source that the options, else the configuration, name. Raises GputuiError for a bad trace."""
     from gputui.gpu.sources import open_source
 
-    return open_source(options.source or config.source, pinned_pids)
+    return open_source(options.source or config.source, pinned_pids, options.speed)
 
 
 def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity]) -> Supervisor:

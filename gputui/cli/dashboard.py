@@ -25,7 +25,7 @@ class EarlySampler:
     """A sampler that runs from its making on, so that the first sample is there when the screen is.
 
     Importing the screen takes a quarter of a second; a driver answers in less. What comes before
-    ``start`` is kept, and the newest of it is passed on then.
+    ``start`` is kept, and passed on then. A trace waits: it is there at once, and may come at speed.
     """
 
     def __init__(self, source: Source, interval: float) -> None:
@@ -33,9 +33,12 @@ class EarlySampler:
 
         self._lock = threading.Lock()
         self._listener: Callable[[Snapshot], None] | None = None
+        self._early: list[Snapshot] = []
         self._sampler = Sampler(source, interval, self._sampled)
         self.history = self._sampler.history
-        self._sampler.start()
+        self._live = source.live
+        if self._live:
+            self._sampler.start()
 
     def listen(self, listener: Callable[[Snapshot], None]) -> EarlySampler:
         """Who is told, from ``start`` on."""
@@ -43,12 +46,14 @@ class EarlySampler:
         return self
 
     def start(self) -> None:
-        """Pass on the newest sample, if there is one, and all that come."""
+        """Pass on what came, and all that comes."""
         with self._lock:
+            for snapshot in self._early:
+                self._tell(snapshot)
+            self._early.clear()
             self._listener = self._tell
-            latest = self._sampler.latest
-        if latest is not None:
-            self._tell(latest)
+        if not self._live:
+            self._sampler.start()
 
     def stop(self) -> None:
         """Sample no more; does not wait."""
@@ -56,9 +61,10 @@ class EarlySampler:
 
     def _sampled(self, snapshot: Snapshot) -> None:
         with self._lock:
-            listener = self._listener
-        if listener is not None:
-            listener(snapshot)
+            if self._listener is None:
+                self._early.append(snapshot)
+                return
+        self._listener(snapshot)
 
 
 def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = False) -> None:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "demo": "fetch a server and two small models, and compare them",
     "init": "write a configuration to start from",
     "gpus": "what each GPU does now",
+    "record": "record the GPUs into a file",
     "status": "which instances run, and how",
     "start": "start instances",
     "stop": "stop instances",
@@ -29,7 +30,21 @@ COMMANDS: dict[str, str] = {
 }
 """Every command and its one-line help; the body is in the module of that name, loaded on use."""
 
+FASTEST = 1e6
+"""The largest ``--speed``: more is no faster."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers; nan, which is in every range, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As a float. Raises click.BadParameter."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
 
 
 def common_options(command: _Command) -> _Command:
@@ -51,6 +66,14 @@ def common_options(command: _Command) -> _Command:
                 expose_value=False,
                 callback=_remember,
                 help="Where GPU readings come from.",
+            ),
+            click.option(
+                "--speed",
+                type=NumberRange(0, FASTEST, min_open=True),
+                metavar="N",
+                expose_value=False,
+                callback=_remember,
+                help="How many times as fast a recorded source plays.",
             ),
             click.option(
                 "--readonly",

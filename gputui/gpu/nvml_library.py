@@ -140,6 +140,7 @@ class GpuHandle:
         self._handle = handle
         self._clock = clock
         self._missing_until: dict[Call, float] = {}
+        self._failures: dict[str, Unavailable | None] = {}
         self.down = down
 
     @property
@@ -162,9 +163,16 @@ class GpuHandle:
         if self.down is not None:
             return self.down
         answer = _first(self._ask, calls)
-        if isinstance(answer, Unavailable) and answer.code in DOWN:
-            self.down = answer
+        failure = answer if isinstance(answer, Unavailable) else None
+        self._failures[calls[0][0]] = failure
+        if failure is not None and failure.code in DOWN:
+            self.down = failure
         return answer
+
+    def failure(self, function: str) -> Unavailable | None:
+        """Why ``function`` (the first of its calls) gave nothing when it was last asked; None where it
+        gave something."""
+        return self._failures.get(function)
 
     def _ask(self, call: Call) -> Any:
         if self._clock() < self._missing_until.get(call, 0.0):

@@ -11,6 +11,7 @@ from gputui.gpu.metrics import METRICS_BY_NAME, Tier
 from gputui.gpu.nvml_library import (
     FUNCTION_NOT_FOUND,
     NOT_SUPPORTED,
+    SETTLED,
     GpuHandle,
     Unavailable,
     unavailable,
@@ -135,13 +136,18 @@ def _memory(gpu: OpenGpu) -> tuple[Reading, ...]:
         return answer, answer, answer
     gpu.shared_memory = True
     shared = Unavailable("shared with the CPU")
-    return _used_by(gpu.processes), shared, shared
+    return _used_by_processes(gpu), shared, shared
 
 
-def _used_by(processes: tuple[GpuProcess, ...] | Unavailable) -> Reading:
-    if isinstance(processes, Unavailable):
-        return processes
-    used = [process.used_gpu_memory for process in processes]
+def _used_by_processes(gpu: OpenGpu) -> Reading:
+    """The sum over all processes; not known where a list of them is missing that there may be."""
+    if isinstance(gpu.processes, Unavailable):
+        return gpu.processes
+    for kind, may_lack in (("Compute", frozenset[int]()), ("Graphics", SETTLED)):
+        failure = gpu.handle.failure(f"nvmlDeviceGet{kind}RunningProcesses")
+        if failure is not None and failure.code not in may_lack:
+            return failure
+    used = [process.used_gpu_memory for process in gpu.processes]
     if any(memory is None for memory in used):
         return Unavailable("the memory of a process is not known")
     return float(sum(memory or 0 for memory in used))

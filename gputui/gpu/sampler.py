@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gputui.gpu.history import History
@@ -12,13 +12,18 @@ from gputui.gpu.sample import Problem, Snapshot
 from gputui.gpu.source import Source
 from gputui.text import clean_line
 
+_REPLAY_SECONDS = 0.25
+"""A source with a time of its own is looked at so often, however long the interval."""
+
 _HUNG_HINT = "A call hangs in the driver. See the kernel log (dmesg | grep -i -e nvrm -e xid)."
 
 
 class Sampler:
     """Samples ``source`` every ``interval`` seconds and tells ``listener``, on threads of its own.
 
-    ``listener`` must return soon. It gets every sample, after the sample is in ``history``. While a
+    ``listener`` must return soon. It gets every sample in order, after the sample is in ``history``.
+    A source that is not live gives all that is due, and puts nothing into the history that it gives
+    under a Problem: that was read before. While a
     sample is awaited for longer than ``patience`` seconds (three intervals, at least 3 s), it gets
     the latest one about once a second, with a Problem that says since when. The threads are daemons
     and ``stop`` does not wait for them: a driver that never answers holds neither it nor the exit.
@@ -35,7 +40,7 @@ class Sampler:
     ) -> None:
         self.history = History(capacity)
         self._source = source
-        self._interval = interval
+        self._interval = interval if source.live else min(interval, _REPLAY_SECONDS)
         self._listener = listener
         self._patience = max(3 * interval, 3.0) if patience is None else patience
         self._latest: Snapshot | None = None
@@ -67,32 +72,41 @@ class Sampler:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stopped.is_set():
-            self._waiting_since = time.monotonic()
-            self._publish(self._sample())
+            while self._take() and not self._source.live and not self._stopped.is_set():
+                pass  # more may be due
             late = time.monotonic() - due
             missed = max(0, int(late / self._interval))
-            if missed:
+            if missed and self._source.live:
                 self.history.skip(missed)
             due += (missed + 1) * self._interval
             self._stopped.wait(max(0.0, due - time.monotonic()))
         self._source.close()
 
-    def _sample(self) -> Snapshot | Problem:
+    def _take(self) -> bool:
+        """Publish what the source gives now; whether that was anything."""
+        self._waiting_since = time.monotonic()
         try:
-            return self._source.sample()
+            batch = self._source.samples()
         except Exception as error:  # noqa: BLE001  the thread's boundary: told, and tried again
             what = clean_line(f"{type(error).__name__}: {error}")
-            return Problem(f"reading the GPUs failed: {what}", "Please report this.")
+            self._fail(Problem(f"reading the GPUs failed: {what}", "Please report this."))
+            return False
+        self._publish(batch)
+        return bool(batch)
 
-    def _publish(self, sample: Snapshot | Problem) -> None:
+    def _publish(self, batch: Sequence[Snapshot]) -> None:
         with self._telling:
             self._waiting_since = None
-            if isinstance(sample, Problem):
-                self.history.skip(1)
-                self._tell(self._stale(sample))
-            else:
-                self.history.append(sample)
-                self._tell(sample)
+            for snapshot in batch:
+                if self._source.live or snapshot.problem is None:
+                    self.history.append(snapshot)
+                self._tell(snapshot)
+
+    def _fail(self, problem: Problem) -> None:
+        with self._telling:
+            self._waiting_since = None
+            self.history.skip(1)
+            self._tell(self._stale(problem))
 
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self._patience / 2)):

@@ -13,12 +13,22 @@ WORDS = ("auto", "nvml", "simulated")
 """What ``--source`` takes besides the path of a trace."""
 
 
-def open_source(spec: str, pids_by_uuid: Callable[[], Mapping[str, Sequence[int]]]) -> Source:
+def open_source(
+    spec: str,
+    pids_by_uuid: Callable[[], Mapping[str, Sequence[int]]],
+    speed: float | None = None,
+) -> Source:
     """The source that ``spec`` names: ``auto`` and ``nvml`` the driver, ``simulated``, or a trace.
 
-    ``pids_by_uuid`` gives the processes pinned to each GPU, for the simulation. Asks no driver: that
-    is for the first ``sample``. Raises GputuiError for a trace that cannot be read.
+    ``pids_by_uuid`` gives the processes pinned to each GPU, for the simulation; ``speed`` is that of a
+    trace, None as recorded. Asks no driver: that is for the first ``samples``. Raises GputuiError for
+    a trace that cannot be read, or a speed for what is none.
     """
+    if spec in WORDS and speed is not None:
+        raise GputuiError(
+            f"--speed is for recordings, and the source is {spec}",
+            "Name one with --source FILE; gputui record FILE makes it.",
+        )
     if spec in ("auto", "nvml"):
         from gputui.gpu.nvml import NvmlSource
 
@@ -32,7 +42,7 @@ def open_source(spec: str, pids_by_uuid: Callable[[], Mapping[str, Sequence[int]
         raise GputuiError(f'source "{clean_line(spec)}": {_why(path)}', _hint(spec))
     from gputui.gpu.recorded import RecordedSource
 
-    return RecordedSource(path)
+    return RecordedSource(path, speed=1.0 if speed is None else speed)
 
 
 def _why(path: Path) -> str:

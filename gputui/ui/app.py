@@ -19,7 +19,7 @@ from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
-from gputui.ui.messages import SamplesTaken
+from gputui.ui.messages import Newest
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
 
@@ -57,7 +57,8 @@ class GputuiApp(App[str | None]):
         self._end_on_signals()
         dashboard = Dashboard(self.services, self.look, self.problems)
         self.push_screen(dashboard)
-        self.sampler = self.services.sampler(lambda snapshot: self._sampled(dashboard, snapshot))
+        newest = Newest(dashboard)
+        self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
         dashboard.history = self.sampler.history
         self.call_after_refresh(self.sampler.start)
 
@@ -91,12 +92,12 @@ class GputuiApp(App[str | None]):
             if isinstance(screen, Dashboard):
                 screen.action_leave()
 
-    def _sampled(self, dashboard: Dashboard, snapshot: Snapshot) -> None:
+    def _sampled(self, newest: Newest, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""
         for watcher in self.services.watchers:
             watcher.sampled(snapshot)
         with contextlib.suppress(RuntimeError):  # the loop is gone: the program is leaving
-            dashboard.post_message(SamplesTaken(snapshot))
+            newest.put(snapshot)
 
     def _chosen_theme(self) -> Theme:
         themes = self.services.themes

@@ -74,6 +74,7 @@ def test_help_names_every_command_and_loads_none_of_them() -> None:
         "demo",
         "init",
         "gpus",
+        "record",
         "status",
         "start",
         "stop",

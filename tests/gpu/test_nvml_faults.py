@@ -250,6 +250,12 @@ steps = st.tuples(st.one_of(errors, errors, unknowns, changes, hangs), seconds)
 )
 @example([(("error.nvmlShutdown", 999), 0.0), (("gpu.1.lost", 1), 30.0)])
 @example([(("error.nvmlShutdown", 1), 0.0), (("gpu.1.lost", 1), 30.0)])
+@example(
+    [
+        (("error.nvmlDeviceGetMemoryInfo_v2", 3), 0.0),
+        (("error.nvmlDeviceGetComputeRunningProcesses_v3", 999), 5.0),
+    ]
+)
 @example([(("gpu.1.error.nvmlDeviceGetHandleByIndex_v2", 4), 0.0), (("reloads", 1), 2.0)])
 @given(steps=st.lists(steps, max_size=12))
 def test_any_faults_in_any_order(

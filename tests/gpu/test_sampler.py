@@ -19,21 +19,22 @@ class ScriptedSource:
     """Counts its samples; holds the next one while ``gate`` is closed; fails while told to."""
 
     name = "scripted"
+    live = True
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.failing = False
-        self.samples = 0
+        self.count = 0
         self.closed = threading.Event()
 
-    def sample(self) -> Snapshot:
+    def samples(self) -> tuple[Snapshot]:
         assert self.gate.wait(60)
         if self.failing:
             raise RuntimeError("broken \x1b[31mreader")
-        self.samples += 1
-        gpu = GpuSample(GPU, {"power_draw": float(self.samples)})
-        return Snapshot(self.name, float(self.samples), (gpu,))
+        self.count += 1
+        gpu = GpuSample(GPU, {"power_draw": float(self.count)})
+        return (Snapshot(self.name, float(self.count), (gpu,)),)
 
     def close(self) -> None:
         self.closed.set()
@@ -164,7 +165,8 @@ from gputui.gpu.sampler import Sampler
 
 class Hung:
     name = "hung"
-    def sample(self):
+    live = True
+    def samples(self):
         entered.set()
         threading.Event().wait()
     def close(self): pass

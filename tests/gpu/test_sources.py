@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gputui.errors import GputuiError
-from gputui.gpu.recorded import write_trace
+from gputui.gpu.recorded import RecordedSource
 from gputui.gpu.simulated import SimulatedSource
 from gputui.gpu.sources import open_source
+from gputui.gpu.trace_writer import write_trace
 
 
 @pytest.mark.parametrize("word", ["auto", "nvml"])
@@ -29,7 +30,15 @@ def test_simulated_and_a_trace(tmp_path: Path) -> None:
     assert isinstance(simulated, SimulatedSource)
     path = tmp_path / "a.trace.gz"
     write_trace(path, [simulated.sample()])
-    assert open_source(str(path), dict).sample().identities == simulated.sample().identities
+    recorded = open_source(str(path), dict, speed=60)
+    assert isinstance(recorded, RecordedSource)
+    assert recorded.samples()[0].identities == simulated.sample().identities
+
+
+@pytest.mark.parametrize("word", ["auto", "nvml", "simulated"])
+def test_the_present_has_no_speed(word: str) -> None:
+    with pytest.raises(GputuiError, match="--speed is for recordings"):
+        open_source(word, dict, speed=2.0)
 
 
 @pytest.mark.parametrize(
