@@ -64,7 +64,10 @@ def axis_of(metric: Metric, ceiling: float | None, series: Iterable[Columns]) ->
     bottom = math.floor((low - span / 20) / step) * step
     if low >= 0 and (bottom < 0 or metric.unit is Unit.BYTES_PER_SECOND):
         bottom = 0.0
-    return Axis(bottom, max(math.ceil((high + span / 20) / step) * step, bottom + 4 * step))
+    steps = max(4, math.ceil((high + span / 20 - bottom) / step))
+    return Axis(
+        bottom, bottom + (steps + steps % 2) * step
+    )  # even, so that the middle is round too
 
 
 def _round_step(least: float) -> float:

@@ -14,7 +14,7 @@ DAY = SPANS[-1]
 PAN = 4
 """A step to the side is one of so many parts of the span."""
 SHIFT_SECONDS = 20.0
-SHIFT_PART = 16
+SHIFT_PART = 24
 """Charts that follow the time move that seldom, but by no more than one such part of their width: what
 moves is sent to the terminal again as a whole."""
 

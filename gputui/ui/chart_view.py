@@ -105,6 +105,12 @@ class ChartView(CellView, can_focus=True):
         self._frame()
         self.redraw()
 
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
     def action_scroll_charts(self, by: int) -> None:
         """The next metrics, where not all fit."""
         self._top += by

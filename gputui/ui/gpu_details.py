@@ -98,14 +98,17 @@ class GpuDetails(Screen[None]):
         Binding("escape,g,q", "dismiss", "Close", id="details.close", key_display="esc"),
         Binding("tab", "part(1)", "Part", id="details.part"),
         Binding("shift+tab", "part(-1)", "Part before", show=False, id="details.part_back"),
+        Binding("o", "overlay", "Other GPUs", id="details.overlay"),
         Binding("left_square_bracket", "gpu(-1)", "GPU", id="details.before", key_display="[ ]"),
-        Binding("right_square_bracket", "gpu(1)", "Next GPU", show=False, id="details.next"),
+        Binding(
+            "right_square_bracket", "gpu(1)", "Next GPU", show=False, id="details.next",
+            key_display="]",
+        ),
         Binding("plus,equals_sign", "zoom(1)", "Zoom", id="details.zoom_in", key_display="+ -"),
-        Binding("minus", "zoom(-1)", "Zoom out", show=False, id="details.zoom_out"),
+        Binding("minus", "zoom(-1)", "Zoom out", show=False, id="details.zoom_out", key_display="-"),
         Binding("left", "pan(-1)", "Move", id="details.earlier", key_display="left right"),
         Binding("right", "pan(1)", "Later", show=False, id="details.later"),
         Binding("0,home", "now", "Now", id="details.now", key_display="0"),
-        Binding("o", "overlay", "Other GPUs", id="details.overlay"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="details.keys"),
     ]  # fmt: skip
 

@@ -199,8 +199,8 @@ class FactsView(CellView, can_focus=True):
 
     def _mark(self, lines: list[Line], width: int) -> None:
         palette = self.look.palette
+        lines[0].runs[0] = ("▸" + lines[0].runs[0][0][1:], palette.strong)
         for line in lines:
-            line.runs[0] = ("▸" + line.runs[0][0][1:], palette.strong)
             if self.has_focus:
                 line.pad_to(min(width, WIDEST))
                 line.runs = [(text, style + palette.cursor) for text, style in line.runs]

@@ -96,7 +96,7 @@ def test_a_grid_holds_its_end_and_is_as_long_as_its_span(
     end = shown.ends_at(NOW + later)
     assert grid.end - grid.start == pytest.approx(span, rel=1e-6)
     assert end <= grid.end + 1e-5
-    assert grid.end - end <= min(20, span / 16) + 2 * grid.seconds + 1e-5
+    assert grid.end - end <= min(20, span / 24) + 2 * grid.seconds + 1e-5
     assert grid.first % 2 == 0  # a cell keeps its two columns
 
 
@@ -105,7 +105,7 @@ def test_time_moves_the_columns_seldom_and_never_by_parts_of_one(span: float, ce
     grids = [Grid.of(ChartRange(span), NOW + second, 2 * cells) for second in range(120)]
     assert {grid.seconds for grid in grids} == {span / (2 * cells)}
     moved = sum(one.first != other.first for one, other in itertools.pairwise(grids))
-    assert moved <= 120 / min(20, span / 16) + 1
+    assert moved <= 120 / min(20, span / 24) + 1
 
 
 @pytest.mark.parametrize(
