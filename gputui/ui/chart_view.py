@@ -134,9 +134,8 @@ class ChartView(CellView, can_focus=True):
             lines += self._chart_lines(metric, scene, grid, share - 1, width, time_axis=last)
         lines.append(self._time_line(scene.state.range, cells, now))
         if hidden:
-            lines.append(
-                Line().add(f" {hidden} more: arrows, with the charts in focus", palette.dim)
-            )
+            how = "up and down" if self.has_focus else "tab here, then up and down"
+            lines.append(Line().add(f" {hidden} more: {how}", palette.dim))
         return lines
 
     def _fitting(self, metrics: Sequence[str], height: int) -> tuple[list[Metric], int]:
