@@ -21,7 +21,7 @@ from gputui.ui.chart_state import ChartRange, ChartState, Grid, span_words
 from gputui.ui.gpu_lines import short_name
 from gputui.ui.palette import Look, Palette
 
-LABEL = 9
+LABEL = 10
 """Columns of the labels on the left: the same for all charts, so that their times stand in line."""
 LEAST_ROWS = 3
 """Of a chart, without its title."""

@@ -277,7 +277,7 @@ class GpuDetails(Screen[None]):
         if not gpus:
             return
         uuids = [gpu.identity.uuid for gpu in gpus]
-        here = uuids.index(self._memory.uuid) if self._memory.uuid in uuids else -min(by, 0)
+        here = uuids.index(self._memory.uuid) if self._memory.uuid in uuids else -max(by, 0)
         self._memory.uuid = uuids[(here + by) % len(uuids)]
         self._show()
 

@@ -264,7 +264,7 @@ async def test_a_gap_in_time_is_a_gap_in_every_chart() -> None:
     one = rig(snapshots=taken)
     async with one.app.run_test(size=(160, 45)) as pilot:
         await open_details(one, pilot)
-        rows = [row[10:] for row in part(one, "charts") if row[9:10] in ("│", "┤")]
+        rows = [row[11:] for row in part(one, "charts") if row[10:11] in ("│", "┤")]
         blank = {
             column for column in range(len(rows[0])) if all(row[column] == " " for row in rows)
         }
@@ -287,6 +287,20 @@ async def test_the_next_gpu_and_round_again() -> None:
             await pilot.press(key)
             await until_shown(pilot, f"─ {title} ─")
             assert identity(int(title[0])).uuid in screen_text(one.app)
+
+
+@pytest.mark.parametrize(("key", "index"), [("]", 0), ("[", 2)])
+async def test_from_a_gpu_that_is_gone_to_the_first_or_the_last(key: str, index: int) -> None:
+    three = snapshot(3)
+    one = rig(snapshots=[three])
+    async with one.app.run_test(size=(120, 30)) as pilot:
+        await open_details(one, pilot)
+        await pilot.press("]")
+        one.sampler.take(replace(three, taken_at=1e9 + 1, gpus=three.gpus[::2]))
+        await until_shown(pilot, "GPU 1 is gone")
+        await pilot.press(key)
+        await until_shown(pilot, f"─ {index}  RTX PRO 6000 Blackwell")
+        assert "is gone" not in screen_text(one.app)
 
 
 async def test_what_was_looked_at_is_there_again() -> None:
