@@ -33,12 +33,17 @@ from gputui.ui.services import Services
 HERE = Path(__file__).parent
 TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
 
-PICTURES: dict[str, tuple[tuple[int, int], str]] = {
-    "dashboard-160x45.svg": ((160, 45), "midnight"),
-    "dashboard-80x24.svg": ((80, 24), "midnight"),
-    "dashboard-paper-160x45.svg": ((160, 45), "paper"),
+DASHBOARD = ("of&#160;3&#160;ready", "client:&#160;TTFT")
+"""What is on the dashboard once everything is: the header's count, a side's numbers."""
+
+PICTURES: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
+    "dashboard-160x45.svg": ((160, 45), "midnight", ()),
+    "dashboard-80x24.svg": ((80, 24), "midnight", ()),
+    "dashboard-paper-160x45.svg": ((160, 45), "paper", ()),
+    "details-160x45.svg": ((160, 45), "midnight", ("g", "plus", "plus", "o")),
+    "details-80x24.svg": ((80, 24), "midnight", ("g", "tab", "plus", "plus")),
 }
-"""Columns and rows, and the theme."""
+"""Columns and rows, the theme, and the keys that lead there."""
 
 PATIENCE_SECONDS = 30
 
@@ -112,7 +117,7 @@ class PlayedConversation:
     async def close(self) -> None: ...
 
 
-async def draw(size: tuple[int, int], theme: str) -> str:
+async def draw(size: tuple[int, int], theme: str, keys: Sequence[str] = ()) -> str:
     """One picture as SVG."""
     moment = msgspec.json.decode(MOMENT.read_bytes(), type=Moment)
     samplers: list[PlayedSampler] = []
@@ -126,7 +131,11 @@ async def draw(size: tuple[int, int], theme: str) -> str:
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             samplers[0].tell()  # the states are known by now
-            return self_contained(await still(app, pilot))
+            picture = await still(app, pilot, DASHBOARD)
+            if keys:
+                await pilot.press(*keys)
+                picture = await still(app, pilot, ("now&#160;",))
+            return self_contained(picture)
 
 
 def compose(moment: Moment, theme: str, sampler: Callable[..., PlayedSampler]) -> Services:
@@ -162,11 +171,10 @@ def _endpoint(moment: Moment, answer: Answer) -> Endpoint:
     return Endpoint(answer.name, f"{status.url}/v1")
 
 
-async def still(app: GputuiApp, pilot: Any) -> str:
-    """The picture once everything is on it and it does not change any more."""
+async def still(app: GputuiApp, pilot: Any, expected: Sequence[str]) -> str:
+    """The picture once everything expected is on it and it does not change any more."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     before, picture = "", app.export_screenshot()
-    expected = ("of&#160;3&#160;ready", "client:&#160;TTFT")  # the header's count, a side's numbers
     while picture != before or not all(words in picture for words in expected):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the picture is not still after {PATIENCE_SECONDS} s")
@@ -198,8 +206,8 @@ def plain_environment() -> Iterator[None]:
 
 def main() -> None:
     """Write every picture."""
-    for name, (size, theme) in PICTURES.items():
-        (HERE / name).write_text(asyncio.run(draw(size, theme)), encoding="utf-8")
+    for name, picture in PICTURES.items():
+        (HERE / name).write_text(asyncio.run(draw(*picture)), encoding="utf-8")
         print(HERE / name)
 
 

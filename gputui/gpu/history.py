@@ -24,7 +24,7 @@ BUCKET_SECONDS = 10.0
 """Together 24 hours."""
 
 _UNKNOWN = math.nan
-_LARGEST = 3.4e38  # what a float of 32 bits holds; beyond it nothing is a reading
+_LARGEST = 2.0**128 - 2.0**104  # that a float of 32 bits holds; beyond it nothing is a reading
 _SPARE = 2  # slots beyond those that are read: one being written, one written meanwhile
 _PACE_STEPS = 15
 _STANDS_PACES = 2.5
@@ -295,7 +295,7 @@ class History:
             get = readings.get(uuid, nothing).get
             for name, series in metrics.items():
                 value = get(name, _UNKNOWN)
-                series.values[slot] = value if -_LARGEST < value < _LARGEST else _UNKNOWN
+                series.values[slot] = value if -_LARGEST <= value <= _LARGEST else _UNKNOWN
         self._state = state._replace(
             ticks=state.ticks + 1,
             now=when if when > -math.inf else None,

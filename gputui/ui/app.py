@@ -19,6 +19,7 @@ from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.gpu_details import GpuDetails
 from gputui.ui.messages import Newest
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
@@ -85,6 +86,8 @@ class GputuiApp(App[str | None]):
         yield SystemCommand("Quit", "models go on running", self.action_quit)
         if isinstance(screen, Dashboard):
             yield from commands(screen)
+        if isinstance(screen, GpuDetails):
+            yield from screen.commands()
 
     async def action_quit(self) -> None:
         """However the user quits, the dashboard says what goes on running."""
@@ -114,7 +117,7 @@ class GputuiApp(App[str | None]):
         if theme is not None:
             self.look.palette = Palette.of(theme)
         for screen in self.screen_stack:
-            if isinstance(screen, Dashboard):
+            if isinstance(screen, Dashboard | GpuDetails):
                 screen.restyle()
 
     def _end_on_signals(self) -> None:

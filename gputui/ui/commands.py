@@ -33,6 +33,7 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Maximise panel", "the focused one, or all again", dashboard.action_maximise
     )
+    yield SystemCommand("GPU details", "readings and charts", dashboard.action_gpu_details)
     yield SystemCommand("Events", "what fires, and what fired", dashboard.action_events)
     yield SystemCommand("Key list", "all keys with their ids", dashboard.action_keys)
     yield SystemCommand("Repaint", "the whole screen", dashboard.action_repaint)

@@ -21,6 +21,7 @@ from gputui.ui.alerting import Alerting
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import ChatPanel, Prompt
 from gputui.ui.dialogs import TextScreen
+from gputui.ui.gpu_details import DetailsMemory, GpuDetails
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
@@ -62,6 +63,7 @@ class Dashboard(Screen[None]):
         self._config_problems: list[ConfigError] = []
         self._told_store_problem: str | None = None
         self.history: History | None = None
+        self._details = DetailsMemory()
         self._first_picture = contextlib.ExitStack()
 
     def compose(self) -> ComposeResult:
@@ -107,6 +109,9 @@ class Dashboard(Screen[None]):
         self._alerting.update()
         marks = self._alerting.marks(Scope.GPU)
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
+        for screen in self.app.screen_stack:
+            if isinstance(screen, GpuDetails):
+                screen.post_message(SamplesTaken(snapshot))
         self._show_rows()
         self._start_what_was_asked()
         if first:
@@ -226,6 +231,12 @@ class Dashboard(Screen[None]):
     def _panel_of_focus(self) -> str:
         nodes = self.focused.ancestors_with_self if self.focused else ()
         return next((node.id for node in nodes if node.id in PANELS), "gpus")
+
+    def action_gpu_details(self) -> None:
+        """The GPU that was looked at last, else the first."""
+        if self.history is not None:
+            parts = (self._services, self._look, self.history, self._details, self._snapshot)
+            self.app.push_screen(GpuDetails(*parts))
 
     def action_keys(self) -> None:
         async def read() -> str:

@@ -10,7 +10,7 @@ from rich.style import Style
 
 from gputui.gpu.metrics import throttle_words
 from gputui.gpu.sample import GpuSample
-from gputui.identity import short_bus_id
+from gputui.identity import GpuIdentity, short_bus_id
 from gputui.text import UNKNOWN, gibibytes, number
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import Line
@@ -52,9 +52,12 @@ class GpuView:
 
 def title(view: GpuView) -> str:
     """``0  RTX PRO 6000 Blackwell · 01:00.0``."""
-    gpu = view.sample.identity
-    parts = [f"{gpu.index}  {short_name(gpu.name)}", short_bus_id(gpu)]
-    return " · ".join(parts)
+    return gpu_title(view.sample.identity)
+
+
+def gpu_title(gpu: GpuIdentity) -> str:
+    """The same of a GPU whose readings do not matter."""
+    return f"{gpu.index}  {short_name(gpu.name)} · {short_bus_id(gpu)}"
 
 
 def tag(view: GpuView) -> str:

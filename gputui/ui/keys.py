@@ -22,6 +22,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("x", "instance('stop')", "Stop", id="instance.stop"),
     Binding("r", "instance('restart')", "Restart", id="instance.restart"),
     Binding("l", "log", "Log", id="instance.log"),
+    Binding("g", "gpu_details", "GPU details", id="gpu.details"),
     Binding("a", "choose('A')", "Model A", id="chat.model_a"),
     Binding("b", "choose('B')", "Model B", id="chat.model_b"),
     Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
@@ -36,11 +37,21 @@ DASHBOARD_BINDINGS: list[Binding] = [
 
 def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
+    from gputui.ui.chart_view import ChartView
     from gputui.ui.chat_panel import Prompt, SidePane
+    from gputui.ui.gpu_details import GpuDetails
+    from gputui.ui.gpu_facts import FactsView
     from gputui.ui.instances_panel import InstancesPanel
 
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
-    places = (("In the table", InstancesPanel), ("On a side", SidePane), ("In the prompt", Prompt))
+    places = (
+        ("In the table", InstancesPanel),
+        ("On a side", SidePane),
+        ("In the prompt", Prompt),
+        ("In a GPU's details", GpuDetails),
+        ("In its readings", FactsView),
+        ("In its charts", ChartView),
+    )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]
 

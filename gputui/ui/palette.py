@@ -58,12 +58,19 @@ class Palette:
         """The style of everything that happens on that GPU."""
         return self.hues[gpu_index % len(self.hues)]
 
+    def faint(self, gpu_index: int) -> Style:
+        """The same hue, half way to the background; the terminal's own colours are dimmed by it."""
+        if self.theme.ansi:
+            return self.hue(gpu_index) + Style(dim=True)
+        hue, background = self.hue_color(gpu_index), self.theme.colors.background
+        return Style(color=Color.parse(hue).blend(Color.parse(background), 0.55).rich_color)
+
     def hue_color(self, gpu_index: int) -> str:
         """The same hue as the stylesheet's colour name."""
         return self.theme.gpus[gpu_index % len(self.theme.gpus)]
 
 
-_ASCII = str.maketrans("·–—…×°›▸▾■●✗▲↓↑─│", "|--~xo>>v#*x!vu-|")
+_ASCII = str.maketrans("·–—−…×°›▸▾■□●✗▲↓↑←→─│└┬┤", "|---~xo>>v#.*x!vu<>-|+++")
 
 
 def to_ascii(text: str) -> str:
