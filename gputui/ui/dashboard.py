@@ -111,7 +111,7 @@ class Dashboard(Screen[None]):
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
         for screen in self.app.screen_stack:
             if isinstance(screen, GpuDetails):
-                screen.post_message(SamplesTaken(snapshot))
+                screen.post_message(SamplesTaken(lambda: snapshot))
         self._show_rows()
         self._start_what_was_asked()
         if first:
