@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -42,6 +43,22 @@ class ProcessIdentity:
     start_ticks: int
     boot_id: str
     marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """What one cheap look at a process shows.
+
+    ``name`` is the kernel's (at most 15 characters on Linux), not cleaned. ``cpu_seconds`` were used
+    since it began, ``memory`` is resident bytes. ``ended``: gone but for its last word, a zombie.
+    """
+
+    start_ticks: int
+    parent: int
+    name: str
+    cpu_seconds: float
+    memory: int
+    ended: bool
 
 
 class NotOursError(GputuiError):
@@ -116,6 +133,54 @@ def resident_bytes(pid: int) -> int | None:
     return None
 
 
+def look(pid: int) -> ProcessStat | None:
+    """The process that has this pid now, None where there is none or it may not be looked at.
+
+    One file read on Linux (proc_pid_stat(5)), so that hundreds can be looked at every two seconds.
+    """
+    if not _HAS_PROC:
+        return _look_by_psutil(pid)
+    found = _stat(pid)
+    if found is None:
+        return None
+    name, fields = found
+    return ProcessStat(
+        start_ticks=int(fields[19]),
+        parent=int(fields[1]),
+        name=name,
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+        memory=int(fields[21]) * os.sysconf("SC_PAGESIZE"),
+        ended=_ended(fields),
+    )
+
+
+def started_at(start_ticks: int) -> float:
+    """Unix time in seconds at which a process with these ``start_ticks`` began."""
+    if not _HAS_PROC:
+        return start_ticks / 1000
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - up
+
+
+def _look_by_psutil(pid: int) -> ProcessStat | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return ProcessStat(
+                start_ticks=round(process.create_time() * 1000),
+                parent=process.ppid(),
+                name=process.name(),
+                cpu_seconds=times.user + times.system,
+                memory=process.memory_info().rss,
+                ended=process.status() == psutil.STATUS_ZOMBIE,
+            )
+    except psutil.Error:
+        return None
+
+
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> None:
     """Signal exactly this process. Raises NotOursError rather than signal another one.
 
@@ -172,17 +237,12 @@ class _Process:
 
 
 def _look(pid: int) -> _Process | None:
-    """Start time, and whether it is a zombie; None where there is no such process.
-
-    A process whose first thread has ended is no zombie yet while others end: they still hold its
-    sockets and its GPU memory.
-    """
+    """Start time, and whether it is a zombie; None where there is no such process."""
     if _HAS_PROC:
         fields = _stat_fields(pid)
         if fields is None:
             return None
-        state, threads = fields[0], int(fields[17])
-        return _Process(int(fields[19]), state == "X" or (state == "Z" and threads <= 1))
+        return _Process(int(fields[19]), _ended(fields))
     import psutil
 
     try:
@@ -193,13 +253,28 @@ def _look(pid: int) -> _Process | None:
         return None
 
 
+def _ended(fields: Sequence[str]) -> bool:
+    """Whether it is a zombie. A process whose first thread has ended is none yet while others end:
+    they still hold its sockets and its GPU memory."""
+    state, threads = fields[0], int(fields[17])
+    return state == "X" or (state == "Z" and threads <= 1)
+
+
 def _stat_fields(pid: int) -> list[str] | None:
-    """/proc/PID/stat from field 3 on: the name before it may hold spaces and parentheses."""
+    """/proc/PID/stat from field 3 on."""
+    found = _stat(pid)
+    return found[1] if found else None
+
+
+def _stat(pid: int) -> tuple[str, list[str]] | None:
+    """The name, and /proc/PID/stat after it: the name may hold spaces and parentheses itself."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
-    return text.rpartition(")")[2].split() or None
+    before, _, after = text.rpartition(")")
+    fields = after.split()
+    return (before.partition("(")[2], fields) if fields else None
 
 
 def _marked(pid: int, marker: str) -> bool | None:

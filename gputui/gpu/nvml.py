@@ -19,7 +19,8 @@ from gputui.gpu.nvml_library import (
     cannot_open,
     gpu_problem,
 )
-from gputui.gpu.nvml_readers import READERS, OpenGpu, Reader, Reading, read_processes
+from gputui.gpu.nvml_processes import ProcessReader
+from gputui.gpu.nvml_readers import READERS, OpenGpu, Reader, Reading
 from gputui.gpu.sample import NOT_READ, GpuSample, Problem, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
@@ -192,6 +193,7 @@ class _NvmlGpu:
         self.named = False
         self._readings: dict[str, Reading] = {}
         self._due: dict[Reader, float] = {r: 0.0 for r in READERS if r.tier is not Tier.LANE}
+        self._processes = ProcessReader()
         self._processes_due = 0.0
 
     def look(self) -> None:
@@ -208,7 +210,7 @@ class _NvmlGpu:
         """The GPU now: what is due is read, the rest is as old as its tier allows."""
         if now >= self._processes_due:
             self._processes_due = now + PROCESS_SECONDS - SLACK_SECONDS
-            read_processes(self.open)
+            self.open.processes = self._processes.read(self.handle)
         for reader, due in self._due.items():
             if now >= due:
                 self._read(reader, now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gputui.gpu.metrics import METRICS_BY_NAME, Tier
@@ -17,7 +16,6 @@ from gputui.gpu.nvml_library import (
     unavailable,
 )
 from gputui.gpu.sample import GpuProcess
-from gputui.text import clean_line
 
 CLOCK_SM, CLOCK_MEM = 1, 2  # nvmlClockType_t
 TEMPERATURE_GPU = 0  # nvmlTemperatureSensors_t
@@ -277,44 +275,3 @@ READERS: tuple[Reader, ...] = (
     Reader(("compute_cap",), _compute_capability),
 )
 """Every metric of the table is in exactly one row."""
-
-
-def read_processes(gpu: OpenGpu) -> None:
-    """The processes with a context on the GPU, compute and graphics as one list, by pid."""
-    lists = [
-        gpu.query(
-            (f"nvmlDeviceGet{kind}RunningProcesses",),
-            (f"nvmlDeviceGet{kind}RunningProcesses_v2",),
-        )
-        for kind in ("Compute", "Graphics")
-    ]
-    if all(isinstance(answer, Unavailable) for answer in lists):
-        gpu.processes = lists[0]
-        return
-    memory: dict[int, int | None] = {}
-    for answer in lists:
-        for process in () if isinstance(answer, Unavailable) else answer:
-            # In both lists a process has the same memory, or none in one of them.
-            known = (memory.get(process.pid), _bytes(process.usedGpuMemory))
-            memory[process.pid] = max((m for m in known if m is not None), default=None)
-    gpu.processes = tuple(
-        GpuProcess(pid, process_name(pid), used) for pid, used in sorted(memory.items())
-    )
-
-
-def _bytes(answer: int | None) -> int | None:
-    return None if answer is None or answer in _NO_VALUE else int(answer)
-
-
-def process_name(pid: int) -> str:
-    """The executable's name, cleaned; "" where no such process is here (a container's host's)."""
-    folder = Path("/proc") / str(pid)
-    try:
-        name = (folder / "comm").read_text(errors="replace").rstrip("\n")
-        if len(name) >= 15:  # the kernel cuts it there
-            first = (folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-            longer = Path(first).name
-            name = longer if longer.startswith(name) else name
-    except OSError:
-        return ""
-    return clean_line(name)

@@ -15,6 +15,10 @@ NOT_READ = "not read yet"
 """The reason of a metric that is read in a moment: a rate, or one with a slow call."""
 
 
+RECORDED = "recorded"
+"""The name of the source that plays a recording."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why readings are missing, and the remedy ("" where there is none)."""
@@ -103,6 +107,11 @@ class Snapshot:
     host: HostSample | None = None
 
     @property
+    def live(self) -> bool:
+        """Whether it is of this machine and of now, so that its pids mean processes here."""
+        return self.source != RECORDED
+
+    @property
     def identities(self) -> tuple[GpuIdentity, ...]:
         """The GPUs that the source knows."""
         return tuple(gpu.identity for gpu in self.gpus)
@@ -119,7 +128,7 @@ def snapshot_json(
         "cuda_version": snapshot.cuda_version,
         "taken_at": snapshot.taken_at,
         "problem": problem and {"message": problem.message, "hint": problem.hint},
-        "gpus": [_gpu_json(gpu, instances or {}) for gpu in snapshot.gpus],
+        "gpus": [_gpu_json(gpu, instances or {}, snapshot.live) for gpu in snapshot.gpus],
         "host": snapshot.host and _host_json(snapshot.host),
     }
 
@@ -140,7 +149,7 @@ def _host_json(host: HostSample) -> dict[str, object]:
     }
 
 
-def _gpu_json(gpu: GpuSample, instances: Mapping[int, str]) -> dict[str, object]:
+def _gpu_json(gpu: GpuSample, instances: Mapping[int, str], live: bool) -> dict[str, object]:
     names = gpu.identity
     missing = {
         metric.key: gpu.unavailable.get(metric.name, NOT_READ)
@@ -154,13 +163,26 @@ def _gpu_json(gpu: GpuSample, instances: Mapping[int, str]) -> dict[str, object]
         "pci_bus_id": names.pci_bus_id,
         "metrics": {metric.key: gpu.get(metric.name) for metric in METRICS},
         "unavailable": missing,
-        "processes": [
-            {
-                "pid": process.pid,
-                "name": process.name,
-                "used_gpu_memory_bytes": process.used_gpu_memory,
-                "instance": instances.get(process.pid),
-            }
-            for process in gpu.processes
-        ],
+        "processes": [_process_json(process, instances, live) for process in gpu.processes],
+    }
+
+
+def _process_json(
+    process: GpuProcess, instances: Mapping[int, str], live: bool
+) -> dict[str, object]:
+    """A foreign process is no instance of ours, whatever its pid is here; nor is a recorded one."""
+    host = process.host
+    return {
+        "pid": process.pid,
+        "name": process.name,
+        "used_gpu_memory_bytes": process.used_gpu_memory,
+        "instance": instances.get(process.pid) if host and live else None,
+        "type": str(process.type),
+        "foreign": host is None if live else None,
+        "user": (host.user or None) if host else None,
+        "command": (host.command or None) if host else None,
+        "started_at": host and host.started_at,
+        "utilization_sm_percent": process.utilization_sm,
+        "cpu_percent": host and host.cpu_percent,
+        "host_memory_bytes": host and host.memory,
     }

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gputui.errors import GputuiError
+from gputui.gpu.host_processes import HostProcesses, nvml_pid_is_local
+from gputui.gpu.hosted import HostedSource
 from gputui.gpu.source import Source
 from gputui.text import clean_line, nearest
 
@@ -32,11 +34,11 @@ def open_source(
     if spec in ("auto", "nvml"):
         from gputui.gpu.nvml import NvmlSource
 
-        return NvmlSource()
+        return HostedSource(NvmlSource(), HostProcesses(nvml_pid_is_local))
     if spec == "simulated":
         from gputui.gpu.simulated import SimulatedSource
 
-        return SimulatedSource(pids_by_uuid)
+        return HostedSource(SimulatedSource(pids_by_uuid), HostProcesses())
     path = Path(spec).expanduser()
     if not path.is_file():
         raise GputuiError(f'source "{clean_line(spec)}": {_why(path)}', _hint(spec))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -42,6 +42,13 @@ class Line:
     def pad_to(self, column: int) -> Line:
         """Blanks up to ``column``; nothing where the line is there already."""
         return self.add(" " * (column - self.width), Style.null())
+
+    def cell(self, text: str, width: int, style: Style, *, right: bool = False) -> Line:
+        """``text`` at exactly ``width`` cells; an ellipsis ends a cut."""
+        if cell_len(text) > width:
+            text = set_cell_size(text, width - 1) + "…" if width > 0 else ""
+        blanks = " " * (width - cell_len(text))
+        return self.add(blanks + text if right else text + blanks, style)
 
     def strip(self, width: int, look: Look) -> Strip:
         """The line at exactly ``width`` cells, in what the terminal's encoding holds."""

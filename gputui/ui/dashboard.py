@@ -29,7 +29,9 @@ from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.palette import Look
-from gputui.ui.rows import instance_rows, pinned_names
+from gputui.ui.process_actions import ProcessActions
+from gputui.ui.processes_screen import ProcessesScreen
+from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
 
@@ -59,6 +61,9 @@ class Dashboard(Screen[None]):
         self._seating = Seating(self, services, self.caretaker, look, self.say)
         self._alerting = Alerting(self, services, look, self.say)
         self._leaving = Leaving(self, services, self.caretaker)
+        self.process_actions = ProcessActions(
+            self, self.caretaker, self.say, readonly=services.readonly
+        )
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
         self._told_store_problem: str | None = None
@@ -113,6 +118,7 @@ class Dashboard(Screen[None]):
             if isinstance(screen, GpuDetails):
                 screen.post_message(SamplesTaken(lambda: snapshot))
         self._show_rows()
+        self._show_processes(snapshot)
         self._start_what_was_asked()
         if first:
             self.call_after_refresh(self._first_picture.close)
@@ -173,6 +179,24 @@ class Dashboard(Screen[None]):
             self._alerting.marks(Scope.INSTANCE),
         )
         self.query_one(InstancesPanel).update_rows(rows)
+
+    # ── processes ────────────────────────────────────────────────────────────────────────────
+
+    def action_processes(self) -> None:
+        self.app.push_screen(
+            ProcessesScreen(
+                self._look,
+                self.process_actions,
+                self.action_keys,
+                self._snapshot,
+                names_by_pid(self.caretaker.statuses),
+            )
+        )
+
+    def _show_processes(self, snapshot: Snapshot) -> None:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, ProcessesScreen):
+                screen.update_processes(snapshot, names_by_pid(self.caretaker.statuses))
 
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from textual.binding import Binding
 from textual.content import Content
@@ -230,9 +229,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
     width = column.width + (extra if column.title == "model" else 0)
-    cut = _cut(text, width)
-    padded = " " * (width - cell_len(cut)) + cut if column.right else set_cell_size(cut, width)
-    line.add(padded + " " * GAP, style)
+    line.cell(text, width, style, right=column.right).add(" " * GAP, style)
 
 
 def _cut(text: str, width: int) -> str:

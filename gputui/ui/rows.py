@@ -46,6 +46,11 @@ def pinned_names(statuses: Sequence[InstanceStatus]) -> Mapping[str, tuple[str, 
     return names
 
 
+def names_by_pid(statuses: Sequence[InstanceStatus]) -> Mapping[int, str]:
+    """The names of running instances by pid."""
+    return {status.pid: status.name for status in statuses if status.pid is not None}
+
+
 def _gpu_memory(pid: int | None, snapshot: Snapshot | None) -> int | None:
     """Bytes that the process holds on all GPUs; None where NVML does not say."""
     if pid is None or snapshot is None:
@@ -54,6 +59,9 @@ def _gpu_memory(pid: int | None, snapshot: Snapshot | None) -> int | None:
         process.used_gpu_memory
         for gpu in snapshot.gpus
         for process in gpu.processes
-        if process.pid == pid and process.used_gpu_memory is not None
+        if process.pid == pid
+        and process.used_gpu_memory is not None
+        # A foreign process may have the same pid elsewhere; a recording knows no host.
+        and (process.host is not None or not snapshot.live)
     ]
     return sum(held) if held else None

@@ -15,9 +15,10 @@ from gputui.config import Config, InstanceConfig, PowerConfig
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
-from gputui.gpu.sample import GpuProcess, GpuSample, Snapshot
+from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.processes import ProcessIdentity
 from gputui.themes import load_themes, shipped_dir
 from gputui.ui.app import GputuiApp
 from gputui.ui.services import Services
@@ -193,7 +194,21 @@ def _url(config: Config, name: str) -> str:
 
 
 def process(pid: int, used: int | None) -> GpuProcess:
-    return GpuProcess(pid, "llama-server", used)
+    return GpuProcess(pid, "llama-server", used, host=host_process(pid))
+
+
+def host_process(pid: int, **changes: object) -> HostProcess:
+    """The host's side of a process that is there for the test alone."""
+    host = HostProcess(
+        identity=ProcessIdentity(pid, 1, "another boot"),
+        user="alice",
+        command="/opt/llama.cpp/llama-server -m /models/a.gguf",
+        started_at=1e9 - 7200,
+        own=True,
+        memory=3 * GIB,
+        cpu_percent=150.0,
+    )
+    return replace(host, **changes)  # type: ignore[arg-type]
 
 
 def screen_text(app: GputuiApp) -> str:

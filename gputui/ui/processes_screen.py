@@ -1,0 +1,72 @@
+"""The screen of all processes on all GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from gputui.gpu.sample import Snapshot
+from gputui.ui.palette import Look
+from gputui.ui.process_actions import ProcessActions
+from gputui.ui.process_table import ProcessTable
+
+
+class ProcessesScreen(Screen[None]):
+    """The table, alone. Whoever opened it passes each sample on."""
+
+    AUTO_FOCUS = "ProcessList"
+    BINDINGS = [
+        Binding("escape,q", "dismiss(None)", "Close", key_display="esc", id="processes.close"),
+        Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
+    ]
+
+    def __init__(
+        self,
+        look: Look,
+        actions: ProcessActions,
+        show_keys: Callable[[], None],
+        snapshot: Snapshot | None,
+        instances: Mapping[int, str],
+    ) -> None:
+        super().__init__()
+        self._look = look
+        self._actions = actions
+        self._show_keys = show_keys
+        self._snapshot = snapshot
+        self._instances = instances
+
+    def compose(self) -> ComposeResult:
+        yield ProcessTable(self._look, self._actions)
+        yield Footer(show_command_palette=True)
+
+    def on_mount(self) -> None:
+        if self._snapshot is not None:
+            self.update_processes(self._snapshot, self._instances)
+
+    def update_processes(self, snapshot: Snapshot, instances: Mapping[int, str]) -> None:
+        """The newest sample, and the names of our instances by pid."""
+        self.query_one(ProcessTable).update_processes(snapshot, instances)
+
+    def action_keys(self) -> None:
+        self._show_keys()
+
+    def restyle(self) -> None:
+        """Draw everything again in the theme of now."""
+        self.query_one(ProcessTable).redraw()
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """Every action for the command palette."""
+        table = self.query_one(ProcessTable)
+        yield SystemCommand("Filter", "words in any column", table.action_filter)
+        yield SystemCommand("Sort the other way round", "the same column", table.action_reverse)
+        yield SystemCommand(
+            "Sort by the next column", "to the right", lambda: table.action_column(1)
+        )
+        yield SystemCommand("Tree", "ancestors and children, or none", table.action_tree)
+        yield SystemCommand("Environment", "of the selected process", table.action_environment)
+        yield SystemCommand("Signal", "to the selected process", table.action_signal)
+        yield SystemCommand("Key list", "all keys with their ids", self.action_keys)
