@@ -25,13 +25,15 @@ LOOK_SECONDS = 2.0
 COMMAND_LENGTH = 4096
 """Characters kept of a command line."""
 
+GPU_DEVICES = ("/dev/nvidia", "/dev/dxg", "/dev/dri/")
+"""How the paths of GPUs begin: NVIDIA's own, WSL's, and those of the kernel's graphics."""
+
 _PROC = Path("/proc")
 _FIRST_CPU_SECONDS = 0.2  # a new process has its first CPU % so soon
 _STRANGER_SECONDS = 10.0  # before a process that had no GPU open is asked again
 _SLACK_SECONDS = 0.05  # a look due with a sample is not put off because that came a little early
 _INITIAL_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, linux/proc_ns.h
 _ENDED = " (ended)"  # a zombie: its parent has not noticed yet
-_GPU_DEVICES = ("/dev/nvidia", "/dev/dxg", "/dev/dri/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +241,20 @@ def in_pid_namespace() -> bool:
         return True
 
 
-def opens_gpu(pid: int) -> bool:
-    """Whether a process is seen to hold a GPU device open. Its user and root alone can see that."""
+def opens_gpu(pid: int, devices: tuple[str, ...] = GPU_DEVICES) -> bool:
+    """Whether a process is seen to hold a GPU open: a file whose path begins with one of ``devices``.
+
+    Its user and root alone can see that.
+    """
     folder = f"/proc/{pid}/fd"
     try:
         with os.scandir(folder) as entries:
-            return any(_is_gpu(f"{folder}/{entry.name}") for entry in entries)
+            return any(_links_to(f"{folder}/{entry.name}", devices) for entry in entries)
     except OSError:
         return False
 
 
-def _is_gpu(link: str) -> bool:
+def _links_to(link: str, beginnings: tuple[str, ...]) -> bool:
     with contextlib.suppress(OSError):
-        return str(Path(link).readlink()).startswith(_GPU_DEVICES)
+        return str(Path(link).readlink()).startswith(beginnings)
     return False

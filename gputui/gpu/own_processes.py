@@ -57,7 +57,7 @@ def send(host: HostProcess, number: signal.Signals) -> None:
     refused = refusal(host)
     if refused is not None:
         raise refused
-    _check_life(host)
+    _check_life(host, _NOT_SENT)
     if real_uid(pid) != own_uid():
         raise GputuiError(f"process {pid} belongs to another user now", _NOT_SENT)
     try:
@@ -102,10 +102,10 @@ def lineage() -> frozenset[int]:
     return frozenset(pids)
 
 
-def _check_life(host: HostProcess) -> None:
+def _check_life(host: HostProcess, hint: str = "") -> None:
     pid = host.identity.pid
     match processes.life(host.identity):
         case Life.DEAD:
-            raise GputuiError(f"process {pid} has ended", _NOT_SENT)
+            raise GputuiError(f"process {pid} has ended", hint)
         case Life.STRANGER | Life.OTHER_BOOT:
-            raise GputuiError(f"pid {pid} is another process by now", _NOT_SENT)
+            raise GputuiError(f"pid {pid} is another process by now", hint)

@@ -20,7 +20,7 @@ from gputui.ui.process_rows import ProcessRow
 _WORDS = {
     signal.SIGINT: ("Interrupt", "as ctrl+c does"),
     signal.SIGTERM: ("Terminate", "asks it to end in order"),
-    signal.SIGKILL: ("Kill", "ends it at once; it can save nothing"),
+    signal.SIGKILL: ("Kill", "ends it at once, nothing is saved"),
 }
 _NAMES = {number.name: number for number in own_processes.SIGNALS}
 _QUESTION = 300
@@ -104,7 +104,9 @@ class ProcessActions:
         word, note = _WORDS[number]
         self._screen.app.push_screen(
             ConfirmDialog(
-                f"Send {number.name} to {who}?\nIt {note}.", yes=f"{word} it", no="Leave it"
+                f"Send {number.name} to {who}?\n{number.name}: {note}.",
+                yes=f"{word} it",
+                no="Leave it",
             ),
             partial(self._confirmed, host, who, number),
         )

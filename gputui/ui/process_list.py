@@ -192,7 +192,13 @@ class ProcessList(CellView, can_focus=True):
         text = row.command if row else ""
         if row is not None and row.host is None:
             text = f"{row.pid}: {text} It is never signalled from here."
-        wrapped = textwrap.wrap(text, max(20, width - 2), max_lines=DETAIL_ROWS, placeholder=" …")
+        wrapped = textwrap.wrap(
+            text,
+            max(20, width - 2),
+            max_lines=DETAIL_ROWS,
+            placeholder=" …",
+            break_on_hyphens=False,
+        )
         return [Line().add(f" {part}", self.look.palette.dim) for part in wrapped]
 
     def _title_at(self, x: int) -> str:
@@ -205,13 +211,9 @@ class ProcessList(CellView, can_focus=True):
 
     def _show_title(self, of: int) -> None:
         """The border; touched only where it changes, since touching it repaints the whole widget."""
-        order, count = self._order, len({row.node for row in self._rows if row.gpu})
-        parts = [f"Processes: {count}" if count or not of else "Processes: none"]
-        if order.words:
-            parts[0] += f" of {of}"
-            parts.append(f"with {order.words!r}")
-        if order.tree:
-            parts.append("tree")
+        count = len({row.node for row in self._rows if row.gpu})
+        parts = [f"Processes: {count} of {of}" if self._order.words else f"Processes: {count}"]
+        parts += ["tree"] * self._order.tree
         title = " · ".join(parts)
         if title != self._title:
             self._title = title

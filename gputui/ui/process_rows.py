@@ -124,7 +124,7 @@ COLUMNS: tuple[Column, ...] = (
            lambda row, _: number(row.utilization_sm) if row.gpu else "",
            lambda row: row.utilization_sm, falling=True),
     Column("CPU %", 5, 2, True, lambda row, _: number(_cpu(row)), _cpu, falling=True),
-    Column("memory", 10, 5, True, lambda row, _: size(_host_memory(row)), _host_memory,
+    Column("host memory", 11, 5, True, lambda row, _: size(_host_memory(row)), _host_memory,
            falling=True),
     Column("age", 9, 6, True, _age, _born, falling=True),
     Column("instance", 14, 3, False, lambda row, _: row.instance, lambda row: row.instance or None),

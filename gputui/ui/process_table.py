@@ -88,8 +88,8 @@ class ProcessTable(Vertical):
     DEFAULT_CSS = """
     ProcessTable { height: 1fr; }
     ProcessTable ProcessList { height: 1fr; }
-    ProcessTable Input { display: none; height: 1; border: none; padding: 0 1; }
-    ProcessTable Input.-open { display: block; }
+    ProcessTable Input.-textual-compact { display: none; height: 1; border: none; padding: 0 1; }
+    ProcessTable Input.-textual-compact.-open { display: block; }
     """
     BINDINGS = [
         Binding("up", "move(-1)", "Up", show=False, id="processes.up"),
@@ -99,14 +99,10 @@ class ProcessTable(Vertical):
         Binding("home", "move(-1000000)", "First", show=False, id="processes.first"),
         Binding("end", "move(1000000)", "Last", show=False, id="processes.last"),
         Binding(
-            "less_than_sign", "column(-1)", "Sort left", key_display="<", id="processes.sort_left"
+            "less_than_sign", "column(-1)", "Sort", key_display="< >", id="processes.sort_left"
         ),
         Binding(
-            "greater_than_sign",
-            "column(1)",
-            "Sort right",
-            key_display=">",
-            id="processes.sort_right",
+            "greater_than_sign", "column(1)", show=False, key_display=">", id="processes.sort_right"
         ),
         Binding("r", "reverse", "Reverse", id="processes.reverse"),
         Binding("slash", "filter", "Filter", key_display="/", id="processes.filter"),
@@ -147,7 +143,7 @@ class ProcessTable(Vertical):
             return
         rows = rows_of(snapshot, facts.instances, self._uuid)
         shown = self._order.arrange(rows, facts.family, facts.instances, snapshot.taken_at)
-        self._list.update_rows(shown, len(rows), snapshot.taken_at)
+        self._list.update_rows(shown, len({row.node for row in rows}), snapshot.taken_at)
 
     @property
     def selected(self) -> ProcessRow | None:

@@ -12,9 +12,17 @@ from typing import Any
 import pytest
 
 from gputui.gpu.metrics import METRICS
-from gputui.gpu.sample import GpuProcess, GpuSample, Problem, Snapshot, snapshot_json
+from gputui.gpu.sample import (
+    GpuProcess,
+    GpuSample,
+    HostProcess,
+    Problem,
+    Snapshot,
+    snapshot_json,
+)
 from gputui.host import Disk, HostSample
 from gputui.identity import GpuIdentity
+from gputui.processes import ProcessIdentity
 from tests.support.standin_nvml import StandinNvml
 
 
@@ -46,12 +54,19 @@ def check_shape(document: dict[str, Any]) -> None:
         unknown = {key for key, value in gpu["metrics"].items() if value is None}
         assert set(gpu["unavailable"]) == unknown
         for process in gpu["processes"]:
-            assert list(process) == ["pid", "name", "used_gpu_memory_bytes", "instance"]
+            assert list(process) == [
+                *("pid", "name", "used_gpu_memory_bytes", "instance", "type", "foreign", "user"),
+                *("command", "started_at", "utilization_sm_percent", "cpu_percent"),
+                "host_memory_bytes",
+            ]
 
 
 def test_the_shape_of_the_json() -> None:
     identity = GpuIdentity(0, "GPU-a", "a GPU", "00000000:01:00.0")
-    processes = (GpuProcess(7, "llama-server", None), GpuProcess(8, "", 5))
+    host = HostProcess(
+        ProcessIdentity(7, 1, "boot"), "alice", "llama-server -m a", 12.0, own=True, memory=9
+    )
+    processes = (GpuProcess(7, "llama-server", None, host=host), GpuProcess(8, "", 5))
     values = {"power_draw": 545.25, "memory_used": 8 * 2**30}
     sample = GpuSample(identity, values, {"fan_speed": "not supported"}, processes)
     problem = Problem("what", "how")
@@ -77,10 +92,25 @@ def test_the_shape_of_the_json() -> None:
     assert gpu["metrics"]["fan_speed_percent"] is None
     assert gpu["unavailable"]["fan_speed_percent"] == "not supported"
     assert gpu["unavailable"]["clocks_sm_hertz"] == "not read yet"
-    assert gpu["processes"] == [
-        {"pid": 7, "name": "llama-server", "used_gpu_memory_bytes": None, "instance": "deepseek"},
-        {"pid": 8, "name": "", "used_gpu_memory_bytes": 5, "instance": None},
-    ]
+    ours, foreign = gpu["processes"]
+    assert {key: value for key, value in ours.items() if value is not None} == {
+        "pid": 7,
+        "name": "llama-server",
+        "instance": "deepseek",
+        "type": "C",
+        "foreign": False,
+        "user": "alice",
+        "command": "llama-server -m a",
+        "started_at": 12.0,
+        "host_memory_bytes": 9,
+    }
+    assert {key: value for key, value in foreign.items() if value is not None} == {
+        "pid": 8,
+        "name": "",
+        "used_gpu_memory_bytes": 5,
+        "type": "C",
+        "foreign": True,
+    }
 
 
 def test_the_keys_carry_their_units() -> None:

@@ -195,6 +195,7 @@ def test_the_exact_calls_of_a_tick(
     processes = {
         "nvmlDeviceGetComputeRunningProcesses_v3": 2,  # the size, then the list
         "nvmlDeviceGetGraphicsRunningProcesses_v3": 1,
+        "nvmlDeviceGetProcessUtilization": 1,  # the size, and where there is any, the samples
     }
     slow = {
         "nvmlDeviceGetCount_v2": 1,  # of all GPUs together

@@ -8,7 +8,7 @@ import pytest
 
 from gputui.errors import GputuiError
 from gputui.gpu.recorded import RecordedSource
-from gputui.gpu.simulated import SimulatedSource
+from gputui.gpu.simulated import SIMULATED_GPUS
 from gputui.gpu.sources import open_source
 from gputui.gpu.trace_writer import write_trace
 
@@ -27,12 +27,12 @@ assert not {{"pynvml", "psutil", "textual", "msgspec"}} & set(sys.modules)
 
 def test_simulated_and_a_trace(tmp_path: Path) -> None:
     simulated = open_source("simulated", dict)
-    assert isinstance(simulated, SimulatedSource)
+    assert simulated.name == "simulated"
     path = tmp_path / "a.trace.gz"
-    write_trace(path, [simulated.sample()])
+    write_trace(path, simulated.samples())
     recorded = open_source(str(path), dict, speed=60)
     assert isinstance(recorded, RecordedSource)
-    assert recorded.samples()[0].identities == simulated.sample().identities
+    assert recorded.samples()[0].identities == SIMULATED_GPUS
 
 
 @pytest.mark.parametrize("word", ["auto", "nvml", "simulated"])
