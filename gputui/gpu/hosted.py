@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from gputui.gpu.host_processes import HostProcesses, LocalProcess
 from gputui.gpu.sample import GpuProcess, GpuSample, Snapshot
-from gputui.gpu.source import Source
+
+
+class LiveSource(Protocol):
+    """A source that gives one snapshot at each call, of that moment; see Source."""
+
+    name: str
+
+    def sample(self) -> Snapshot:
+        """All GPUs now."""
+        ...
+
+    def close(self) -> None:
+        """Give back what ``sample`` opened."""
+        ...
 
 
 class HostedSource:
@@ -16,10 +30,16 @@ class HostedSource:
     The host is looked at on the thread that samples.
     """
 
-    def __init__(self, source: Source, host: HostProcesses) -> None:
+    live = True
+
+    def __init__(self, source: LiveSource, host: HostProcesses) -> None:
         self.name = source.name
         self._source = source
         self._host = host
+
+    def samples(self) -> tuple[Snapshot]:
+        """One, of this moment; see Source."""
+        return (self.sample(),)
 
     def sample(self) -> Snapshot:
         """As ``source`` says, with names and host facts; see Source."""
