@@ -43,12 +43,15 @@ class Line:
         """Blanks up to ``column``; nothing where the line is there already."""
         return self.add(" " * (column - self.width), Style.null())
 
-    def cell(self, text: str, width: int, style: Style, *, right: bool = False) -> Line:
-        """``text`` at exactly ``width`` cells; an ellipsis ends a cut."""
+    def cell(
+        self, text: str, width: int, style: Style, *, right: bool = False, gap: int = 0
+    ) -> Line:
+        """``text`` at exactly ``width`` cells, and ``gap`` blanks; an ellipsis ends a cut."""
         if cell_len(text) > width:
             text = set_cell_size(text, width - 1) + "…" if width > 0 else ""
         blanks = " " * (width - cell_len(text))
-        return self.add(blanks + text if right else text + blanks, style)
+        padded = blanks + text if right else text + blanks
+        return self.add(padded + " " * gap, style)
 
     def strip(self, width: int, look: Look) -> Strip:
         """The line at exactly ``width`` cells, in what the terminal's encoding holds."""

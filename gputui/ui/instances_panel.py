@@ -229,7 +229,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
     width = column.width + (extra if column.title == "model" else 0)
-    line.cell(text, width, style, right=column.right).add(" " * GAP, style)
+    line.cell(text, width, style, right=column.right, gap=GAP)
 
 
 def _cut(text: str, width: int) -> str:

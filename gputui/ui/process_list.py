@@ -154,7 +154,7 @@ class ProcessList(CellView, can_focus=True):
                 self._command(line, row, width - line.width)
             else:
                 style = self._style(row, column, plain)
-                line.cell(text, column.width, style, right=column.right).add(" " * GAP, plain)
+                line.cell(text, column.width, style, right=column.right, gap=GAP)
         if marked and self.has_focus:
             line.pad_to(width)
             line.runs = [(text, style + palette.cursor) for text, style in line.runs]

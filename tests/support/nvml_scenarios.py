@@ -48,6 +48,7 @@ FUNCTIONS = (
     "nvmlDeviceGetComputeRunningProcesses_v2",
     "nvmlDeviceGetGraphicsRunningProcesses_v3",
     "nvmlDeviceGetGraphicsRunningProcesses_v2",
+    "nvmlDeviceGetProcessUtilization",
 )
 """All by which a GPU is read, older names too; each may fail alone."""
 
