@@ -8,7 +8,6 @@ from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from gputui.alerts.readings import Scope
@@ -34,6 +33,7 @@ from gputui.ui.processes_screen import ProcessesScreen
 from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
+from gputui.ui.still import StillScreen
 
 PANELS = ("gpus", "instances", "chat")
 TOAST = 300
@@ -42,7 +42,7 @@ FIRST_PICTURE_SECONDS = 0.2
 """How long the first picture waits for the first sample; a driver may be slower, or hang."""
 
 
-class Dashboard(Screen[None]):
+class Dashboard(StillScreen[None]):
     """Receives facts, passes them to the panels, and turns keys into requests."""
 
     BINDINGS = DASHBOARD_BINDINGS  # type: ignore[assignment]

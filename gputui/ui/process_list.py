@@ -48,7 +48,7 @@ class ProcessList(CellView, can_focus=True):
     def __init__(self, look: Look, order: OrderLike, *, one_gpu: bool) -> None:
         super().__init__(look, classes="processes")
         self._order = order
-        self._one_gpu = one_gpu
+        self.one_gpu = one_gpu
         self._rows: Sequence[ProcessRow] = ()
         self._now = 0.0
         self._cursor = 0
@@ -63,7 +63,7 @@ class ProcessList(CellView, can_focus=True):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that are shown."""
-        without = {"GPU"} if self._one_gpu else set()
+        without = {"GPU"} if self.one_gpu else set()
         if not any(row.instance for row in self._rows):
             without.add("instance")
         return fitting_columns(self.content_size.width - 1, without)

@@ -129,12 +129,23 @@ class ProcessTable(Vertical):
             placeholder="filter: words in any column", compact=True, max_length=FILTER_LENGTH
         )
 
-    def update_processes(self, snapshot: Snapshot, instances: Mapping[int, str]) -> None:
-        """Show ``snapshot``; ``instances`` gives the names of ours by pid."""
-        self._facts.snapshot, self._facts.instances = snapshot, instances
+    def update_processes(
+        self, snapshot: Snapshot, instances: Mapping[int, str] | None = None
+    ) -> None:
+        """Show ``snapshot``; ``instances`` gives the names of ours by pid, None as before."""
+        self._facts.snapshot = snapshot
+        if instances is not None:
+            self._facts.instances = instances
         if self._order.tree:
             self._read_family()
         self.redraw()
+
+    def show_gpu(self, uuid: str | None) -> None:
+        """Show the processes on another GPU alone, on all with None."""
+        if uuid != self._uuid:
+            self._uuid, self._list.one_gpu = uuid, uuid is not None
+            self._facts.family_at = 0.0
+            self.redraw()
 
     def redraw(self) -> None:
         """Show what is known, in the order and the colours of now."""

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from gputui.gpu.sample import Snapshot
 from gputui.ui.palette import Look
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.process_table import ProcessTable
+from gputui.ui.still import StillScreen
 
 
-class ProcessesScreen(Screen[None]):
+class ProcessesScreen(StillScreen[None]):
     """The table, alone. Whoever opened it passes each sample on."""
 
     AUTO_FOCUS = "ProcessList"
