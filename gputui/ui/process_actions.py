@@ -97,6 +97,10 @@ class ProcessActions:
             title = f"environment of {row.pid} {row.name}, as it was started"
             self._screen.app.push_screen(TextScreen(title, partial(_environment_text, host)))
 
+    def tell(self, error: Exception) -> None:
+        """Tell of what nobody had thought of."""
+        self._say(GputuiError(clean_line(f"{type(error).__name__}: {error}")))
+
     def _chosen(self, host: HostProcess, who: str, name: str | None) -> None:
         number = _NAMES.get(name or "")
         if number is None:
@@ -123,7 +127,7 @@ class ProcessActions:
         except GputuiError as error:
             self._say(error)
         except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
-            self._say(GputuiError(clean_line(f"{type(error).__name__}: {error}")))
+            self.tell(error)
         else:
             self._screen.notify(f"{number.name} was sent to {who}.", markup=False)
 

@@ -49,8 +49,8 @@ class ProcessRow:
 
     @property
     def command(self) -> str:
-        """The command line, or why there is none."""
-        return (self.host.command or self.name) if self.host else self.instead
+        """The command line, else the name, else why there is neither."""
+        return (self.host.command if self.host else "") or self.name or self.instead
 
 
 @dataclass(frozen=True, slots=True)

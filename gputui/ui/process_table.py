@@ -10,11 +10,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.events import Paste
 from textual.widgets import Input
 
 from gputui.gpu.family import Family
 from gputui.gpu.host_processes import LOOK_SECONDS, LocalProcess
 from gputui.gpu.sample import Snapshot
+from gputui.text import clean
 from gputui.ui.palette import Look
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.process_list import ProcessList
@@ -78,6 +80,21 @@ class _Facts:
     reading: bool = False
 
 
+class FilterBox(Input):
+    """The line in which the filter is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            placeholder="filter: words in any column", compact=True, max_length=FILTER_LENGTH
+        )
+
+    def _on_paste(self, event: Paste) -> None:
+        """What is pasted came from elsewhere, and is drawn here."""
+        event.text = clean(event.text)
+        super()._on_paste(event)
+        event.prevent_default()  # Textual calls the handler of each class of the line
+
+
 class ProcessTable(Vertical):
     """The processes on all GPUs, or on the one with ``uuid``.
 
@@ -121,13 +138,12 @@ class ProcessTable(Vertical):
         self._order = Order()
         self._facts = _Facts()
         self._family = Family()
+        self._box = FilterBox()
         self._list = ProcessList(look, self._order, one_gpu=uuid is not None)
 
     def compose(self) -> ComposeResult:
         yield self._list
-        yield Input(
-            placeholder="filter: words in any column", compact=True, max_length=FILTER_LENGTH
-        )
+        yield self._box
 
     def update_processes(
         self, snapshot: Snapshot, instances: Mapping[int, str] | None = None
@@ -188,18 +204,16 @@ class ProcessTable(Vertical):
     # ── the filter ───────────────────────────────────────────────────────────────────────────
 
     def action_filter(self) -> None:
-        box = self.query_one(Input)
-        box.add_class("-open")
-        self.screen.set_focus(box)  # at once: the letters typed next are the filter's
+        self._box.add_class("-open")
+        self.screen.set_focus(self._box)  # at once: the letters typed next are the filter's
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Escape is the filter's while there is one, else whoever holds the table closes."""
-        return action != "unfilter" or bool(self._order.words) or self.query_one(Input).has_focus
+        return action != "unfilter" or bool(self._order.words) or self._box.has_focus
 
     def action_unfilter(self) -> None:
-        box = self.query_one(Input)
-        box.value = ""
-        self._close_filter(box)
+        self._box.value = ""
+        self._close_filter()
 
     @on(Input.Changed)
     def filter_changed(self, message: Input.Changed) -> None:
@@ -210,10 +224,10 @@ class ProcessTable(Vertical):
     @on(Input.Submitted)
     def filter_submitted(self, message: Input.Submitted) -> None:
         message.stop()
-        self._close_filter(message.input)
+        self._close_filter()
 
-    def _close_filter(self, box: Input) -> None:
-        box.set_class(bool(box.value), "-open")
+    def _close_filter(self) -> None:
+        self._box.set_class(bool(self._box.value), "-open")
         self.screen.set_focus(self._list)
 
     # ── the tree ─────────────────────────────────────────────────────────────────────────────
@@ -234,11 +248,14 @@ class ProcessTable(Vertical):
             return
         facts.family_at, facts.reading = snapshot.taken_at, True
         pids = {row.pid for row in rows_of(snapshot, facts.instances, self._uuid) if row.host}
-        self.run_worker(self._adopt_family(pids), group="family", exit_on_error=False)
+        self.run_worker(self._adopt_family(pids), group="family")
 
     async def _adopt_family(self, pids: set[int]) -> None:
         try:
             self._facts.family = await asyncio.to_thread(self._family.look, pids)
+        except Exception as error:  # noqa: BLE001  the worker's boundary: told, the table goes on
+            self._order.tree = False
+            self._actions.tell(error)
         finally:
             self._facts.reading = False
         self.redraw()

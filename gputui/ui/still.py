@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.app import ScreenStackError
 from textual.screen import Screen, ScreenResultType
 
 
@@ -15,4 +16,7 @@ class StillScreen(Screen[ScreenResultType]):
     @property
     def is_current(self) -> bool:
         """Whether nothing covers it."""
-        return self.is_attached and self.app.screen is self
+        try:
+            return self.app.screen is self
+        except ScreenStackError:
+            return False

@@ -227,6 +227,7 @@ def test_rows_of_all_gpus_and_of_one() -> None:
     recorded = rows_of(Snapshot("recorded", NOW, gpus), {7: "deepseek"})
     assert [row.instance for row in recorded] == ["", "", ""]
     assert recorded[2].command == "not in the recording"
+    assert replace(recorded[2], name="python").command == "python"
 
 
 def test_relatives_have_no_gpu_and_come_once() -> None:

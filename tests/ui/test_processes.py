@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from textual.events import Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from gputui.config import Config
 from gputui.gpu.host_processes import HostProcesses
 from gputui.gpu.sample import GpuProcess, ProcessType, Snapshot
-from gputui.text import clean_line
+from gputui.text import clean, clean_line
 from gputui.ui.process_table import ProcessTable
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
@@ -175,6 +176,20 @@ async def test_moving_through_many() -> None:
         assert shown_pids(one)[-1] == cursor_pid(one) == 5_000_001
         await pilot.press("home")
         assert shown_pids(one)[0] == cursor_pid(one) == 5_000_300
+
+
+async def test_what_is_pasted_into_the_filter_is_cleaned() -> None:
+    one = with_instance()
+    async with processes(one, (120, 30)) as pilot:
+        await until(pilot, lambda: len(shown_pids(one)) == 5)
+        await pilot.press("slash")
+        box = one.app.screen.query_one(Input)
+        for _, text in HOSTILE:
+            first = (clean(text[:150]).splitlines() or [""])[0]
+            one.app.post_message(Paste(text[:150]))
+            await until(pilot, lambda first=first: box.value == first)  # type: ignore[misc]
+            assert_harmless(one.app)
+            box.value = ""
 
 
 @SIZES
@@ -377,6 +392,8 @@ async def test_what_is_refused_is_refused_in_words(
     one = make_rig(snapshots=[sample], readonly=which == "readonly")
     async with processes(one, (120, 30)) as pilot:
         await until_shown(pilot, "Processes: 1")
+        if which == "recorded":
+            await until_shown(pilot, "sleep")  # a recording knows the name alone
         await pilot.press("k")
         await until_shown(pilot, words)
         assert "Leave it" not in screen_text(one.app)
