@@ -122,7 +122,8 @@ class ProcessTable(Vertical):
             "greater_than_sign", "column(1)", show=False, key_display=">", id="processes.sort_right"
         ),
         Binding("r", "reverse", "Reverse", id="processes.reverse"),
-        Binding("slash", "filter", "Filter", key_display="/", id="processes.filter"),
+        # Before all others: over SSH keys come in bursts, and the next ones are the filter's.
+        Binding("slash", "filter", "Filter", key_display="/", id="processes.filter", priority=True),
         Binding("t", "tree", "Tree", id="processes.tree"),
         Binding("e", "environment", "Environment", id="processes.environment"),
         Binding("k", "signal", "Signal", id="processes.signal"),
@@ -208,7 +209,10 @@ class ProcessTable(Vertical):
         self.screen.set_focus(self._box)  # at once: the letters typed next are the filter's
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is the filter's while there is one, else whoever holds the table closes."""
+        """Escape is the filter's while there is one, else whoever holds the table closes; in the
+        filter its key is a letter."""
+        if action == "filter":
+            return self.screen.focused is not self._box
         return action != "unfilter" or bool(self._order.words) or self._box.has_focus
 
     def action_unfilter(self) -> None:

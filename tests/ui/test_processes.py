@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -176,6 +176,16 @@ async def test_moving_through_many() -> None:
         assert shown_pids(one)[-1] == cursor_pid(one) == 5_000_001
         await pilot.press("home")
         assert shown_pids(one)[0] == cursor_pid(one) == 5_000_300
+
+
+async def test_letters_typed_right_after_the_filters_key_are_the_filters() -> None:
+    one = with_instance()
+    async with processes(one, (120, 30)) as pilot:
+        await until(pilot, lambda: len(shown_pids(one)) == 5)
+        for key in ("slash", *"kte", "slash"):
+            one.app.post_message(Key(key, "/" if key == "slash" else key))
+        await until(pilot, lambda: one.app.screen.query_one(Input).value == "kte/")
+        assert "Leave it" not in screen_text(one.app)
 
 
 async def test_what_is_pasted_into_the_filter_is_cleaned() -> None:
