@@ -47,8 +47,7 @@ class Line:
         self, text: str, width: int, style: Style, *, right: bool = False, gap: int = 0
     ) -> Line:
         """``text`` at exactly ``width`` cells, and ``gap`` blanks; an ellipsis ends a cut."""
-        if cell_len(text) > width:
-            text = set_cell_size(text, width - 1) + "…" if width > 0 else ""
+        text = cut(text, width)
         blanks = " " * (width - cell_len(text))
         padded = blanks + text if right else text + blanks
         return self.add(padded + " " * gap, style)
@@ -57,6 +56,13 @@ class Line:
         """The line at exactly ``width`` cells, in what the terminal's encoding holds."""
         segments = [Segment(look.text(text), style) for text, style in self.runs]
         return Strip(segments).adjust_cell_length(width)
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` cells; an ellipsis ends a cut."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
 class CellView(Widget):

@@ -15,7 +15,7 @@ from textual.message import Message
 from gputui.instances.status import InstanceStatus, State
 from gputui.text import UNKNOWN, number, size, uptime
 from gputui.ui.alert_marks import AlertMark
-from gputui.ui.cells import CellView, Line
+from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.graph import bar
 from gputui.ui.palette import Look, Palette
 
@@ -232,10 +232,6 @@ def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> No
     line.cell(text, width, style, right=column.right, gap=GAP)
 
 
-def _cut(text: str, width: int) -> str:
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
-
-
 def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     """The GPUs' badges; CPU only where that is known, a question mark where the pin is not."""
     end = line.width + width
@@ -257,7 +253,7 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
         line.add(f" {status.load_progress * 100:.0f} %", palette.value)
     elif row.alert is not None:
         room = end - line.width - 1
-        line.add(_cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
+        line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
     line.pad_to(end)
 
 
