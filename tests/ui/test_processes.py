@@ -237,6 +237,12 @@ async def test_one_gpu_alone_needs_no_gpu_column() -> None:
         assert "40500" in text
         assert "12080" not in text
         assert "GPU▴" not in text
+        table.show_gpu(gpu_sample(0).identity.uuid)
+        await until_shown(pilot, "Processes: 3")
+        assert "12080" in screen_text(one.app)
+        table.show_gpu(None)
+        await until_shown(pilot, "Processes: 4")
+        assert "GPU▴" in screen_text(one.app)
 
 
 async def test_without_unicode_all_is_ascii() -> None:
