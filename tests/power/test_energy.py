@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -106,7 +107,7 @@ def naive(points: list[Point]) -> tuple[float, float, float]:
 
     def integrate(part: list[Point]) -> tuple[float, float, float]:
         area = known = lost = 0.0
-        for one, other in zip(part, part[1:], strict=False):
+        for one, other in itertools.pairwise(part):
             passed = other.at - one.at
             if one.draw is None or other.draw is None or passed > GAP:
                 lost += passed
@@ -120,7 +121,7 @@ def naive(points: list[Point]) -> tuple[float, float, float]:
         if point.counter is not None and (not moved or point.counter != points[moved[-1]].counter):
             moved.append(index)
     cuts = [0, *moved, len(points) - 1]
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in itertools.pairwise(cuts):
         one, other = points[begin], points[end]
         parts = integrate(points[begin : end + 1])
         if (

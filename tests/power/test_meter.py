@@ -270,7 +270,7 @@ def test_every_token_once_and_no_joule_of_its_work_left_out(
 ) -> None:
     """A server and its GPU in steps of 0.1 s, sampled and looked at once a second, at any phase."""
     meter = PowerMeter()
-    work: list[tuple[bool, int]] = [(False, 0)] * 21
+    work: list[tuple[bool, int]] = [(False, 0)] * 41  # energy is known from the second sample on
     tokens = 0
     for request in requests:
         work += [(False, tokens)] * request.pause + [(True, tokens)] * request.length
