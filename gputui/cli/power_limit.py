@@ -1,0 +1,143 @@
+"""``gputui power-limit``: how much each GPU may draw, shown and set."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gputui.cli.acting import driver_answer, refuse_readonly, sample
+from gputui.cli.compose import Options, make_source
+from gputui.cli.root import common_options, options_of
+from gputui.cli.tables import aligned
+from gputui.config import Config
+from gputui.errors import GputuiError
+from gputui.gpu.metrics import METRICS_BY_NAME
+from gputui.gpu.power_limit import limit_setter, power_range
+from gputui.gpu.sample import NOT_READ, GpuSample, Snapshot
+from gputui.identity import GpuIdentity, GpuSelectionError, select_gpu
+from gputui.text import number
+
+_METRICS = tuple(
+    METRICS_BY_NAME[name]
+    for name in ("power_limit", "power_default_limit", "power_min_limit", "power_max_limit")
+)
+_HEADINGS = ("GPU", "name", "limit W", "default W", "lowest W", "highest W")
+
+
+@click.command("power-limit")
+@click.argument("gpu", required=False)
+@click.argument("watts", required=False, metavar="[WATTS|default]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_context
+def command(
+    context: click.Context, gpu: str | None, watts: str | None, as_json: bool, yes: bool
+) -> None:
+    """Show how much each GPU may draw, or set it for one.
+
+    GPU is an index, UUID, PCI bus id or a part of its name. A limit holds until the driver is unloaded
+    or the machine is booted; setting one needs root.
+    """
+    options = options_of(context)
+    if watts is not None:
+        refuse_readonly(options, "set")
+    config = options.load_config()
+    snapshot = sample(options, config)
+    problem = snapshot.problem
+    if problem and not snapshot.gpus and not as_json:
+        raise GputuiError(problem.message, problem.hint)
+    chosen = snapshot.gpus if gpu is None else (_choose(gpu, snapshot),)
+    if watts is not None:
+        _set(options, config, chosen[0], watts, ask=not yes)
+    elif as_json:
+        click.echo(json.dumps(_json(snapshot, chosen), indent=2, ensure_ascii=False))
+        context.exit(1 if problem and not snapshot.gpus else 0)
+    else:
+        click.echo("\n".join(_table(chosen)))
+
+
+def _choose(selector: str, snapshot: Snapshot) -> GpuSample:
+    try:
+        chosen = select_gpu(selector, snapshot.identities)
+    except GpuSelectionError as error:
+        raise click.UsageError(str(error)) from error
+    return next(gpu for gpu in snapshot.gpus if gpu.identity == chosen)
+
+
+def _set(options: Options, config: Config, gpu: GpuSample, word: str, *, ask: bool) -> None:
+    watts = _watts(gpu, word)
+    limits, names = power_range(gpu), gpu.identity
+    if not limits.holds(watts):
+        raise click.UsageError(f"{watts:g} W is out of the range of {_name(names)}: {limits.words}")
+    if ask:
+        _confirm(
+            f"Set the power limit of {_name(names)} from {number(limits.limit)} to {watts:g} W?"
+        )
+    setter = limit_setter(make_source(options, config))
+    change = driver_answer(lambda: setter(names, watts))
+    click.echo(change.words + (" (simulated: it ends with this command)" * names.simulated))
+
+
+def _watts(gpu: GpuSample, word: str) -> float:
+    """The limit that is asked for. Raises click.UsageError for what is none."""
+    if word.lower() == "default":
+        default = gpu.get("power_default_limit")
+        if default is None:
+            why = gpu.unavailable.get("power_default_limit", NOT_READ)
+            raise GputuiError(f"the default of {_name(gpu.identity)} is not known: {why}")
+        return default
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?[wW]?", word.strip(), re.ASCII)
+    if not found:
+        raise click.UsageError(f'"{word}" is no limit: give watts, as in 450, or the word default')
+    return float(found[1])
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is nobody to ask: give --yes")
+    if not click.confirm(question):
+        raise GputuiError("nothing was set")
+
+
+def _name(gpu: GpuIdentity) -> str:
+    return f"GPU {gpu.index} ({gpu.name})"
+
+
+def _json(snapshot: Snapshot, gpus: Sequence[GpuSample]) -> dict[str, object]:
+    problem = snapshot.problem
+    return {
+        "source": snapshot.source,
+        "problem": problem and {"message": problem.message, "hint": problem.hint},
+        "gpus": [
+            {
+                "index": gpu.identity.index,
+                "uuid": gpu.identity.uuid,
+                "name": gpu.identity.name,
+                "pci_bus_id": gpu.identity.pci_bus_id,
+                **{metric.key: gpu.get(metric.name) for metric in _METRICS},
+                "unavailable": {
+                    metric.key: gpu.unavailable.get(metric.name, NOT_READ)
+                    for metric in _METRICS
+                    if gpu.get(metric.name) is None
+                },
+            }
+            for gpu in gpus
+        ],
+    }
+
+
+def _table(gpus: Sequence[GpuSample]) -> list[str]:
+    rows = [
+        (
+            str(gpu.identity.index),
+            gpu.identity.name + (" (SIMULATED)" if gpu.identity.simulated else ""),
+            *(number(gpu.get(metric.name)) for metric in _METRICS),
+        )
+        for gpu in gpus
+    ]
+    return aligned([_HEADINGS, *rows], left={"name"})
