@@ -45,6 +45,11 @@ class PowerRange:
         too_low = self.lowest is not None and watts < self.lowest
         return not (too_low or (self.highest is not None and watts > self.highest))
 
+    def check(self, gpu: GpuIdentity, watts: float) -> None:
+        """Raise LimitRefusedError where a limit does not."""
+        if not self.holds(watts):
+            raise _out_of_range(gpu, watts, self)
+
 
 @dataclass(frozen=True, slots=True)
 class LimitChange:
@@ -88,11 +93,13 @@ def command(gpu: GpuIdentity, watts: float) -> str:
 
 def limit_setter(source: Source) -> LimitSetter:
     """What sets limits of the GPUs of ``source``: the driver, or the simulation; none of a recording."""
-    simulation = getattr(source, "set_power_limit", None)
-    if simulation is not None:
-        setter: LimitSetter = simulation
-        return setter
-    return set_limit if source.name == "nvml" else _refuse
+    if source.name == "nvml":
+        return set_limit
+    if source.name == "simulated":
+        from gputui.gpu.simulated import set_simulated_limit
+
+        return set_simulated_limit
+    return _refuse
 
 
 def _refuse(gpu: GpuIdentity, watts: float) -> LimitChange:
@@ -123,8 +130,7 @@ def _set(library: Library, gpu: GpuIdentity, watts: float) -> LimitChange:
     if isinstance(handle, Unavailable):
         raise _error(gpu, watts, handle, PowerRange())
     now = _range(library, handle)
-    if not now.holds(watts):
-        raise _out_of_range(gpu, watts, now)
+    now.check(gpu, watts)
     answer = library.query(
         "nvmlDeviceSetPowerManagementLimit", round(watts * 1000), on=handle
     )  # milliwatts

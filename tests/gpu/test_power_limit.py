@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from gputui.errors import GputuiError
+from gputui.gpu import simulated
 from gputui.gpu.nvml import NvmlSource
 from gputui.gpu.power_limit import (
     LimitRefusedError,
@@ -17,6 +19,7 @@ from gputui.gpu.power_limit import (
     set_limit,
 )
 from gputui.gpu.sample import GpuSample
+from gputui.gpu.simulated import ProcessUse, SimulatedSource
 from gputui.identity import GpuIdentity
 from tests.support.standin_nvml import StandinNvml
 
@@ -143,3 +146,41 @@ def test_the_range_of_a_sample() -> None:
     assert found == PowerRange(450, None, 400, 600)
     assert [found.holds(watts) for watts in (399, 400, 600, 601)] == [False, True, True, False]
     assert PowerRange().holds(1)
+
+
+@pytest.fixture
+def simulation(monkeypatch: pytest.MonkeyPatch) -> SimulatedSource:
+    """The second GPU at full load from the second sample on."""
+    monkeypatch.setattr(simulated, "_limits", {})
+    seconds = iter(range(1000))
+    busy = iter(range(0, 10_000, 8))
+
+    def pids() -> Mapping[str, Sequence[int]]:
+        return {simulated.SIMULATED_GPUS[1].uuid: [7]}
+
+    return SimulatedSource(
+        pids,
+        clock=lambda: float(next(seconds)),
+        use=lambda pid: ProcessUse(float(next(busy)), 0, "server"),
+        cores=8,
+    )
+
+
+def test_a_simulated_gpu_keeps_to_its_limit(simulation: SimulatedSource) -> None:
+    simulation.sample()
+    free = simulation.sample().gpus[1]
+    assert free.values["power_draw"] > 550
+    change = limit_setter(simulation)(free.identity, 400)
+    assert change.words == "GPU 1: power limit 575 → 400 W"
+    held = simulation.sample().gpus[1]
+    assert held.get("power_limit") == 400
+    assert held.get("power_default_limit") == 575
+    assert held.values["power_draw"] <= 400
+    assert held.values["clocks_sm"] < free.values["clocks_sm"]
+    assert held.get("throttle_reasons") == 0x4
+    assert simulation.sample().gpus[0].get("power_limit") == 600
+
+
+def test_a_simulated_gpu_has_a_range(simulation: SimulatedSource) -> None:
+    with pytest.raises(LimitRefusedError, match="out of its range"):
+        limit_setter(simulation)(simulated.SIMULATED_GPUS[1], 5)
