@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 
@@ -16,9 +15,9 @@ from gputui.cli.tables import aligned
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.gpu.metrics import METRICS_BY_NAME
-from gputui.gpu.power_limit import limit_setter, power_range
+from gputui.gpu.power_limit import limit_setter, power_range, watts_of
 from gputui.gpu.sample import NOT_READ, GpuSample, Snapshot
-from gputui.identity import GpuIdentity, GpuSelectionError, select_gpu
+from gputui.identity import GpuSelectionError, select_gpu
 from gputui.text import number
 
 _METRICS = tuple(
@@ -70,31 +69,17 @@ def _choose(selector: str, snapshot: Snapshot) -> GpuSample:
 
 
 def _set(options: Options, config: Config, gpu: GpuSample, word: str, *, ask: bool) -> None:
-    watts = _watts(gpu, word)
     limits, names = power_range(gpu), gpu.identity
-    if not limits.holds(watts):
-        raise click.UsageError(f"{watts:g} W is out of the range of {_name(names)}: {limits.words}")
+    label = f"GPU {names.index} ({names.name})"
+    try:
+        watts = watts_of(word, limits)
+    except GputuiError as error:
+        raise click.UsageError(f"{label}: {error}") from error
     if ask:
-        _confirm(
-            f"Set the power limit of {_name(names)} from {number(limits.limit)} to {watts:g} W?"
-        )
+        _confirm(f"Set the power limit of {label} from {number(limits.limit)} to {watts:g} W?")
     setter = limit_setter(make_source(options, config))
     change = driver_answer(lambda: setter(names, watts))
     click.echo(change.words + (" (simulated: it ends with this command)" * names.simulated))
-
-
-def _watts(gpu: GpuSample, word: str) -> float:
-    """The limit that is asked for. Raises click.UsageError for what is none."""
-    if word.lower() == "default":
-        default = gpu.get("power_default_limit")
-        if default is None:
-            why = gpu.unavailable.get("power_default_limit", NOT_READ)
-            raise GputuiError(f"the default of {_name(gpu.identity)} is not known: {why}")
-        return default
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?[wW]?", word.strip(), re.ASCII)
-    if not found:
-        raise click.UsageError(f'"{word}" is no limit: give watts, as in 450, or the word default')
-    return float(found[1])
 
 
 def _confirm(question: str) -> None:
@@ -102,10 +87,6 @@ def _confirm(question: str) -> None:
         raise click.UsageError("there is nobody to ask: give --yes")
     if not click.confirm(question):
         raise GputuiError("nothing was set")
-
-
-def _name(gpu: GpuIdentity) -> str:
-    return f"GPU {gpu.index} ({gpu.name})"
 
 
 def _json(snapshot: Snapshot, gpus: Sequence[GpuSample]) -> dict[str, object]:

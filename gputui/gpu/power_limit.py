@@ -5,6 +5,7 @@ A limit holds until the driver is unloaded or the machine is booted. Setting one
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from gputui.gpu.nvml_library import (
 from gputui.gpu.sample import GpuSample
 from gputui.gpu.source import Source
 from gputui.identity import GpuIdentity
+from gputui.text import clean_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,27 @@ def power_range(sample: GpuSample) -> PowerRange:
         sample.get("power_min_limit"),
         sample.get("power_max_limit"),
     )
+
+
+def watts_of(text: str, limits: PowerRange) -> float:
+    """The limit that a user typed: ``450``, ``450 W``, ``default``. Raises GputuiError in words.
+
+    Where a range is known, it lies within.
+    """
+    word = text.strip().lower()
+    if word == "default":
+        if limits.default is None:
+            raise GputuiError("its default is not known", "Give watts.")
+        return limits.default
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?w?", word, re.ASCII)
+    if not found:
+        raise GputuiError(
+            f'"{clean_line(text, 20)}" is no limit', "Give watts, as in 450, or the word default."
+        )
+    watts = float(found[1])
+    if not limits.holds(watts):
+        raise GputuiError(f"{watts:g} W is out of its range", f"It takes {limits.words}.")
+    return watts
 
 
 def command(gpu: GpuIdentity, watts: float) -> str:

@@ -30,6 +30,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
+    Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
     Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
 ]
@@ -42,6 +43,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
     from gputui.ui.instances_panel import InstancesPanel
+    from gputui.ui.power_screen import PowerTable
 
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
     places = (
@@ -51,6 +53,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In a GPU's details", GpuDetails),
         ("In its readings", FactsView),
         ("In its charts", ChartView),
+        ("On the power screen", PowerTable),
     )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]

@@ -97,10 +97,10 @@ def test_watts_with_their_unit_and_the_default(standin: StandinNvml) -> None:
     ("arguments", "words"),
     [
         (("1", "601"), "150 to 600 W"),
-        (("1", "149"), "out of the range"),
-        (("1", "lots"), "give watts"),
+        (("1", "149"), "out of its range"),
+        (("1", "lots"), "Give watts"),
         (("1", "-450"), "-4"),
-        (("1", "nan"), "give watts"),
+        (("1", "nan"), "Give watts"),
         (("7", "450"), "Known GPUs"),
         (("RTX", "450"), "names 2 GPUs"),
     ],
