@@ -18,13 +18,15 @@ from gputui.host import Disk, HostSample
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.power.cost import cost, costs, money
 from gputui.power.meter import PowerReport
-from gputui.text import UNKNOWN, size
+from gputui.text import UNKNOWN, clean_line, size
 
 GIB = 2**30
 SWAP_WORTH_A_WORD = 64 * 2**20
 """Bytes: less than that lies in the swap of any machine that has run for a while."""
 FULL_BYTES, FULL_SHARE = 10 * GIB, 0.03
 """A file system with less free than both has no room for a model."""
+MOUNT = 20
+"""Characters of a mount point."""
 GAP = 3
 """Cells between two fields."""
 
@@ -109,10 +111,11 @@ def _host(host: HostSample) -> Iterator[Field]:
 
 def _disk(disk: Disk, *, alone: bool) -> Field:
     """The one with the least room; a full one says so, and where."""
+    where = clean_line(disk.mount, MOUNT)
     if is_full(disk):
-        words = f"▲ {disk.mount} is full: {size(disk.free)} free"
+        words = f"▲ {where} almost full: {size(disk.free)} free"
         return Field(Place.HOST, 0, ((words, "warning"),))
-    where = "models" if alone else disk.mount
+    where = "models" if alone else where
     free = f"{disk.free / GIB:4.0f}" if disk.free < 9999 * GIB else f"{disk.free / GIB:.0f}"
     return Field(Place.HOST, 7, ((f"{where} ", "dim"), (free, "value"), (" GiB free", "dim")))
 
@@ -141,8 +144,8 @@ def _power(report: PowerReport, power: PowerConfig) -> Iterator[Field]:
     yield Field(Place.POWER, 2, ((shown.rjust(digits), "value"), (end + part, "dim")))
     at_now = costs(draw, power.price_per_kwh)
     if at_now is not None:
-        hour = f"{money(at_now.hour, power.currency)}/h"
-        yield Field(Place.POWER, 6, ((hour.rjust(7), "value"),))
+        hour = f"{clean_line(power.currency)}{at_now.hour:.2f}/h"
+        yield Field(Place.POWER, 6, ((hour, "value"),))
     joules = report.energy.joules
     if joules is not None:
         words = METRICS_BY_NAME["total_energy_consumption"].show(joules)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from rich.style import Style
 
 from gputui.config import PowerConfig
 from gputui.config.power_limits import window_words
@@ -23,7 +26,7 @@ from gputui.ui.palette import Palette
 
 NAME, GAP = 26, 2
 LABEL, CELL = 32, 11
-"""Columns of a row's label and of each of its numbers, in the sections below the GPUs."""
+"""Columns of a row's label at most, and of each of its three numbers, in the sections below the GPUs."""
 BAR, WIDEST_BAR = 12, 48
 _ENERGY = METRICS_BY_NAME["total_energy_consumption"]
 
@@ -90,188 +93,207 @@ _COLUMNS = (
 
 def power_lines(view: PowerView, width: int, palette: Palette) -> list[Line]:
     """The GPUs, what they cost, what the instances make of it, and the limits by the time of day."""
-    blocks = [
-        _gpus(view, width, palette),
-        _costs(view, palette),
-        _efficiencies(view, width, palette),
-        _schedules(view, palette),
-    ]
+    page = _Page(view, width, palette)
     lines: list[Line] = []
-    for block in blocks:
-        found = list(block)
+    for section in (page.gpus(), page.costs(), page.efficiencies(), page.schedules()):
+        found = list(section)
         lines += [Line(), *found] if lines and found else found
     return lines
 
 
-def _columns(width: int) -> Sequence[_Column]:
-    """Those that fit; the bar takes what is left."""
-    chosen = list(_COLUMNS)
-    room = width - NAME - 2
-    while (used := sum(column.width + GAP for column in chosen)) > room:
-        chosen.remove(max(chosen, key=lambda column: column.rank))
-    wide = min(WIDEST_BAR, BAR + room - used)
-    return [replace(column, width=wide) if not column.title else column for column in chosen]
+@dataclass(frozen=True)
+class _Page:
+    """The sections, drawn for one width."""
 
+    view: PowerView
+    width: int
+    palette: Palette
 
-def _gpus(view: PowerView, width: int, palette: Palette) -> Iterator[Line]:
-    columns = _columns(width)
-    head = Line().add(f"  {'GPU':<{NAME}}", palette.strong)
-    for column in columns:
-        head.add(" " * GAP + column.title.rjust(column.width), palette.dim)
-    yield head
-    for place, gpu in enumerate(view.report.gpus):
-        yield _gpu(view, gpu, columns, place == view.selected, palette)
-        if gpu.reason:
-            yield Line().add(f"     {gpu.reason}", palette.dim)
-    if not view.report.gpus:
-        yield Line().add("  No GPU has been seen yet.", palette.dim)
-        return
-    yield _all(view, columns, palette)
-    yield from _how(view.report.energy, palette)
+    # ── GPUs ─────────────────────────────────────────────────────────────────────────────────
 
+    @cached_property
+    def columns(self) -> Sequence[_Column]:
+        """Those that fit; the bar takes what is left."""
+        chosen = list(_COLUMNS)
+        room = self.width - NAME - 2
+        while (used := sum(column.width + GAP for column in chosen)) > room and len(chosen) > 1:
+            chosen.remove(max(chosen, key=lambda column: column.rank))
+        wide = min(WIDEST_BAR, BAR + room - used)
+        return [replace(column, width=wide) if not column.title else column for column in chosen]
 
-def _gpu(
-    view: PowerView, gpu: GpuPower, columns: Sequence[_Column], marked: bool, palette: Palette
-) -> Line:
-    sample, hue = view.samples.get(gpu.identity.uuid), palette.hue(gpu.identity.index)
-    limits = PowerRange() if sample is None else power_range(sample)
-    joules = gpu.energy.joules
-    texts = {
-        "draw": _watts(gpu.draw),
-        "limit": _watts(limits.limit),
-        "default": _watts(limits.default),
-        "range": _range(limits),
-        "energy": _ENERGY.show(joules),
-        "cost": _money(view, cost(joules, view.power.price_per_kwh)),
-    }
-    simulated = " SIM" if gpu.identity.simulated else ""
-    line = Line().add("▸" if marked else " ", palette.strong)
-    line.add(f"{gpu.identity.index:>2} ", hue)
-    name = clean_line(short_name(gpu.identity.name), NAME - 2 - len(simulated)) + simulated
-    line.add(f"{name:<{NAME - 2}}", palette.strong if marked else palette.value)
-    for column in columns:
-        line.add(" " * GAP, palette.dim)
-        if column.title:
-            lowered = column.title == "limit" and _below(limits)
+    def gpus(self) -> Iterator[Line]:
+        head = Line().add(f"  {'GPU':<{NAME}}", self.palette.strong)
+        for column in self.columns:
+            head.add(" " * GAP + column.title.rjust(column.width), self.palette.dim)
+        yield head
+        for place, gpu in enumerate(self.view.report.gpus):
+            yield self._gpu(gpu, marked=place == self.view.selected)
+            if gpu.reason:
+                yield Line().add(f"     {gpu.reason}", self.palette.dim)
+        if self.view.report.gpus:
+            yield self._all()
+            yield from self._how(self.view.report.energy)
+        else:
+            yield Line().add("  No GPU has been seen yet.", self.palette.dim)
+
+    def _gpu(self, gpu: GpuPower, *, marked: bool) -> Line:
+        palette, sample = self.palette, self.view.samples.get(gpu.identity.uuid)
+        limits = PowerRange() if sample is None else power_range(sample)
+        simulated = " SIM" if gpu.identity.simulated else ""
+        name = clean_line(short_name(gpu.identity.name), NAME - 2 - len(simulated)) + simulated
+        hue = palette.hue(gpu.identity.index)
+        line = Line().add("▸" if marked else " ", palette.strong)
+        line.add(f"{gpu.identity.index:>2} ", hue)
+        line.add(f"{name:<{NAME - 2}}", palette.strong if marked else palette.value)
+        texts = self._texts(gpu.draw, gpu.energy) | {
+            "limit": _watts(limits.limit),
+            "default": _watts(limits.default),
+            "range": _range(limits),
+        }
+        share = gpu.draw / limits.limit if gpu.draw is not None and limits.limit else None
+        for column in self.columns:
+            line.add(" " * GAP, palette.dim)
+            if not column.title:
+                self._bar(line, share, column.width, hue)
+                continue
+            lowered = column.title == "limit" and _is_lowered(limits)
             style = palette.strong if lowered else palette.value
             line.add(texts[column.title].rjust(column.width), style)
-            continue
-        share = gpu.draw / limits.limit if gpu.draw is not None and limits.limit else None
-        full, rest = bar(share, column.width, ascii_only=view.ascii_only)
-        line.add(full, hue).add(rest, palette.track)
-    return line
+        return line
+
+    def _all(self) -> Line:
+        """The sums; the draw against the PSU, where its watts are configured. The words for that take
+        the place of the limits."""
+        report, psu = self.view.report, self.view.power.psu_watts
+        share = report.draw / psu if psu and report.draw is not None else None
+        line = Line().add(f"   {'together':<{NAME - 1}}", self.palette.dim)
+        texts, end = self._texts(report.draw, report.energy), NAME + 2
+        for column in self.columns:
+            end += GAP + column.width
+            if not column.title:
+                self._bar(line.add("  ", self.palette.dim), share, column.width, self.palette.value)
+            elif column.title == "limit":
+                line.add("  " + self._of_what(share), self.palette.dim)
+            elif column.title in texts:
+                line.pad_to(end - column.width)
+                line.add(texts[column.title].rjust(column.width), self.palette.strong)
+        return line
+
+    def _of_what(self, share: float | None) -> str:
+        """What the sum is to be held against: ``of 2000 W, 42 %``."""
+        report, psu = self.view.report, self.view.power.psu_watts
+        known, gpus = len(report.draws), len(report.gpus)
+        part = f"of {known} GPUs" if 0 < known < gpus else ""
+        psu_words = f"of {psu:.0f} W" if psu else part
+        room = sum(c.width + GAP for c in self.columns if c.title in ("limit", "default", "range"))
+        words = psu_words if share is None else f"{psu_words}, {share * 100:.0f} %"
+        return next((text for text in (words, psu_words) if len(text) + GAP <= room), "")
+
+    def _texts(self, draw: float | None, energy: Energy) -> dict[str, str]:
+        return {
+            "draw": _watts(draw),
+            "energy": _ENERGY.show(energy.joules),
+            "cost": self._money(cost(energy.joules, self.view.power.price_per_kwh)),
+        }
+
+    def _bar(self, line: Line, share: float | None, width: int, style: Style) -> None:
+        full, rest = bar(share, width, ascii_only=self.view.ascii_only)
+        line.add(full, style).add(rest, self.palette.track)
+
+    def _how(self, energy: Energy) -> Iterator[Line]:
+        """Where the energy is from, and what is not in it."""
+        if energy.method is None:
+            return
+        words = f"energy over {uptime(energy.seconds)}, {energy.method}"
+        if energy.missing_seconds >= 1:
+            words += f"; nothing is known of {uptime(energy.missing_seconds)} more"
+        yield Line().add("     " + clean_line(words, self.width - 5), self.palette.dim)
+
+    # ── costs, tokens, schedules ─────────────────────────────────────────────────────────────
+
+    def costs(self) -> Iterator[Line]:
+        price, report = self.view.power.price_per_kwh, self.view.report
+        if price is None:
+            words = "set price_per_kwh under [power] in the configuration"
+            yield Line().add("  Cost  ", self.palette.strong).add(words, self.palette.dim)
+            return
+        title = f"Cost at {clean_line(self.view.power.currency)}{price:g} per kWh"
+        yield self._note(
+            self._title(title, "an hour", "a day", "a month"), f"of {DAYS_PER_MONTH} days"
+        )
+        later = f"from {MEAN_AFTER_SECONDS / 60:.0f} minutes of session on"
+        yield self._cost("at the draw of now", report.draw, "it is not known")
+        yield self._cost("at the mean of this session", report.mean_watts, later)
+
+    def _cost(self, label: str, watts: float | None, why: str) -> Line:
+        over = costs(watts, self.view.power.price_per_kwh)
+        if over is None:
+            return self._note(self._row(label, UNKNOWN), why)
+        amounts = (self._money(amount) for amount in (over.hour, over.day, over.month))
+        return self._note(self._row(label, *amounts), f"{number(watts)} W")
+
+    def efficiencies(self) -> Iterator[Line]:
+        if self.view.instances:
+            yield self._title("Tokens per joule, this session", "tok/J", "tokens", "energy")
+        for name in self.view.instances:
+            found = self.view.report.efficiencies.get(name)
+            badges = self.view.gpus_of.get(name, ())[:2]
+            ratio = found.tokens_per_joule if found else None
+            cells = [tokens_per_joule(ratio)]
+            if found is not None and ratio is not None:
+                cells += [str(found.tokens), _ENERGY.show(found.joules)]
+            row = self._row(name, *cells, badges=badges)
+            yield row if found is None or ratio is not None else self._note(row, found.reason)
+
+    def schedules(self) -> Iterator[Line]:
+        if self.view.plan:
+            yield self._title("Limits by the time of day", "limit")
+        for planned in self.view.plan:
+            for table in planned.tables:
+                badges = (planned.gpu.index,)
+                row = self._row(window_words(table), f"{table.watts:g} W", badges=badges)
+                in_force = table is planned.now and not planned.trouble
+                yield row.add("  in force", self.palette.success) if in_force else row
+            if planned.trouble:
+                yield Line().add(f"   not applied: {planned.trouble}", self.palette.warning)
+
+    @property
+    def _label(self) -> int:
+        return max(16, min(LABEL, self.width - 3 * CELL))
+
+    def _title(self, text: str, *headings: str) -> Line:
+        line = Line().add("  " + _cut(text, self._label - 2), self.palette.strong)
+        for heading in headings:
+            line.add(heading.rjust(CELL), self.palette.dim)
+        return line
+
+    def _row(self, label: str, *cells: str, badges: Sequence[int] = ()) -> Line:
+        """A label, the GPUs that it is of, and numbers."""
+        line = Line().add("   ", self.palette.dim)
+        line.add(_cut(label, self._label - 3 - 5 * bool(badges)), self.palette.value)
+        for index in badges:
+            line.add(f"■{index}", self.palette.hue(index))
+        line.pad_to(self._label)
+        for cell in cells:
+            line.add(cell.rjust(CELL), self.palette.value)
+        return line
+
+    def _note(self, line: Line, words: str) -> Line:
+        """The words behind the line, as far as there is room."""
+        room = self.width - line.width - 2
+        return line.add("  " + clean_line(words, room), self.palette.dim) if room > 3 else line
+
+    def _money(self, amount: float | None) -> str:
+        return money(amount, self.view.power.currency)
 
 
-def _below(limits: PowerRange) -> bool:
-    return limits.limit is not None and limits.default is not None and limits.limit < limits.default
+def _cut(text: str, width: int) -> str:
+    return f"{clean_line(text, width):<{width}}"
 
 
-def _all(view: PowerView, columns: Sequence[_Column], palette: Palette) -> Line:
-    """The sums; the draw against the PSU, where its watts are configured."""
-    report, psu = view.report, view.power.psu_watts
-    joules = report.energy.joules
-    line = Line().add(f"   {'together':<{NAME - 1}}", palette.dim)
-    texts = {
-        "draw": _watts(report.draw),
-        "energy": _ENERGY.show(joules),
-        "cost": _money(view, cost(joules, view.power.price_per_kwh)),
-    }
-    share = report.draw / psu if psu and report.draw is not None else None
-    known, gpus = len(report.draws), len(report.gpus)
-    of = f"of {known} GPUs" if 0 < known < gpus else ""
-    if psu:
-        of = f"of {psu:.0f} W" + ("" if share is None else f", {share * 100:.0f} %")
-    for column in columns:
-        if column.title == "limit" and of:
-            # The words take the place of this column and of those up to the energy.
-            line.add(" " * GAP + of, palette.dim)
-        elif column.title in texts:
-            end = sum(c.width + GAP for c in columns[: columns.index(column) + 1]) + NAME + 2
-            line.pad_to(end - column.width)
-            line.add(texts[column.title].rjust(column.width), palette.strong)
-        elif not column.title:
-            full, rest = bar(share, column.width, ascii_only=view.ascii_only)
-            line.add(" " * GAP, palette.dim).add(full, palette.value).add(rest, palette.track)
-    return line
-
-
-def _how(energy: Energy, palette: Palette) -> Iterator[Line]:
-    """Where the energy is from, and what is not in it."""
-    if energy.method is None:
-        return
-    words = f"     energy over {uptime(energy.seconds)}, {energy.method}"
-    if energy.missing_seconds >= 1:
-        words += f"; nothing is known of {uptime(energy.missing_seconds)} more"
-    yield Line().add(words, palette.dim)
-
-
-def _costs(view: PowerView, palette: Palette) -> Iterator[Line]:
-    price, report = view.power.price_per_kwh, view.report
-    if price is None:
-        words = "set price_per_kwh under [power] in the configuration"
-        yield _title("Cost", (), palette).add(words, palette.dim)
-        return
-    title = f"Cost at {clean_line(view.power.currency)}{price:g} per kWh"
-    heading = _title(title, ("an hour", "a day", "a month"), palette)
-    yield heading.add(f"  of {DAYS_PER_MONTH} days", palette.dim)
-    yield _cost(view, "at the draw of now", report.draw, "it is not known", palette)
-    minutes = MEAN_AFTER_SECONDS / 60
-    later = f"from {minutes:.0f} minutes of session on"
-    yield _cost(view, "at the mean of this session", report.mean_watts, later, palette)
-
-
-def _cost(view: PowerView, label: str, watts: float | None, why: str, palette: Palette) -> Line:
-    line = Line().add(f"   {label:<{LABEL - 3}}", palette.value)
-    over = costs(watts, view.power.price_per_kwh)
-    if over is None:
-        return line.add(UNKNOWN.rjust(CELL), palette.value).add(f"  {why}", palette.dim)
-    for amount in (over.hour, over.day, over.month):
-        line.add(_money(view, amount).rjust(CELL), palette.value)
-    return line.add(f"  {number(watts)} W", palette.dim)
-
-
-def _efficiencies(view: PowerView, width: int, palette: Palette) -> Iterator[Line]:
-    if view.instances:
-        headings = ("tok/J", "tokens", "energy")
-        yield _title("Tokens per joule, this session", headings, palette)
-    for name in view.instances:
-        found = view.report.efficiencies.get(name)
-        line = Line().add("   ", palette.dim).add(f"{clean_line(name, 22):<22} ", palette.value)
-        for index in view.gpus_of.get(name, ())[:2]:
-            line.add(f"■{index}", palette.hue(index))
-        line.pad_to(LABEL)
-        ratio = found.tokens_per_joule if found else None
-        line.add(tokens_per_joule(ratio).rjust(CELL), palette.value)
-        if found is None or ratio is None:
-            why = found.reason if found else ""
-            yield line.add(f"  {clean_line(why, max(2, width - line.width - 2))}", palette.dim)
-            continue
-        for text in (str(found.tokens), _ENERGY.show(found.joules)):
-            line.add(text.rjust(CELL), palette.value)
-        yield line
-
-
-def _schedules(view: PowerView, palette: Palette) -> Iterator[Line]:
-    if view.plan:
-        yield _title("Limits by the time of day", ("limit",), palette)
-    for planned in view.plan:
-        hue = palette.hue(planned.gpu.index)
-        for table in planned.tables:
-            line = Line().add("   ", palette.dim).add(f"■{planned.gpu.index:<3}", hue)
-            line.add(window_words(table), palette.value).pad_to(LABEL)
-            line.add(f"{table.watts:g} W".rjust(CELL), palette.value)
-            if table is planned.now and not planned.trouble:
-                line.add("  in force", palette.success)
-            yield line
-        if planned.trouble:
-            yield Line().add(f"   not applied: {planned.trouble}", palette.warning)
-
-
-def _title(text: str, headings: Sequence[str], palette: Palette) -> Line:
-    line = Line().add(f"  {text:<{LABEL - 2}}", palette.strong)
-    for heading in headings:
-        line.add(heading.rjust(CELL), palette.dim)
-    return line
+def _is_lowered(limits: PowerRange) -> bool:
+    known = limits.limit is not None and limits.default is not None
+    return known and (limits.limit or 0) < (limits.default or 0)
 
 
 def tokens_per_joule(value: float | None) -> str:
@@ -289,7 +311,3 @@ def _range(limits: PowerRange) -> str:
     if limits.lowest is None and limits.highest is None:
         return UNKNOWN
     return f"{number(limits.lowest)}–{number(limits.highest)} W"
-
-
-def _money(view: PowerView, amount: float | None) -> str:
-    return money(amount, view.power.currency)
