@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from gputui.cli.acting import driver_answer, refuse_readonly, sample
 from gputui.cli.compose import Options, make_source
 from gputui.cli.root import common_options, options_of
-from gputui.cli.tables import aligned
+from gputui.cli.tables import Column, grid, painted
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.gpu.metrics import METRICS_BY_NAME
@@ -24,7 +24,25 @@ _METRICS = tuple(
     METRICS_BY_NAME[name]
     for name in ("power_limit", "power_default_limit", "power_min_limit", "power_max_limit")
 )
-_HEADINGS = ("GPU", "name", "limit W", "default W", "lowest W", "highest W")
+
+
+def _watts(metric: str) -> Callable[[GpuSample], str]:
+    return lambda gpu: number(gpu.get(metric))
+
+
+_COLUMNS: tuple[Column[GpuSample], ...] = (
+    Column("GPU", 0, lambda gpu: str(gpu.identity.index)),
+    Column(
+        "name",
+        0,
+        lambda gpu: gpu.identity.name + (" (SIMULATED)" if gpu.identity.simulated else ""),
+        left=True,
+    ),
+    Column("limit W", 0, _watts("power_limit")),
+    Column("default W", 0, _watts("power_default_limit")),
+    Column("lowest W", 0, _watts("power_min_limit")),
+    Column("highest W", 0, _watts("power_max_limit")),
+)
 
 
 @click.command("power-limit")
@@ -113,12 +131,5 @@ def _json(snapshot: Snapshot, gpus: Sequence[GpuSample]) -> dict[str, object]:
 
 
 def _table(gpus: Sequence[GpuSample]) -> list[str]:
-    rows = [
-        (
-            str(gpu.identity.index),
-            gpu.identity.name + (" (SIMULATED)" if gpu.identity.simulated else ""),
-            *(number(gpu.get(metric.name)) for metric in _METRICS),
-        )
-        for gpu in gpus
-    ]
-    return aligned([_HEADINGS, *rows], left={"name"})
+    found = grid(_COLUMNS, gpus, None)
+    return [painted(line) for line in (found.heading, *found.lines)]

@@ -64,6 +64,10 @@ class Sampler:
         self._thread.start()
         self._watchdog.start()
 
+    def slow_down(self, interval: float) -> None:
+        """From the next sample on, one every ``interval`` seconds."""
+        self._interval = interval
+
     def stop(self, wait: float = 0.0) -> None:
         """Sample no more; the sampler thread closes the source. Idempotent.
 

@@ -14,9 +14,9 @@ from textual.widgets import Input, Static
 from gputui.errors import GputuiError
 from gputui.gpu.power_limit import PowerRange, power_range, watts_of
 from gputui.gpu.sample import GpuSample
+from gputui.identity import short_name
 from gputui.text import clean_line, number
 from gputui.ui.dialogs import ConfirmDialog
-from gputui.ui.gpu_lines import short_name
 
 STEP = 5.0
 """Watts that an arrow key adds or takes."""

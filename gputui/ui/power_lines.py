@@ -13,6 +13,7 @@ from gputui.config.power_limits import window_words
 from gputui.gpu.metrics import METRICS_BY_NAME
 from gputui.gpu.power_limit import PowerRange, power_range
 from gputui.gpu.sample import GpuSample, Snapshot
+from gputui.identity import short_name
 from gputui.instances.status import InstanceStatus
 from gputui.power.cost import DAYS_PER_MONTH, cost, costs, money
 from gputui.power.energy import Energy
@@ -20,7 +21,6 @@ from gputui.power.meter import MEAN_AFTER_SECONDS, GpuPower, PowerReport
 from gputui.power.schedule import Planned
 from gputui.text import UNKNOWN, clean_line, number, uptime
 from gputui.ui.cells import Line
-from gputui.ui.gpu_lines import short_name
 from gputui.ui.graph import bar
 from gputui.ui.palette import Palette
 
