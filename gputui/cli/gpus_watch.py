@@ -76,6 +76,11 @@ def watch(
         sampler.start()
         try:
             return _loop(events, sampler, printer, PowerMeter(interval), config, interval)
+        except BrokenPipeError:  # the reader has seen enough
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # Python flushes at its end
+            return 0
         finally:
             printer.leave()
             sampler.stop(wait=0.5)
