@@ -116,7 +116,7 @@ def _disk(disk: Disk, *, alone: bool) -> Field:
         words = f"▲ {where} almost full: {size(disk.free)} free"
         return Field(Place.HOST, 0, ((words, "warning"),))
     where = "models" if alone else where
-    free = f"{disk.free / GIB:4.0f}" if disk.free < 9999 * GIB else f"{disk.free / GIB:.0f}"
+    free = f"{disk.free / GIB:.0f}"  # moves slowly
     return Field(Place.HOST, 7, ((f"{where} ", "dim"), (free, "value"), (" GiB free", "dim")))
 
 

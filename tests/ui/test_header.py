@@ -48,7 +48,7 @@ def of_host(**changes: object) -> list[str]:
 
 
 def test_the_host() -> None:
-    assert of_host() == ["CPU  12 %", "RAM  41/128 GiB", "load  1.25", "models  412 GiB free"]
+    assert of_host() == ["CPU  12 %", "RAM  41/128 GiB", "load  1.25", "models 412 GiB free"]
     small = of_host(memory_used=int(1.26 * GIB), memory_total=4 * GIB)
     assert small[1] == "RAM 1.3/4.0 GiB"
 
@@ -71,7 +71,7 @@ def test_used_swap_and_a_full_disk_stand_out_in_words() -> None:
 
 def test_of_several_file_systems_the_one_with_the_least_room_by_name() -> None:
     two = (Disk("/a", 300 * GIB, 900 * GIB), Disk("/b", 40 * GIB, 900 * GIB))
-    assert "/b   40 GiB free" in of_host(disks=two)
+    assert "/b 40 GiB free" in of_host(disks=two)
 
 
 def test_power_cost_and_the_session() -> None:
