@@ -101,7 +101,7 @@ def _host(host: HostSample) -> Iterator[Field]:
         words = _of(host.memory_used, host.memory_total)
         yield Field(Place.HOST, 4, (("RAM ", "dim"), (words, "value"), (" GiB", "dim")))
     if host.swap_used is not None and host.swap_used >= SWAP_WORTH_A_WORD:
-        yield Field(Place.HOST, 0, ((f"▲ {size(host.swap_used):>8} in swap", "warning"),))
+        yield Field(Place.HOST, 0, ((f"▲ {size(host.swap_used)} in swap", "warning"),))
     if host.load_average is not None:
         yield Field(Place.HOST, 8, (("load ", "dim"), (f"{host.load_average[0]:5.2f}", "value")))
     disk = min(host.disks, key=lambda disk: disk.free, default=None)

@@ -218,9 +218,7 @@ class _Page:
             yield Line().add("  Cost  ", self.palette.strong).add(words, self.palette.dim)
             return
         title = f"Cost at {clean_line(self.view.power.currency)}{price:g} per kWh"
-        yield self._note(
-            self._title(title, "an hour", "a day", "a month"), f"of {DAYS_PER_MONTH} days"
-        )
+        yield self._note(self._title(title, "an hour", "a day", "a month"), f"{DAYS_PER_MONTH} d")
         later = f"from {MEAN_AFTER_SECONDS / 60:.0f} minutes of session on"
         yield self._cost("at the draw of now", report.draw, "it is not known")
         yield self._cost("at the mean of this session", report.mean_watts, later)

@@ -60,13 +60,13 @@ def test_what_is_not_known_of_the_host_is_left_out() -> None:
 
 
 def test_used_swap_and_a_full_disk_stand_out_in_words() -> None:
-    assert "▲  3.0 GiB in swap" in of_host(swap_used=3 * GIB)
+    assert "▲ 3.0 GiB in swap" in of_host(swap_used=3 * GIB)
     assert not any("swap" in text for text in of_host(swap_used=GIB // 100))
     full = (Disk("/", 300 * GIB, 900 * GIB), Disk("/models", 2 * GIB, 900 * GIB))
     assert "▲ /models almost full: 2.0 GiB free" in of_host(disks=full)
     one = replace(snapshot(), host=replace(HOST, disks=full, swap_used=3 * GIB))
     kept = fitting(fields(one, (), report(400, 442), POWER), 60)
-    assert words(*kept) == ["▲  3.0 GiB in swap", "▲ /models almost full: 2.0 GiB free"]
+    assert words(*kept) == ["▲ 3.0 GiB in swap", "▲ /models almost full: 2.0 GiB free"]
 
 
 def test_of_several_file_systems_the_one_with_the_least_room_by_name() -> None:
