@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -97,8 +98,10 @@ class EnergyMeter:
     ) -> None:
         """One sample: draw in watts, the GPU's counter in joules, the highest draw it can have.
 
-        A sample of the same moment as the last one is the last one again, and adds nothing.
+        A sample of the same moment as the last one is the last one again, and adds nothing. What is no
+        finite number is not known.
         """
+        draw, counter = _finite(draw), _finite(counter)
         if self._last is not None:
             before, draw_before = self._last
             if at == before:
@@ -129,6 +132,10 @@ class EnergyMeter:
             self._integrated.add(self._pending.joules, self._pending.seconds)
             self._missing += self._pending_missing
         self._pending, self._pending_missing = _Part(), 0.0
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(slots=True)

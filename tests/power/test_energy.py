@@ -93,6 +93,12 @@ def test_the_same_sample_again_and_a_clock_set_back_add_nothing() -> None:
     assert set_back == Energy(200, Method.INTEGRATED, 2, 0)
 
 
+def test_what_is_no_number_is_not_known() -> None:
+    nan, inf = float("nan"), float("inf")
+    energy = metered(Point(0, 100, nan), Point(1, 100, inf), Point(2, nan, 50), Point(3, 100, 150))
+    assert energy == Energy(100 + 100, Method.MIXED, 2, 1)
+
+
 def test_the_sum_of_gpus_says_how_it_was_had() -> None:
     measured, integrated = Energy(10, Method.MEASURED, 5, 0), Energy(20, Method.INTEGRATED, 4, 1)
     assert total((measured, measured)) == Energy(20, Method.MEASURED, 5, 0)
