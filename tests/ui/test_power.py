@@ -364,6 +364,7 @@ async def test_a_schedule_that_is_held_back_says_why() -> None:
 async def test_sixteen_gpus_in_a_small_terminal_scroll() -> None:
     rig = power_rig()
     async with rig.made.app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await until_shown(pilot, "RTX 5090")
         rig.take(taken(9, gpus=16))
         await pilot.press("w")
         await until_shown(pilot, "Power and cost")
