@@ -78,6 +78,13 @@ def short_bus_id(gpu: GpuIdentity) -> str:
     return _short_bus(gpu.pci_bus_id)
 
 
+def short_name(name: str) -> str:
+    """A GPU's name without the words that all of them carry."""
+    for word in ("NVIDIA ", "GeForce ", " Workstation Edition", " Generation"):
+        name = name.replace(word, "")
+    return name
+
+
 def _list(gpus: Sequence[GpuIdentity]) -> str:
     return ", ".join(f"{g.index} ({g.name}, {short_bus_id(g)})" for g in gpus)
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gputui.gpu.sample import Snapshot
     from gputui.instances.supervisor import Supervisor
+
+_Answer = TypeVar("_Answer")
 
 _DRIVER_SECONDS = 10.0
 EARLY_DEATH_SECONDS = 0.6
@@ -116,19 +118,34 @@ def _tell_start(status: InstanceStatus, wait: bool) -> bool:
 
 
 def sample(options: Options, config: Config) -> Snapshot:
-    """One sample, in a thread of its own: a call into a driver can hang for good."""
+    """One sample."""
     source = make_source(options, config)
-    taken: list[Snapshot] = []
+    snapshots = driver_answer(source.samples)
+    source.close()
+    return snapshots[-1]
 
-    def take() -> None:
-        taken.extend(source.samples())
 
-    thread = threading.Thread(target=take, name="gputui sample", daemon=True)
+def driver_answer(call: Callable[[], _Answer]) -> _Answer:
+    """What ``call`` returns or raises, in a thread of its own: a call into a driver can hang for good.
+
+    Raises GputuiError where it does.
+    """
+    answers: list[_Answer] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001  raised again by who asked
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="gputui driver", daemon=True)
     thread.start()
     thread.join(_DRIVER_SECONDS)
-    if not taken:
+    if failures:
+        raise failures[0]
+    if not answers:
         raise GputuiError(
             f"the GPU driver gave no answer in {_DRIVER_SECONDS:.0f} s", "Does nvidia-smi answer?"
         )
-    source.close()
-    return taken[-1]
+    return answers[0]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch
     from gputui.chat.conversation import Conversation
     from gputui.gpu.source import Source
+    from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
+    from gputui.power.session import PowerSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,32 @@ def make_source(options: Options, config: Config) -> Source:
     from gputui.gpu.sources import open_source
 
     return open_source(options.source or config.source, pinned_pids, options.speed)
+
+
+def make_host_reader(config: Config, source: Source, delay: float = 0.0) -> HostReader | None:
+    """What reads this machine beside ``source``, begun; None for a recording, which is of another time."""
+    if source.name not in ("nvml", "simulated"):
+        return None
+    import os
+
+    from gputui.host import HostReader
+
+    paths = (os.path.expanduser(instance.model) for instance in config.instances)  # noqa: PTH111
+    folders = (Path(os.path.abspath(path)).parent for path in paths)  # noqa: PTH100  keeps links
+    return HostReader(folders, delay=delay).start()
+
+
+def make_power(options: Options, config: Config, source: Source) -> PowerSession:
+    """The session's power: its meter, the schedules of limits, and setting one."""
+    from gputui.power.session import power_session
+
+    return power_session(
+        config,
+        source,
+        configuration.state_dir(),
+        readonly=options.readonly,
+        file=options.config_file,
+    )
 
 
 def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity]) -> Supervisor:

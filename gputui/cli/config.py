@@ -10,11 +10,13 @@ import click
 from gputui import config as configuration
 from gputui.alerts.command import check_command
 from gputui.alerts.rules import Rule, resolve, rules_of
-from gputui.cli.acting import find_gpus, read_gpus
+from gputui.cli.acting import find_gpus, read_gpus, sample
 from gputui.cli.compose import Options
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.config.power_limits import resolve_power_limits, window_words
 from gputui.errors import ConfigError, GputuiError
+from gputui.gpu.power_limit import power_range
 from gputui.identity import GpuIdentity, short_bus_id
 from gputui.themes import load_themes
 
@@ -43,6 +45,7 @@ def check(context: click.Context) -> None:
     gpus = _find_gpus(options, config, rules or ())
     good.append(_check_alerts(rules or (), config, gpus, file))
     good += [_check(instance, config, gpus, file) for instance in config.instances]
+    good.append(_check_power_limits(options, config, file))
     if not config.instances:
         click.echo("no instance is configured; write a configuration: gputui init")
     context.exit(0 if all(good) else 2)
@@ -110,6 +113,30 @@ def _find_gpus(
         return find_gpus(options, config, (instance.name for instance in config.instances))
     except GputuiError as error:
         return error
+
+
+def _check_power_limits(options: Options, config: Config, file: Path) -> bool:
+    """Whether each ``[[power_limits]]`` names GPUs that take its limit, and no GPU has two at a time."""
+    if not config.power_limits:
+        return True
+    try:
+        gpus = sample(options, config).gpus
+    except GputuiError as error:
+        report(error)
+        return False
+    by_uuid, found = resolve_power_limits(config.power_limits, [gpu.identity for gpu in gpus], file)
+    problems: list[GputuiError] = list(found)
+    for gpu in gpus:
+        for table in by_uuid.get(gpu.identity.uuid, ()):
+            label, limits = f"GPU {gpu.identity.index} ({gpu.identity.name})", power_range(gpu)
+            if limits.holds(table.watts):
+                click.echo(f"{label}: ok, {table.watts:g} W, {window_words(table)}")
+            else:
+                where = f"{file}: [[power_limits]] watts = {table.watts:g}"
+                problems.append(ConfigError(f"{where}: {label} takes {limits.words}"))
+    for problem in problems:
+        report(problem)
+    return not problems
 
 
 def _check(

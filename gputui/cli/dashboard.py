@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gputui.cli.compose import Options, make_alerts, make_conversation, make_source, make_supervisor
+from gputui.cli.compose import (
+    Options,
+    make_alerts,
+    make_conversation,
+    make_host_reader,
+    make_power,
+    make_source,
+    make_supervisor,
+)
 from gputui.config import Config
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
     from gputui.gpu.sample import Snapshot
     from gputui.gpu.source import Source
+    from gputui.host import HostSample
     from gputui.ui.services import Services
+
+
+AFTER_THE_FIRST_PICTURE = 0.5
+"""Seconds in which nothing else may hold the processor."""
 
 
 class EarlySampler:
@@ -28,13 +41,15 @@ class EarlySampler:
     ``start`` is kept, and passed on then. A trace waits: it is there at once, and may come at speed.
     """
 
-    def __init__(self, source: Source, interval: float) -> None:
+    def __init__(
+        self, source: Source, interval: float, host: Callable[[], HostSample | None] | None = None
+    ) -> None:
         from gputui.gpu.sampler import Sampler
 
         self._lock = threading.Lock()
         self._listener: Callable[[Snapshot], None] | None = None
         self._early: list[Snapshot] = []
-        self._sampler = Sampler(source, interval, self._sampled)
+        self._sampler = Sampler(source, interval, self._sampled, host=host)
         self.history = self._sampler.history
         self._live = source.live
         if self._live:
@@ -87,7 +102,10 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         config = options.load_config()
     except GputuiError as error:
         config, problem = Config(), error
-    sampler = EarlySampler(make_source(options, config), config.interval)
+    source = make_source(options, config)
+    host = make_host_reader(config, source, delay=AFTER_THE_FIRST_PICTURE)
+    sampler = EarlySampler(source, config.interval, host)
+    power = make_power(options, config, source)
     from msgspec.structs import replace
 
     from gputui.chat.endpoints import endpoint_of
@@ -106,8 +124,9 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         supervisor=make_supervisor(options, config, ()),
         conversation=make_conversation(),
         endpoint_of=lambda name: endpoint_of(config, name),
-        watchers=(alerts,),
+        watchers=(alerts, power.meter, power.schedule),
         alerts=alerts,
+        power=power,
         config_error=problem,
         config_file=options.config_file,
         readonly=options.readonly,

@@ -1,148 +1,115 @@
-"""``gputui gpus``: what each GPU does now, once."""
+"""``gputui gpus``: what each GPU does now, once or again and again."""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 import click
 
 from gputui import config as configuration
-from gputui.cli.compose import make_source
-from gputui.cli.root import common_options, options_of
+from gputui.cli.compose import make_host_reader, make_source
+from gputui.cli.gpus_table import Shown, table
+from gputui.cli.root import common_options, options_of, report
+from gputui.cli.tables import painted, wants_colour
+from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.gpu.metrics import throttle_words
-from gputui.gpu.sample import NOT_READ, GpuProcess, GpuSample, Snapshot, snapshot_json
+from gputui.gpu.sample import NOT_READ, Snapshot, snapshot_json
 from gputui.gpu.sampler import Sampler
 from gputui.gpu.source import Source
-from gputui.identity import short_bus_id
-from gputui.text import UNKNOWN, gibibytes, number, size
+from gputui.host import HostReader
 
-_INTERVAL = 0.25  # seconds between the samples that a rate needs
-_SAMPLES = 6  # at most
-_PATIENCE = 10.0  # seconds: without nvidia-persistenced the driver may need several to wake up
-
-_HEADINGS = (
-    *("GPU", "name", "bus", "util", "memory GiB", "power W", "temp", "fan"),
-    *("SM MHz", "mem MHz", "PCIe", "limited by"),
-)
-_LEFT = frozenset({"name", "bus", "limited by"})
+QUICK_SECONDS = 0.25
+"""Between the first samples: a rate needs two."""
+MOST_SAMPLES = 6
+"""For a first answer."""
+PATIENCE_SECONDS = 10.0
+"""Without nvidia-persistenced the driver may need several seconds to wake up."""
+LEAST_SECONDS, MOST_SECONDS = 0.1, 3600.0
 
 
 @click.command("gpus")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--watch",
+    "seconds",
+    is_flag=False,
+    flag_value=0.0,
+    type=float,
+    metavar="[SECONDS]",
+    help="Go on, every SECONDS; as configured without. With --json: one document a line.",
+)
 @common_options
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context, as_json: bool, seconds: float | None) -> None:
     """Show what each GPU does now."""
     options = options_of(context)
-    snapshot = one_shot(make_source(options, options.load_config()))
-    instances = _instances()
+    config = options.load_config()
+    if seconds and not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        words = f"--watch takes {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds"
+        raise click.UsageError(words, context)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an encoding without "×" is no reason to fail
+    source = make_source(options, config)
+    host = make_host_reader(config, source)
+    if seconds is not None:
+        from gputui.cli.gpus_watch import watch
+
+        context.exit(watch(source, host, config, seconds or config.interval, as_json=as_json))
+    snapshot = one_shot(source, host)
+    failed = snapshot.problem is not None and not snapshot.gpus
     if as_json:
-        click.echo(json.dumps(snapshot_json(snapshot, instances), indent=2, ensure_ascii=False))
-        context.exit(1 if snapshot.problem and not snapshot.gpus else 0)
-    problem = snapshot.problem
-    if problem and not snapshot.gpus:
-        raise GputuiError(problem.message, problem.hint)
-    click.echo("\n".join(table(snapshot, instances)))
-    if problem:
-        click.echo(f"gputui: {problem.message}\n  {problem.hint}", err=True)
+        document = snapshot_json(snapshot, instances_by_pid())
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        context.exit(1 if failed else 0)
+    if snapshot.problem is not None and failed:
+        raise GputuiError(snapshot.problem.message, snapshot.problem.hint)
+    click.echo("\n".join(lines_of(snapshot, config)))
+    if snapshot.problem is not None:
+        report(GputuiError(snapshot.problem.message, snapshot.problem.hint))
 
 
-def one_shot(source: Source) -> Snapshot:
+def one_shot(source: Source, host: HostReader | None = None) -> Snapshot:
     """A snapshot of ``source`` in which rates are measured too: they need a second sample.
 
     Returns with a Problem, soon, where the driver does not answer.
     """
     arrived: SimpleQueue[Snapshot] = SimpleQueue()
-    sampler = Sampler(source, _INTERVAL, arrived.put, patience=_PATIENCE, capacity=1)
+    sampler = Sampler(
+        source, QUICK_SECONDS, arrived.put, patience=PATIENCE_SECONDS, capacity=1, host=host
+    )
     sampler.start()
     try:
-        snapshot = arrived.get()
-        for _ in range(_SAMPLES - 1):
-            if snapshot.problem:
-                break
+        for number in range(MOST_SAMPLES):
             snapshot = arrived.get()
-            if not any(NOT_READ in gpu.unavailable.values() for gpu in snapshot.gpus):
+            if is_settled(snapshot, first=number == 0):
                 break
     finally:
         sampler.stop(wait=0.5)
     return snapshot
 
 
-def table(snapshot: Snapshot, instances: Mapping[int, str]) -> list[str]:
-    """The lines of the table; under each GPU its problem and its processes."""
-    rows = [_row(gpu) for gpu in snapshot.gpus]
-    lines = _aligned([_HEADINGS, *rows])
-    shown = [lines[0]]
-    for gpu, line in zip(snapshot.gpus, lines[1:], strict=True):
-        shown.append(line)
-        if gpu.problem:
-            shown.append(f"     {gpu.problem.message}. {gpu.problem.hint}".rstrip())
-        shown += [_process(process, instances) for process in gpu.processes]
-    return shown
+def is_settled(snapshot: Snapshot, *, first: bool) -> bool:
+    """Whether another sample soon would show more than this one."""
+    if snapshot.problem is not None:
+        return True
+    return not first and not any(NOT_READ in gpu.unavailable.values() for gpu in snapshot.gpus)
 
 
-def _row(gpu: GpuSample) -> tuple[str, ...]:
-    memory = f"{gibibytes(gpu.get('memory_used'))}/{gibibytes(gpu.get('memory_total'))}"
-    used_by_all = f"{gibibytes(gpu.get('memory_used'))} shared"
-    return (
-        str(gpu.identity.index),
-        gpu.identity.name.removeprefix("NVIDIA ")
-        + (" (SIMULATED)" if gpu.identity.simulated else ""),
-        short_bus_id(gpu.identity),
-        _with_unit(gpu, "utilization_gpu", "%"),
-        used_by_all if gpu.shared_memory else memory,
-        f"{number(gpu.get('power_draw'))}/{number(gpu.get('power_limit'))}",
-        _with_unit(gpu, "temperature_gpu", "°C"),
-        _with_unit(gpu, "fan_speed", "%"),
-        _clock(gpu, "clocks_sm"),
-        _clock(gpu, "clocks_mem"),
-        _pcie(gpu),
-        ", ".join(throttle_words(gpu.get("throttle_reasons"))),
-    )
+def lines_of(snapshot: Snapshot, config: Config, session: str = "") -> list[str]:
+    """The table as it is printed, for the terminal or the pipe that is there now."""
+    width = shutil.get_terminal_size((120, 24)).columns
+    shown = Shown(snapshot, instances_by_pid(), config.power, socket.gethostname(), session)
+    colour = wants_colour(sys.stdout)
+    return [painted(line, width, colour=colour) for line in table(shown, width)]
 
 
-def _with_unit(gpu: GpuSample, metric: str, unit: str) -> str:
-    value = gpu.get(metric)
-    return UNKNOWN if value is None else f"{value:.0f} {unit}"
-
-
-def _clock(gpu: GpuSample, metric: str) -> str:
-    now, most = gpu.get(metric), gpu.get(f"{metric}_max")
-    mhz = [number(None if hertz is None else hertz / 1e6) for hertz in (now, most)]
-    return "/".join(mhz)
-
-
-def _pcie(gpu: GpuSample) -> str:
-    """Generation and lanes now, and what the slot and the GPU could do."""
-    now, most = (
-        "×".join(number(gpu.get(metric + end)) for metric in ("pcie_link_gen", "pcie_link_width"))
-        for end in ("", "_max")
-    )
-    return f"{now} of {most}"
-
-
-def _process(process: GpuProcess, instances: Mapping[int, str]) -> str:
-    name = process.name or "(not visible here)"
-    instance = instances.get(process.pid)
-    label = f" = {instance}" if instance else ""
-    return f"     {process.pid:>8}  {size(process.used_gpu_memory):>10}  {name}{label}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if heading in _LEFT else cell.rjust(width)
-            for cell, width, heading in zip(row, widths, _HEADINGS, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _instances() -> Mapping[int, str]:
+def instances_by_pid() -> Mapping[int, str]:
     """Instance names by pid, of the instances that run now."""
     from gputui.instances.records import names_by_pid
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "init": "write a configuration to start from",
     "gpus": "what each GPU does now",
     "record": "record the GPUs into a file",
+    "power-limit": "show and set how much each GPU may draw",
     "status": "which instances run, and how",
     "start": "start instances",
     "stop": "stop instances",
@@ -28,7 +29,8 @@ COMMANDS: dict[str, str] = {
     "chat": "one prompt to one or two models",
     "config": "check the configuration",
 }
-"""Every command and its one-line help; the body is in the module of that name, loaded on use."""
+"""Every command and its one-line help; the body is in the module of that name (a dash is an underscore
+there), loaded on use."""
 
 FASTEST = 1e6
 """The largest ``--speed``: more is no faster."""
@@ -120,7 +122,7 @@ class LazyGroup(click.Group):
         """The command of that name, its module imported now; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"gputui.cli.{cmd_name}")
+        module = importlib.import_module(f"gputui.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

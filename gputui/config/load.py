@@ -10,6 +10,7 @@ import msgspec
 
 from gputui.config.checks import check_args, check_keys, check_unique, expectation, explain
 from gputui.config.paths import default_path
+from gputui.config.power_limits import check_power_limits
 from gputui.config.tables import Config, InstanceConfig
 from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus
@@ -45,6 +46,7 @@ def parse(raw: bytes, file: Path) -> Config:
         raise ConfigError(explain(str(error), data, file), expectation(str(error))) from error
     check_unique(config, file)
     check_args(config, file)
+    check_power_limits(config.power_limits, file)
     return config
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from gputui.gpu.history import History
 from gputui.gpu.sample import Problem, Snapshot
 from gputui.gpu.source import Source
+from gputui.host import HostSample
 from gputui.text import clean_line
 
 _REPLAY_SECONDS = 0.25
@@ -27,6 +28,7 @@ class Sampler:
     sample is awaited for longer than ``patience`` seconds (three intervals, at least 3 s), it gets
     the latest one about once a second, with a Problem that says since when. The threads are daemons
     and ``stop`` does not wait for them: a driver that never answers holds neither it nor the exit.
+    ``host`` gives the machine around the GPUs, for a source that says nothing of it; it must not block.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Sampler:
         *,
         patience: float | None = None,
         capacity: int = 3600,
+        host: Callable[[], HostSample | None] | None = None,
     ) -> None:
         self.history = History(capacity)
         self._source = source
         self._interval = interval if source.live else min(interval, _REPLAY_SECONDS)
         self._listener = listener
+        self._host = host
         self._patience = max(3 * interval, 3.0) if patience is None else patience
         self._latest: Snapshot | None = None
         self._waiting_since: float | None = None
@@ -59,6 +63,10 @@ class Sampler:
         """Begin, with a first sample at once. Once only."""
         self._thread.start()
         self._watchdog.start()
+
+    def slow_down(self, interval: float) -> None:
+        """From the next sample on, one every ``interval`` seconds."""
+        self._interval = interval
 
     def stop(self, wait: float = 0.0) -> None:
         """Sample no more; the sampler thread closes the source. Idempotent.
@@ -98,6 +106,8 @@ class Sampler:
         with self._telling:
             self._waiting_since = None
             for snapshot in batch:
+                if snapshot.host is None and self._host is not None:
+                    snapshot = replace(snapshot, host=self._host())
                 if self._source.live or snapshot.problem is None:
                     self.history.append(snapshot)
                 self._tell(snapshot)

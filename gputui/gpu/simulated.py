@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import exp
 
 from gputui.gpu.metrics import METRICS
+from gputui.gpu.power_limit import LimitChange, PowerRange
 from gputui.gpu.sample import GpuProcess, GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
@@ -89,7 +90,25 @@ _CUDA_VERSION = "12.8"
 _IDLE_BELOW = 2.0  # % load
 _CLOCK_IDLE = 180e6
 _CLOCK_MEM_IDLE = 405e6
+_CLOCK_STEP = 15e6
 _PCIE_FULL = 1.6e9  # bytes/s at full load: activations, not weights
+
+
+_limits: dict[str, float] = {}
+"""Limits that were set, by UUID: one for the process, as a driver's are for the machine."""
+
+
+def set_simulated_limit(gpu: GpuIdentity, watts: float) -> LimitChange:
+    """Hold a simulated GPU to that limit while this process runs. Raises LimitRefusedError."""
+    model = next(model for model in _MODELS if model.identity.uuid == gpu.uuid)
+    limits = PowerRange(_limit(model), model.power_limit, *model.power_range)
+    limits.check(gpu, watts)
+    _limits[gpu.uuid] = watts
+    return LimitChange(gpu, limits.limit, watts)
+
+
+def _limit(model: _Model) -> float:
+    return _limits.get(model.identity.uuid, model.power_limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +212,21 @@ class _SimulatedGpu:
     def step(self, load: float, processes: tuple[GpuProcess, ...], elapsed: float) -> GpuSample:
         """The GPU after ``elapsed`` more seconds at ``load`` per cent."""
         model, part, busy = self.model, load / 100, load >= _IDLE_BELOW
-        power = model.power_idle + (model.power_limit - model.power_idle) * part**0.8
-        power = min(model.power_limit, power * self._random.uniform(0.985, 1.015))
+        limit = _limit(model)
+        wanted = model.power_idle + (model.power_limit - model.power_idle) * part**0.8
+        power = min(limit, wanted * self._random.uniform(0.985, 1.015))
         used = model.memory_baseline + sum(p.used_gpu_memory or 0 for p in processes)
         values = {
             **_facts(model),
             **_work(model, load),
             **self._heat(power, elapsed),
+            "power_limit": limit,
             "memory_used": min(used, model.memory_total),
-            "throttle_reasons": 0x4 if power >= 0.985 * model.power_limit else 0 if busy else 0x1,
+            "throttle_reasons": 0x4 if power >= 0.985 * limit else 0 if busy else 0x1,
         }
+        if busy and wanted > limit:  # a clock costs about its cube in power
+            clock = values["clocks_sm"] * (limit / wanted) ** (1 / 3)
+            values["clocks_sm"] = round(clock / _CLOCK_STEP) * _CLOCK_STEP
         missing = {m.name: "not supported" for m in METRICS if m.name not in values}
         return GpuSample(model.identity, values, missing, processes)
 
@@ -236,7 +260,6 @@ def _facts(model: _Model) -> dict[str, float]:
         "utilization_decoder": 0,
         "memory_total": model.memory_total,
         "memory_reserved": model.memory_reserved,
-        "power_limit": model.power_limit,
         "power_default_limit": model.power_limit,
         "power_min_limit": model.power_range[0],
         "power_max_limit": model.power_range[1],
@@ -272,7 +295,7 @@ def _work(model: _Model, load: float) -> dict[str, float]:
 
 def _clock_sm(model: _Model, part: float) -> float:
     """Boost falls somewhat under load, in the steps of 15 MHz that the hardware has."""
-    return round((model.clock_sm_max - 470e6 * part) / 15e6) * 15e6
+    return round((model.clock_sm_max - 470e6 * part) / _CLOCK_STEP) * _CLOCK_STEP
 
 
 def _fan(temperature: float) -> float:

@@ -188,6 +188,7 @@ def _note(reading: Reading) -> str:
 
 
 def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+    counted = reading.counted_at == reading.asked_at  # an unfinished round says nothing of now
     return InstanceMetrics(
         generation_tokens_per_second=reading.generation_rate,
         prompt_tokens_per_second=reading.prompt_rate,
@@ -195,6 +196,8 @@ def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
         slots_total=reading.props.slots if reading.props else None,
         requests_deferred=reading.requests_deferred,
         memory_bytes=facts.resident,
+        requests_processing=reading.requests_processing if counted else None,
+        tokens_generated=reading.tokens_generated if counted else None,
     )
 
 

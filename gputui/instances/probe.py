@@ -40,18 +40,22 @@ class Reading:
     """What a server said last; None is not known.
 
     ``asked_at`` and ``answered_at`` are on the monotonic clock: when it was asked last, and when it
-    last answered /health. Rates as InstanceMetrics says. ``trouble`` is what went wrong in reading
-    its answers, in words, "" where nothing did.
+    last answered /health; ``counted_at`` is the ``asked_at`` of the round that read the counters last.
+    Rates as InstanceMetrics says. ``trouble`` is what went wrong in reading its answers, in words, ""
+    where nothing did.
     """
 
     health: Health | None = None
     asked_at: float = 0.0
     answered_at: float | None = None
+    counted_at: float | None = None
     props: Props | None = None
     slots_busy: int | None = None
     requests_deferred: int | None = None
     generation_rate: float | None = None
     prompt_rate: float | None = None
+    requests_processing: int | None = None
+    tokens_generated: int | None = None
     trouble: str = ""
 
 
@@ -142,6 +146,9 @@ class Probe:
             requests_deferred=now.requests_deferred,
             generation_rate=live or now.generation_rate(before),
             prompt_rate=now.prompt_rate(before),
+            counted_at=self.last.asked_at,
+            requests_processing=now.requests_processing,
+            tokens_generated=_whole(now.generated_tokens),
         )
 
     def _live_rate(self, slots: list[Slot]) -> float | None:
@@ -183,6 +190,10 @@ def new_client() -> httpx.AsyncClient:
         timeout=httpx.Timeout(_ANSWER_SECONDS, connect=1.0),
         limits=httpx.Limits(max_connections=128, keepalive_expiry=30),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def decode(body: bytes | None, kind: Any) -> Any:

@@ -28,7 +28,9 @@ class InstanceMetrics:
     while nothing was generated or processed in between. ``memory_bytes`` is the process's resident
     host memory. ``requests_deferred`` is the queue. ``requests_total`` and ``requests_failed`` (answered
     with a status of 500 or more) count from the server's start, as far as its log says
-    (instances/requests.py); only of owned servers.
+    (instances/requests.py); only of owned servers. ``requests_processing`` and ``tokens_generated`` are of
+    one moment; the latter counts since the server's start, and moves when a request ends. Both are None
+    while the server takes its time to answer.
     """
 
     generation_tokens_per_second: float | None = None
@@ -39,6 +41,8 @@ class InstanceMetrics:
     memory_bytes: int | None = None
     requests_total: int | None = None
     requests_failed: int | None = None
+    requests_processing: int | None = None
+    tokens_generated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

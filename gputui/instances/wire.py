@@ -113,7 +113,9 @@ def _rate(
         if before is None or now is None:
             return None
         grown.append(now - before if now >= before else now)
-    return grown[0] / grown[1] if grown[0] > 0 and grown[1] > 0 else None
+    if grown[0] <= 0 or grown[1] <= 0:
+        return None
+    return grown[0] / grown[1] or None  # too small for a float is nothing
 
 
 def _gauge(values: Mapping[str, float], name: str) -> int | None:

@@ -22,6 +22,7 @@ from gputui.ui.dashboard import Dashboard
 from gputui.ui.gpu_details import GpuDetails
 from gputui.ui.messages import Newest
 from gputui.ui.palette import Look, Palette, textual_theme
+from gputui.ui.power_screen import PowerScreen
 from gputui.ui.processes_screen import ProcessesScreen
 from gputui.ui.services import SamplerLike, Services
 
@@ -118,7 +119,7 @@ class GputuiApp(App[str | None]):
         if theme is not None:
             self.look.palette = Palette.of(theme)
         for screen in self.screen_stack:
-            if isinstance(screen, Dashboard | GpuDetails | ProcessesScreen):
+            if isinstance(screen, Dashboard | GpuDetails | PowerScreen | ProcessesScreen):
                 screen.restyle()
 
     def _end_on_signals(self) -> None:

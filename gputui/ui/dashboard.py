@@ -15,6 +15,7 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import RUNNING
+from gputui.power.meter import PowerReport
 from gputui.text import clean_line
 from gputui.ui.alerting import Alerting
 from gputui.ui.caretaker import Caretaker
@@ -28,6 +29,9 @@ from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.palette import Look
+from gputui.ui.power_actions import PowerActions
+from gputui.ui.power_lines import PowerView, power_view
+from gputui.ui.power_screen import PowerScreen
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.processes_screen import ProcessesScreen
 from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
@@ -64,6 +68,7 @@ class Dashboard(StillScreen[None]):
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
         )
+        self.power_actions = PowerActions(self, services.power, self.say)
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
         self._told_store_problem: str | None = None
@@ -73,7 +78,8 @@ class Dashboard(StillScreen[None]):
 
     def compose(self) -> ComposeResult:
         services = self._services
-        yield Header(self._look, services.config.power, services.host, services.clock)
+        session = services.power.meter.report if services.power else None
+        yield Header(self._look, services.config.power, services.host, services.clock, session)
         yield self._alerting.line()
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
@@ -129,6 +135,7 @@ class Dashboard(StillScreen[None]):
         for watcher in self._services.watchers:
             watcher.observed(message.statuses)
         self._alerting.update()
+        self.power_actions.tell_notices()
         self._tell_store_problem()
         self.query_one(Header).update_instances(message.statuses)
         self._show_rows()
@@ -177,6 +184,7 @@ class Dashboard(StillScreen[None]):
             self._snapshot,
             self._services.clock(),
             self._alerting.marks(Scope.INSTANCE),
+            self._report().efficiencies,
         )
         self.query_one(InstancesPanel).update_rows(rows)
 
@@ -197,6 +205,29 @@ class Dashboard(StillScreen[None]):
         for screen in self.app.screen_stack:
             if isinstance(screen, ProcessesScreen):
                 screen.update_processes(snapshot, names_by_pid(self.caretaker.statuses))
+
+    # ── power ────────────────────────────────────────────────────────────────────────────────
+
+    def _report(self) -> PowerReport:
+        power = self._services.power
+        return power.meter.report() if power else PowerReport()
+
+    def action_power(self) -> None:
+        self.app.push_screen(
+            PowerScreen(self._look, self._power_view, self.power_actions, self.action_keys)
+        )
+
+    def _power_view(self, selected: int) -> PowerView:
+        services = self._services
+        return power_view(
+            self._report(),
+            self._snapshot,
+            services.config.power,
+            services.power.schedule.plan() if services.power else (),
+            self.caretaker.statuses,
+            selected=selected,
+            ascii_only=self._look.ascii_only,
+        )
 
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 

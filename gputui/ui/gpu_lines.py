@@ -11,6 +11,7 @@ from rich.style import Style
 from gputui.gpu.metrics import throttle_words
 from gputui.gpu.sample import GpuSample
 from gputui.identity import GpuIdentity, short_bus_id
+from gputui.identity import short_name as short_name
 from gputui.text import UNKNOWN, gibibytes, number
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import Line
@@ -66,13 +67,6 @@ def tag(view: GpuView) -> str:
     if view.sample.identity.simulated:
         words.append("SIMULATED")
     return " · ".join(words)
-
-
-def short_name(name: str) -> str:
-    """A GPU's name without the words that all of them carry."""
-    for word in ("NVIDIA ", "GeForce ", " Workstation Edition", " Generation"):
-        name = name.replace(word, "")
-    return name
 
 
 def _whole_words(text: str, width: int) -> str:

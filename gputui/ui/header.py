@@ -1,33 +1,64 @@
-"""The line on top: where this is, what all of it draws and costs, the time."""
+"""The line on top: where this is, how the machine does, what the GPUs draw and cost, the time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Static
 
 from gputui.config import PowerConfig
 from gputui.gpu.sample import Snapshot
-from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.instances.status import InstanceStatus
+from gputui.power.meter import PowerMeter, PowerReport
 from gputui.text import clean_line
 from gputui.ui.cells import CellView, Line
-from gputui.ui.palette import Look
+from gputui.ui.header_fields import GAP, Field, Place, fields, fitting
+from gputui.ui.palette import Look, Palette
+
+CLOCK = 10
+"""Cells of the time, with a blank on both sides."""
+WORDY = 100
+"""Columns from which on there is room for the program's own name."""
 
 
-class Header(CellView):
-    """One line; fields that do not fit are left out."""
+class Header(Horizontal):
+    """One line; fields that do not fit are left out.
+
+    ``session`` gives the power of the session; without it the newest sample alone counts.
+    """
 
     def __init__(
-        self, look: Look, power: PowerConfig, host: str, clock: Callable[[], float]
+        self,
+        look: Look,
+        power: PowerConfig,
+        host: str,
+        clock: Callable[[], float],
+        session: Callable[[], PowerReport] | None = None,
     ) -> None:
-        super().__init__(look, id="header")
+        super().__init__(id="header")
+        self.look = look
         self._power = power
         self._host = clean_line(host, 30)
         self._clock = clock
+        self._session = session
         self._snapshot: Snapshot | None = None
         self._statuses: Sequence[InstanceStatus] = ()
+        self._places = {place: _Strip(look) for place in Place}
+        self._time = _Strip(look)
+
+    def compose(self) -> ComposeResult:
+        yield from self._places.values()
+        yield Static()  # the blank before the time: no place, so that nothing repaints it
+        yield self._time
+
+    def on_resize(self) -> None:
+        self.redraw()
 
     def update_gpus(self, snapshot: Snapshot) -> None:
-        """The newest sample, for the totals."""
+        """The newest sample, for the totals and the host."""
         self._snapshot = snapshot
         self.redraw()
 
@@ -36,51 +67,65 @@ class Header(CellView):
         self._statuses = statuses
         self.redraw()
 
-    def lines(self, width: int) -> list[Line]:
-        palette = self.look.palette
-        line = Line().add(" gputui", palette.strong).add(f"  {self._host}", palette.value)
-        middle = [
-            part for part in (self._source(), self._counts(), self._draw(), self._cost()) if part
-        ]
+    def redraw(self) -> None:
+        """Bring the line up to date; each place repaints only what changed in it."""
+        palette, width = self.look.palette, self.size.width
+        if width <= 0:
+            return
+        start = self._start(width, palette)
+        found = fields(self._snapshot, self._statuses, self._report(), self._power)
+        chosen = fitting(found, width - start.width - CLOCK)
+        lines = {place: Line() for place in Place} | {Place.MACHINE: start}
+        for field in chosen:
+            _add(lines[field.place], field, palette, first=lines[field.place].width == 0)
+        for place, line in lines.items():
+            self._places[place].show(line)
         clock = time.strftime("%H:%M:%S", time.localtime(self._clock()))
-        for text in middle:
-            if line.width + 3 + len(text) + len(clock) + 3 > width:
-                break
-            line.add(" · ", palette.track).add(text, palette.dim)
-        line.pad_to(width - len(clock) - 1)
-        return [line.add(clock, palette.dim)]
+        self._time.show(Line().add(f" {clock} ", palette.dim))
 
-    def _source(self) -> str:
-        return self._snapshot.source if self._snapshot and self._snapshot.source != "nvml" else ""
+    def _start(self, width: int, palette: Palette) -> Line:
+        line = Line().add(" ", palette.dim)
+        if width >= WORDY or not self._host:
+            line.add("gputui  ", palette.strong)
+        return line.add(self._host, palette.value)
 
-    def _counts(self) -> str:
-        ready = sum(status.state is State.READY for status in self._statuses)
-        failed = sum(status.state is State.FAILED for status in self._statuses)
-        running = sum(status.state in RUNNING for status in self._statuses)
-        words = [f"{ready} of {len(self._statuses)} ready"] if self._statuses else []
-        if running > ready:
-            words.append(f"{running - ready} on the way")
-        if failed:
-            words.append(f"{failed} failed")
-        return ", ".join(words)
+    def _report(self) -> PowerReport:
+        if self._session is not None:
+            return self._session()
+        meter = PowerMeter()
+        if self._snapshot is not None:
+            meter.sampled(self._snapshot)
+        return meter.report()
 
-    def _known_watts(self) -> list[float]:
-        """The draw of each GPU that says its own."""
-        gpus = self._snapshot.gpus if self._snapshot else ()
-        return [watts for gpu in gpus if (watts := gpu.get("power_draw")) is not None]
 
-    def _draw(self) -> str:
-        """The sum; where a GPU does not say its draw, it is no total, and says of how many it is."""
-        known, psu = self._known_watts(), self._power.psu_watts
-        if not known or self._snapshot is None:
-            return ""
-        of = f" / {psu:.0f}" if psu else ""
-        gpus = len(self._snapshot.gpus)
-        part = f" ({len(known)} of {gpus} GPUs)" if len(known) < gpus else ""
-        return f"{sum(known):.0f}{of} W{part}"
+class _Strip(CellView):
+    """One place of the line, as wide as what it says."""
 
-    def _cost(self) -> str:
-        known, price = self._known_watts(), self._power.price_per_kwh
-        if not known or price is None:
-            return ""
-        return f"{clean_line(self._power.currency)}{sum(known) / 1000 * price:.2f}/h"
+    DEFAULT_CSS = "_Strip { width: 0; height: 1; }"
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self._line = Line()
+
+    def show(self, line: Line) -> None:
+        """Show this line."""
+        self._line = line
+        if self.styles.width is None or self.styles.width.value != line.width:
+            self.styles.width = line.width
+        self.redraw()
+
+    def lines(self, width: int) -> Iterator[Line]:
+        yield self._line
+
+
+def _add(line: Line, field: Field, palette: Palette, *, first: bool) -> None:
+    """A field behind those before it; a wider blank stands between two places."""
+    styles = {
+        "dim": palette.dim,
+        "value": palette.value,
+        "warning": palette.warning,
+        "error": palette.error,
+    }
+    line.add(" " * GAP if first else " · ", palette.track)
+    for text, role in field.parts:
+        line.add(text, styles[role])

@@ -18,6 +18,7 @@ from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.graph import bar
 from gputui.ui.palette import Look, Palette
+from gputui.ui.power_lines import tokens_per_joule
 
 BAR = 6
 REASON_ROWS = 2
@@ -37,6 +38,7 @@ class InstanceRow:
     gpu_memory: int | None
     uptime: float | None
     alert: AlertMark | None = None
+    tokens_per_joule: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("port", 5, 4, True, lambda row: str(row.status.port)),
     Column("state", 20, 0, False, lambda row: ""),
     Column("tok/s", 6, 2, True, _metric("generation_tokens_per_second", 1)),
+    Column("tok/J", 6, 9, True, lambda row: tokens_per_joule(row.tokens_per_joule)),
     Column("slots", 5, 5, True, _slots),
     Column("queue", 5, 7, True, _metric("requests_deferred")),
     Column("memory", 14, 3, True, _memory),

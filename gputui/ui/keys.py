@@ -31,6 +31,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
     Binding("p", "processes", "Processes", id="view.processes"),
+    Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
     Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
 ]
@@ -43,6 +44,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
     from gputui.ui.instances_panel import InstancesPanel
+    from gputui.ui.power_screen import PowerTable
     from gputui.ui.process_table import ProcessTable
 
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
@@ -54,6 +56,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its readings", FactsView),
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
+        ("On the power screen", PowerTable),
     )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gputui.config import Config
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus
+from gputui.power.efficiency import Efficiency
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.instances_panel import InstanceRow
 
@@ -19,6 +20,7 @@ def instance_rows(
     snapshot: Snapshot | None,
     now: float,
     marks: Mapping[str, AlertMark] = _NONE,
+    efficiencies: Mapping[str, Efficiency] | None = None,
 ) -> tuple[InstanceRow, ...]:
     """One row an instance, in the order of ``statuses``; ``now`` is Unix time, ``marks`` by name."""
     keys = {instance.name: instance.key or "" for instance in config.instances}
@@ -31,9 +33,14 @@ def instance_rows(
             gpu_memory=_gpu_memory(status.pid, snapshot),
             uptime=None if status.started_at is None else now - status.started_at,
             alert=marks.get(status.name),
+            tokens_per_joule=_tokens_per_joule(status.name, efficiencies or {}),
         )
         for status in statuses
     )
+
+
+def _tokens_per_joule(name: str, efficiencies: Mapping[str, Efficiency]) -> float | None:
+    return efficiencies[name].tokens_per_joule if name in efficiencies else None
 
 
 def pinned_names(statuses: Sequence[InstanceStatus]) -> Mapping[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus
+from gputui.power.session import PowerSession
 from gputui.themes import Themes
 
 
@@ -71,7 +72,8 @@ class Watcher(Protocol):
 class Services:
     """Everything the dashboard works with. ``config_error`` is shown, and defaults are used.
 
-    ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown.
+    ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
+    parts of ``power`` are watchers, too.
     """
 
     config: Config
@@ -82,6 +84,7 @@ class Services:
     endpoint_of: Callable[[str], Endpoint]
     watchers: Sequence[Watcher] = ()
     alerts: AlertWatch | None = None
+    power: PowerSession | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     readonly: bool = False

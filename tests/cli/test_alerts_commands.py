@@ -86,6 +86,6 @@ def test_wrong_rules_leave_the_built_in_ones_in_force_and_are_told(tmp_path: Pat
     services = make_services(Options(config_file=file, source="simulated"))
     services.conversation.sides["A"].stop()
     assert services.alerts is not None
-    assert services.watchers == (services.alerts,)
+    assert services.alerts in services.watchers
     assert services.config_error is not None
     assert 'Did you mean "memory"?' in services.config_error.hint

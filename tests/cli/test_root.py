@@ -75,6 +75,7 @@ def test_help_names_every_command_and_loads_none_of_them() -> None:
         "init",
         "gpus",
         "record",
+        "power-limit",
         "status",
         "start",
         "stop",

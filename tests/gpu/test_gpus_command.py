@@ -149,10 +149,11 @@ def test_json_of_the_driver_found_by_name(standin_nvml: StandinNvml, tmp_path: P
 def test_table_of_simulated_gpus(tmp_path: Path) -> None:
     done = gpus(tmp_path, "--source", "simulated")
     assert done.returncode == 0
-    heading, first, second = done.stdout.splitlines()
+    title, heading, first, second, total = done.stdout.splitlines()
+    assert "SIMULATED" in title
     assert heading.split()[:3] == ["GPU", "name", "bus"]
+    assert total.startswith("together")
     assert "RTX PRO 6000" in first
-    assert "SIMULATED" in first
     assert "01:00.0" in first
     assert "RTX 5090" in second
 
