@@ -19,11 +19,9 @@ from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
-from gputui.ui.gpu_details import GpuDetails
 from gputui.ui.messages import Newest
+from gputui.ui.overlay import Overlay
 from gputui.ui.palette import Look, Palette, textual_theme
-from gputui.ui.power_screen import PowerScreen
-from gputui.ui.processes_screen import ProcessesScreen
 from gputui.ui.services import SamplerLike, Services
 
 LAST_RESORT_SECONDS = 5.0
@@ -88,7 +86,7 @@ class GputuiApp(App[str | None]):
         yield SystemCommand("Quit", "models go on running", self.action_quit)
         if isinstance(screen, Dashboard):
             yield from commands(screen)
-        if isinstance(screen, GpuDetails | ProcessesScreen):
+        if isinstance(screen, Overlay):
             yield from screen.commands()
 
     async def action_quit(self) -> None:
@@ -119,7 +117,7 @@ class GputuiApp(App[str | None]):
         if theme is not None:
             self.look.palette = Palette.of(theme)
         for screen in self.screen_stack:
-            if isinstance(screen, Dashboard | GpuDetails | PowerScreen | ProcessesScreen):
+            if isinstance(screen, Dashboard | Overlay):
                 screen.restyle()
 
     def _end_on_signals(self) -> None:

@@ -28,11 +28,13 @@ from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
+from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.power_actions import PowerActions
 from gputui.ui.power_lines import PowerView, power_view
 from gputui.ui.power_screen import PowerScreen
 from gputui.ui.process_actions import ProcessActions
+from gputui.ui.process_table import ProcessTable
 from gputui.ui.processes_screen import ProcessesScreen
 from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
@@ -120,11 +122,8 @@ class Dashboard(StillScreen[None]):
         self._alerting.update()
         marks = self._alerting.marks(Scope.GPU)
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
-        for screen in self.app.screen_stack:
-            if isinstance(screen, GpuDetails):
-                screen.post_message(SamplesTaken(lambda: snapshot))
         self._show_rows()
-        self._show_processes(snapshot)
+        self._tell_overlays()
         self._start_what_was_asked()
         if first:
             self.call_after_refresh(self._first_picture.close)
@@ -141,6 +140,15 @@ class Dashboard(StillScreen[None]):
         self._show_rows()
         self._seating.frame()
         self._start_what_was_asked()
+
+    @property
+    def _seen(self) -> Seen:
+        return Seen(self._snapshot, names_by_pid(self.caretaker.statuses))
+
+    def _tell_overlays(self) -> None:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, Overlay):
+                screen.take(self._seen)
 
     def _start_what_was_asked(self) -> None:
         """Once it is known which GPUs there are, and what runs already."""
@@ -192,19 +200,8 @@ class Dashboard(StillScreen[None]):
 
     def action_processes(self) -> None:
         self.app.push_screen(
-            ProcessesScreen(
-                self._look,
-                self.process_actions,
-                self.action_keys,
-                self._snapshot,
-                names_by_pid(self.caretaker.statuses),
-            )
+            ProcessesScreen(self._look, self.process_actions, self.action_keys, self._seen)
         )
-
-    def _show_processes(self, snapshot: Snapshot) -> None:
-        for screen in self.app.screen_stack:
-            if isinstance(screen, ProcessesScreen):
-                screen.update_processes(snapshot, names_by_pid(self.caretaker.statuses))
 
     # ── power ────────────────────────────────────────────────────────────────────────────────
 
@@ -290,8 +287,9 @@ class Dashboard(StillScreen[None]):
     def action_gpu_details(self) -> None:
         """The GPU that was looked at last, else the first."""
         if self.history is not None:
-            parts = (self._services, self._look, self.history, self._details, self._snapshot)
-            self.app.push_screen(GpuDetails(*parts))
+            processes = ProcessTable(self._look, self.process_actions, uuid=self._details.uuid)
+            parts = (self._services, self._look, self.history, self._details, self._seen)
+            self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:
         async def read() -> str:

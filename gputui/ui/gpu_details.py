@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -15,8 +15,6 @@ from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.events import DescendantFocus
-from textual.geometry import Region
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
@@ -29,8 +27,10 @@ from gputui.ui.dialogs import TextScreen
 from gputui.ui.gpu_facts import FactsView, facts_of
 from gputui.ui.gpu_lines import gpu_title, short_name
 from gputui.ui.keys import help_text
-from gputui.ui.messages import SamplesTaken
+from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
+from gputui.ui.power_actions import PowerActions
+from gputui.ui.process_table import ProcessTable
 from gputui.ui.services import Services
 
 WIDE, TALL = 110, 38
@@ -51,14 +51,6 @@ class DetailsMemory:
 
     uuid: str | None = None
     charts: ChartState = field(default_factory=ChartState)
-
-
-@runtime_checkable
-class ProcessesView(Protocol):
-    """What the screen tells the widget in the processes' place."""
-
-    def update_processes(self, snapshot: Snapshot) -> None:
-        """A new sample."""
 
 
 class GpuBar(CellView):
@@ -88,10 +80,10 @@ class GpuBar(CellView):
         return [line]
 
 
-class GpuDetails(Screen[None]):
-    """Receives samples from the dashboard beneath, and turns keys into what is charted.
+class GpuDetails(Overlay):
+    """Everything about one GPU, and keys that choose what is charted.
 
-    ``memory`` is read and written; ``processes`` is a widget for the room below the charts.
+    ``memory`` is read and written; ``processes`` shows those of the GPU, ``power`` sets its limit.
     """
 
     BINDINGS = [
@@ -109,6 +101,7 @@ class GpuDetails(Screen[None]):
         Binding("left", "pan(-1)", "Move", id="details.earlier", key_display="left right"),
         Binding("right", "pan(1)", "Later", show=False, id="details.later"),
         Binding("0,home", "now", "Now", id="details.now", key_display="0"),
+        Binding("P", "power_limit", "Power limit", id="details.power_limit"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="details.keys"),
     ]  # fmt: skip
 
@@ -118,16 +111,18 @@ class GpuDetails(Screen[None]):
         look: Look,
         history: History,
         memory: DetailsMemory,
-        snapshot: Snapshot | None,
-        processes: Widget | None = None,
+        seen: Seen,
+        processes: ProcessTable,
+        power: PowerActions,
     ) -> None:
         super().__init__()
         self._services = services
         self._look = look
         self._history = history
         self._memory = memory
-        self._snapshot = snapshot
+        self._seen = seen
         self._processes = processes
+        self._power = power
         self._sample: GpuSample | None = None
         self._facts = FactsView(look, id="details-facts")
         self._charts = ChartView(look, history, id="details-charts")
@@ -142,9 +137,8 @@ class GpuDetails(Screen[None]):
             yield self._facts
             with Vertical(id="details-right"):
                 yield self._charts
-                if self._processes is not None:
-                    with Container(id="details-processes"):
-                        yield self._processes
+                with Container(id="details-processes"):
+                    yield self._processes
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
@@ -152,33 +146,19 @@ class GpuDetails(Screen[None]):
         self._facts.focus()
         self._show()
 
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """Not where only the dashboard beneath changed: Textual (8.2) would repaint all of this screen
-        for it, although it lets nothing through."""
-        if regions and not layout and not recompose:
-            return self
-        return super().refresh(repaint=repaint, layout=layout, recompose=recompose)
-
     def on_resize(self) -> None:
         self._arrange()
         self.call_after_refresh(self._show)
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────
 
-    @on(SamplesTaken)
-    def samples_taken(self, message: SamplesTaken) -> None:
-        self._snapshot = message.snapshot
+    def take(self, seen: Seen) -> None:
+        self._seen = seen
         self._show()
 
     def _show(self) -> None:
         """Everything again; what did not change sends nothing."""
-        snapshot = self._snapshot
+        snapshot = self._seen.snapshot
         gone = self._choose_sample(snapshot)
         self._tell(_problems(snapshot, self._sample, gone=gone))
         gpus = snapshot.gpus if snapshot else ()
@@ -192,9 +172,9 @@ class GpuDetails(Screen[None]):
             facts, stale = facts_of(snapshot, sample), gone or snapshot.problem is not None
             self._facts.update_facts(facts, charts.metrics, sample.identity.index, stale=stale)
             self._charts.update_scene(Scene(sample, gpus, charts))
-        processes = self._processes
-        if snapshot and processes and isinstance(processes, ProcessesView):
-            processes.update_processes(snapshot)
+        if snapshot is not None:
+            self._processes.show_gpu(self._memory.uuid)
+            self._processes.update_processes(snapshot, self._seen.instances)
 
     def _choose_sample(self, snapshot: Snapshot | None) -> bool:
         """The GPU looked at, else the first; the last known sample of one that is gone (True)."""
@@ -233,7 +213,7 @@ class GpuDetails(Screen[None]):
 
     @property
     def _parts(self) -> list[Widget]:
-        return [self._facts, self._charts, *([self._processes] if self._processes else [])]
+        return [self._facts, self._charts, self._processes]
 
     def _arrange(self) -> None:
         """As many parts at once as fit; the one in front among them."""
@@ -243,10 +223,9 @@ class GpuDetails(Screen[None]):
         beside = wide and front is self._facts
         self._facts.display = wide or front is self._facts
         self._charts.display = front is self._charts or beside or (wide and tall)
-        if processes is not None:
-            room = self.query_one("#details-processes")
-            room.display = front is processes or (wide and tall)
-            room.set_class(self._charts.display, "-below")
+        room = self.query_one("#details-processes")
+        room.display = front is processes or (wide and tall)
+        room.set_class(self._charts.display, "-below")
         self.query_one("#details-right").display = wide or front is not self._facts
 
     @on(DescendantFocus)
@@ -273,7 +252,7 @@ class GpuDetails(Screen[None]):
 
     def action_gpu(self, by: int) -> None:
         """To the next GPU, and after the last to the first."""
-        gpus = self._snapshot.gpus if self._snapshot else ()
+        gpus = self._seen.snapshot.gpus if self._seen.snapshot else ()
         if not gpus:
             return
         uuids = [gpu.identity.uuid for gpu in gpus]
@@ -324,6 +303,10 @@ class GpuDetails(Screen[None]):
         self._memory.charts = charts
         self._show()
 
+    def action_power_limit(self) -> None:
+        if self._sample is not None:
+            self._power.request_limit(self._sample)
+
     def action_keys(self) -> None:
         async def read() -> str:
             return help_text(self._services.config.keys)
@@ -331,11 +314,9 @@ class GpuDetails(Screen[None]):
         self.app.push_screen(TextScreen("Keys", read))
 
     def restyle(self) -> None:
-        """Draw everything again in the theme of now."""
         self._show()
 
     def commands(self) -> Iterator[SystemCommand]:
-        """Every action for the command palette."""
         for title, words, run in (
             ("Next GPU", "its details", partial(self.action_gpu, 1)),
             ("GPU before", "its details", partial(self.action_gpu, -1)),
@@ -345,6 +326,7 @@ class GpuDetails(Screen[None]):
             ("Charts: later", "to the right", partial(self.action_pan, 1)),
             ("Charts: now", "follow the time", self.action_now),
             ("Other GPUs", "in the same charts, or not", self.action_overlay),
+            ("Set power limit", "of this GPU", self.action_power_limit),
             ("Key list", "all keys with their ids", self.action_keys),
             ("Close the details", "back to the dashboard", self.dismiss),
         ):

@@ -8,15 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from gputui.ui.cells import CellView, Line
+from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.power_actions import PowerActions
 from gputui.ui.power_lines import PowerView, power_lines
-
-REFRESH_SECONDS = 1.0
 
 
 class PowerTable(CellView, can_focus=True):
@@ -64,8 +62,8 @@ class PowerTable(CellView, can_focus=True):
                 self._actions.request_limit(sample)
 
 
-class PowerScreen(Screen[None]):
-    """The table, alone; brought up to date once a second. ``view`` gives what is known, for the GPU
+class PowerScreen(Overlay):
+    """The table, alone. ``view`` gives what is known, for the GPU
     under the cursor; ``show_keys`` opens the list of keys."""
 
     AUTO_FOCUS = "PowerTable"
@@ -91,12 +89,11 @@ class PowerScreen(Screen[None]):
             yield self._table
         yield Footer(show_command_palette=True)
 
-    def on_mount(self) -> None:
-        self.set_interval(REFRESH_SECONDS, self._table.show)
+    def take(self, seen: Seen) -> None:
+        self._table.show()
 
     def action_keys(self) -> None:
         self._show_keys()
 
     def restyle(self) -> None:
-        """Draw everything again in the theme of now."""
         self._table.show()

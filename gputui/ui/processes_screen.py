@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.widgets import Footer
 
-from gputui.gpu.sample import Snapshot
+from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.process_table import ProcessTable
-from gputui.ui.still import StillScreen
 
 
-class ProcessesScreen(StillScreen[None]):
-    """The table, alone. Whoever opened it passes each sample on."""
+class ProcessesScreen(Overlay):
+    """The table, alone."""
 
     AUTO_FOCUS = "ProcessList"
     BINDINGS = [
@@ -29,37 +28,32 @@ class ProcessesScreen(StillScreen[None]):
         look: Look,
         actions: ProcessActions,
         show_keys: Callable[[], None],
-        snapshot: Snapshot | None,
-        instances: Mapping[int, str],
+        seen: Seen,
     ) -> None:
         super().__init__()
         self._look = look
         self._actions = actions
         self._show_keys = show_keys
-        self._snapshot = snapshot
-        self._instances = instances
+        self._seen = seen
 
     def compose(self) -> ComposeResult:
         yield ProcessTable(self._look, self._actions)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
-        if self._snapshot is not None:
-            self.update_processes(self._snapshot, self._instances)
+        self.take(self._seen)
 
-    def update_processes(self, snapshot: Snapshot, instances: Mapping[int, str]) -> None:
-        """The newest sample, and the names of our instances by pid."""
-        self.query_one(ProcessTable).update_processes(snapshot, instances)
+    def take(self, seen: Seen) -> None:
+        if seen.snapshot is not None:
+            self.query_one(ProcessTable).update_processes(seen.snapshot, seen.instances)
 
     def action_keys(self) -> None:
         self._show_keys()
 
     def restyle(self) -> None:
-        """Draw everything again in the theme of now."""
         self.query_one(ProcessTable).redraw()
 
     def commands(self) -> Iterator[SystemCommand]:
-        """Every action for the command palette."""
         table = self.query_one(ProcessTable)
         yield SystemCommand("Filter", "words in any column", table.action_filter)
         yield SystemCommand("Sort the other way round", "the same column", table.action_reverse)

@@ -19,14 +19,16 @@ from gputui.gpu.sample import GpuSample, Problem, Snapshot
 from gputui.text import clean_line
 from gputui.ui.chart_view import ChartView, title_of
 from gputui.ui.dashboard import Dashboard
-from gputui.ui.gpu_details import DetailsMemory, GpuDetails
-from gputui.ui.messages import SamplesTaken
+from gputui.ui.gpu_details import GpuDetails
+from gputui.ui.overlay import Seen
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
+    GIB,
     Rig,
     gpu_sample,
     identity,
     make_rig,
+    process,
     rig,
     screen_text,
     snapshot,
@@ -346,7 +348,7 @@ async def test_what_is_wrong_is_said_and_history_stays(
     async with one.app.run_test(size=size) as pilot:
         details = await open_details(one, pilot)
         before = "\n".join(part(one, "facts"))
-        details.post_message(SamplesTaken(then))
+        details.take(Seen(then, {}))
         await until_shown(pilot, words)
         facts = "\n".join(part(one, "facts"))
         assert "GPU 0 is lost" in facts if then.gpus[:1] == (LOST,) else facts[:400] == before[:400]
@@ -422,31 +424,16 @@ def hostile_snapshot(text: str) -> Snapshot:
     return Snapshot("nvml", 1.0, gpus, text, cuda_version=text, problem=problem)
 
 
-class Tally(Widget, can_focus=True):
-    """Stands where the processes will."""
-
-    def __init__(self) -> None:
-        super().__init__(id="tally")
-        self.snapshots: list[Snapshot] = []
-
-    def render(self) -> str:
-        return "PROCESSES"
-
-    def update_processes(self, snapshot: Snapshot) -> None:
-        self.snapshots.append(snapshot)
+PARTS = {"facts": "driver's reserve", "charts": "Power · draw", "processes": "PID"}
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_processes_have_their_place_at_every_size(size: tuple[int, int]) -> None:
-    one = rig()
+    one = rig(snapshots=[with_processes(89)])
     async with one.app.run_test(size=size) as pilot:
-        await until_shown(pilot, "Instances")
-        services, look, history = one.app.services, one.app.look, one.sampler.history
-        tally = Tally()
-        details = GpuDetails(services, look, history, DetailsMemory(), snapshot(tick=89), tally)
-        one.app.push_screen(details)
+        await open_details(one, pilot)
         await until_shown(pilot, "driver's reserve")
-        assert ("PROCESSES" in screen_text(one.app)) == (size == (160, 45))
+        assert ("PID" in screen_text(one.app)) == (size == (160, 45))
         seen = []
         for _ in range(3):
             await pilot.press("tab")
@@ -459,11 +446,36 @@ async def test_the_processes_have_their_place_at_every_size(size: tuple[int, int
             assert seen == [["charts"], ["processes"], ["facts"]]
         if size == (160, 45):
             assert seen == [list(PARTS)] * 3
-        one.sampler.take(snapshot(tick=90))
-        await until(pilot, lambda: tally.snapshots[-1].taken_at == 1e9 + 90)
 
 
-PARTS = {"facts": "driver's reserve", "charts": "Power · draw", "processes": "PROCESSES"}
+async def test_the_processes_are_those_of_the_gpu_and_of_now() -> None:
+    one = rig(snapshots=[with_processes(89)])
+    async with one.app.run_test(size=(160, 45)) as pilot:
+        await open_details(one, pilot)
+        await until_shown(pilot, " 4100 ")
+        assert " 4101 " not in screen_text(one.app)
+        await pilot.press("right_square_bracket")
+        await until_shown(pilot, " 4101 ")
+        assert " 4100 " not in screen_text(one.app)
+        one.sampler.take(with_processes(90, first=5200))
+        await until_shown(pilot, " 5201 ")
+
+
+async def test_the_limit_is_asked_for_where_the_gpu_is_looked_at() -> None:
+    one = rig()
+    async with one.app.run_test(size=(160, 45)) as pilot:
+        details = await open_details(one, pilot)
+        asked: list[str] = []
+        details._power.request_limit = lambda sample: asked.append(sample.identity.uuid)  # type: ignore[method-assign]
+        await pilot.press("P", "right_square_bracket", "P")
+        await until(pilot, lambda: asked == [identity(0).uuid, identity(1).uuid])
+
+
+def with_processes(tick: int, first: int = 4100) -> Snapshot:
+    """A process a GPU."""
+    taken = snapshot(tick=tick)
+    gpus = (replace(gpu, processes=(process(first + n, GIB),)) for n, gpu in enumerate(taken.gpus))
+    return replace(taken, gpus=tuple(gpus))
 
 
 async def test_a_key_that_changes_the_charts_shows_them() -> None:
@@ -524,33 +536,10 @@ async def test_over_a_day_a_sample_changes_next_to_nothing() -> None:
         for tick in range(3000, 3030, 3):
             regions.clear()
             one.sampler.take(snapshot(tick=tick))
-            await until(pilot, lambda tick=tick: details._snapshot.taken_at == 1e9 + tick)  # type: ignore[misc,union-attr]
+            await until(pilot, lambda tick=tick: details._seen.snapshot.taken_at == 1e9 + tick)  # type: ignore[misc,union-attr]
             cells.append(sum(region.area for region in regions))
         assert sorted(cells)[5] <= 4 * 40  # the titles' numbers
         assert {region.height for region in regions} <= {1}
-
-
-async def test_the_dashboard_beneath_repaints_nothing_of_it() -> None:
-    one = rig()
-    async with one.app.run_test(size=(120, 30)) as pilot:
-        details = await open_details(one, pilot)
-        await pilot.pause()
-        painted = 0
-        display = one.app._display
-
-        def count(screen: object, renderable: object) -> None:
-            nonlocal painted
-            painted += renderable is not None
-            display(screen, renderable)  # type: ignore[arg-type]
-
-        one.app._display = count  # type: ignore[method-assign,assignment]
-        dashboard = one.app.screen_stack[-2]
-        for _ in range(3):
-            dashboard.query_one("#instances").refresh()
-            await pilot.pause(0.1)
-        assert painted == 0
-        details.query_one("#details-facts").refresh()
-        await until(pilot, lambda: painted > 0)
 
 
 async def test_the_theme_can_change_while_it_is_open() -> None:

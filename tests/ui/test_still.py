@@ -10,7 +10,11 @@ from tests.ui.harness import rig, screen_text, snapshot, until, until_shown
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("question_mark", "Any key can be changed"), ("l", "log of"), ("1", "Its open answers end")],
+    [
+        ("question_mark", "Any key can be changed"),
+        ("l", "log of"),
+        ("1", "Its open answers end"),
+    ],
 )
 async def test_a_covered_dashboard_sends_nothing(
     key: str, words: str, monkeypatch: pytest.MonkeyPatch
