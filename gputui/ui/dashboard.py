@@ -33,8 +33,9 @@ from gputui.ui.power_actions import PowerActions
 from gputui.ui.power_lines import PowerView, power_view
 from gputui.ui.power_screen import PowerScreen
 from gputui.ui.process_actions import ProcessActions
+from gputui.ui.process_table import ProcessTable
 from gputui.ui.processes_screen import ProcessesScreen
-from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
+from gputui.ui.rows import instance_rows, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
@@ -123,8 +124,9 @@ class Dashboard(StillScreen[None]):
         for screen in self.app.screen_stack:
             if isinstance(screen, GpuDetails):
                 screen.post_message(SamplesTaken(lambda: snapshot))
+            if isinstance(screen, ProcessesScreen):
+                screen.update_processes(snapshot)
         self._show_rows()
-        self._show_processes(snapshot)
         self._start_what_was_asked()
         if first:
             self.call_after_refresh(self._first_picture.close)
@@ -191,20 +193,8 @@ class Dashboard(StillScreen[None]):
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
     def action_processes(self) -> None:
-        self.app.push_screen(
-            ProcessesScreen(
-                self._look,
-                self.process_actions,
-                self.action_keys,
-                self._snapshot,
-                names_by_pid(self.caretaker.statuses),
-            )
-        )
-
-    def _show_processes(self, snapshot: Snapshot) -> None:
-        for screen in self.app.screen_stack:
-            if isinstance(screen, ProcessesScreen):
-                screen.update_processes(snapshot, names_by_pid(self.caretaker.statuses))
+        parts = (self._look, self.process_actions, self.action_keys, self._snapshot)
+        self.app.push_screen(ProcessesScreen(*parts))
 
     # ── power ────────────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +281,8 @@ class Dashboard(StillScreen[None]):
         """The GPU that was looked at last, else the first."""
         if self.history is not None:
             parts = (self._services, self._look, self.history, self._details, self._snapshot)
-            self.app.push_screen(GpuDetails(*parts))
+            processes = ProcessTable(self._look, self.process_actions)
+            self.app.push_screen(GpuDetails(*parts, processes))
 
     def action_keys(self) -> None:
         async def read() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -15,8 +15,6 @@ from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.events import DescendantFocus
-from textual.geometry import Region
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
@@ -32,6 +30,7 @@ from gputui.ui.keys import help_text
 from gputui.ui.messages import SamplesTaken
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+from gputui.ui.still import StillScreen
 
 WIDE, TALL = 110, 38
 """From so many columns on, readings and charts stand side by side; from so many rows on, the processes
@@ -56,6 +55,9 @@ class DetailsMemory:
 @runtime_checkable
 class ProcessesView(Protocol):
     """What the screen tells the widget in the processes' place."""
+
+    def show_gpu(self, uuid: str | None) -> None:
+        """The GPU whose processes are shown."""
 
     def update_processes(self, snapshot: Snapshot) -> None:
         """A new sample."""
@@ -88,7 +90,7 @@ class GpuBar(CellView):
         return [line]
 
 
-class GpuDetails(Screen[None]):
+class GpuDetails(StillScreen[None]):
     """Receives samples from the dashboard beneath, and turns keys into what is charted.
 
     ``memory`` is read and written; ``processes`` is a widget for the room below the charts.
@@ -152,19 +154,6 @@ class GpuDetails(Screen[None]):
         self._facts.focus()
         self._show()
 
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """Not where only the dashboard beneath changed: Textual (8.2) would repaint all of this screen
-        for it, although it lets nothing through."""
-        if regions and not layout and not recompose:
-            return self
-        return super().refresh(repaint=repaint, layout=layout, recompose=recompose)
-
     def on_resize(self) -> None:
         self._arrange()
         self.call_after_refresh(self._show)
@@ -194,6 +183,7 @@ class GpuDetails(Screen[None]):
             self._charts.update_scene(Scene(sample, gpus, charts))
         processes = self._processes
         if snapshot and processes and isinstance(processes, ProcessesView):
+            processes.show_gpu(self._memory.uuid)
             processes.update_processes(snapshot)
 
     def _choose_sample(self, snapshot: Snapshot | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from textual.screen import Screen
@@ -16,6 +16,7 @@ from gputui.text import clean_line, size
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
 from gputui.ui.process_rows import ProcessRow
+from gputui.ui.rows import names_by_pid
 
 _WORDS = {
     signal.SIGINT: ("Interrupt", "as ctrl+c does"),
@@ -50,6 +51,11 @@ class ProcessActions:
         self._caretaker = caretaker
         self._say = say
         self._readonly = readonly
+
+    @property
+    def instances(self) -> Mapping[int, str]:
+        """The names of our running instances by pid."""
+        return names_by_pid(self._caretaker.statuses)
 
     def request_signal(
         self, row: ProcessRow, contexts: Sequence[ProcessRow], *, live: bool

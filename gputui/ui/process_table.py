@@ -149,10 +149,9 @@ class ProcessTable(Vertical):
     def update_processes(
         self, snapshot: Snapshot, instances: Mapping[int, str] | None = None
     ) -> None:
-        """Show ``snapshot``; ``instances`` gives the names of ours by pid, None as before."""
+        """Show ``snapshot``; ``instances`` gives the names of ours by pid, else the caretaker does."""
         self._facts.snapshot = snapshot
-        if instances is not None:
-            self._facts.instances = instances
+        self._facts.instances = self._actions.instances if instances is None else instances
         if self._order.tree:
             self._read_family()
         self.redraw()

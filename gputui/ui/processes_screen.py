@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
@@ -30,14 +30,12 @@ class ProcessesScreen(StillScreen[None]):
         actions: ProcessActions,
         show_keys: Callable[[], None],
         snapshot: Snapshot | None,
-        instances: Mapping[int, str],
     ) -> None:
         super().__init__()
         self._look = look
         self._actions = actions
         self._show_keys = show_keys
         self._snapshot = snapshot
-        self._instances = instances
 
     def compose(self) -> ComposeResult:
         yield ProcessTable(self._look, self._actions)
@@ -45,11 +43,11 @@ class ProcessesScreen(StillScreen[None]):
 
     def on_mount(self) -> None:
         if self._snapshot is not None:
-            self.update_processes(self._snapshot, self._instances)
+            self.update_processes(self._snapshot)
 
-    def update_processes(self, snapshot: Snapshot, instances: Mapping[int, str]) -> None:
-        """The newest sample, and the names of our instances by pid."""
-        self.query_one(ProcessTable).update_processes(snapshot, instances)
+    def update_processes(self, snapshot: Snapshot) -> None:
+        """The newest sample."""
+        self.query_one(ProcessTable).update_processes(snapshot)
 
     def action_keys(self) -> None:
         self._show_keys()

@@ -432,6 +432,9 @@ class Tally(Widget, can_focus=True):
     def render(self) -> str:
         return "PROCESSES"
 
+    def show_gpu(self, uuid: str | None) -> None:
+        assert uuid is not None
+
     def update_processes(self, snapshot: Snapshot) -> None:
         self.snapshots.append(snapshot)
 
