@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gputui.errors import GputuiError
-from gputui.gpu.sample import Problem, Snapshot
+from gputui.gpu.sample import RECORDED, Problem, Snapshot
 from gputui.gpu.trace_reader import read_trace
 
 BATCH = 256
@@ -32,7 +32,7 @@ class RecordedSource:
     is no trace, or holds no snapshot.
     """
 
-    name = "recorded"
+    name = RECORDED
     live = False
 
     def __init__(
