@@ -22,15 +22,17 @@ from textual.widgets import Footer, Static
 
 from gputui.gpu.history import History
 from gputui.gpu.sample import GpuSample, Problem, Snapshot
+from gputui.identity import short_name
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chart_state import ChartRange, ChartState
 from gputui.ui.chart_view import ChartView, Scene
 from gputui.ui.dialogs import TextScreen
 from gputui.ui.gpu_facts import FactsView, facts_of
-from gputui.ui.gpu_lines import gpu_title, short_name
+from gputui.ui.gpu_lines import gpu_title
 from gputui.ui.keys import help_text
 from gputui.ui.messages import SamplesTaken
 from gputui.ui.palette import Look
+from gputui.ui.power_actions import ask_for_limit
 from gputui.ui.services import Services
 
 WIDE, TALL = 110, 38
@@ -109,6 +111,7 @@ class GpuDetails(Screen[None]):
         Binding("left", "pan(-1)", "Move", id="details.earlier", key_display="left right"),
         Binding("right", "pan(1)", "Later", show=False, id="details.later"),
         Binding("0,home", "now", "Now", id="details.now", key_display="0"),
+        Binding("P", "power_limit", "Power limit", id="details.power_limit"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="details.keys"),
     ]  # fmt: skip
 
@@ -324,6 +327,11 @@ class GpuDetails(Screen[None]):
         self._memory.charts = charts
         self._show()
 
+    def action_power_limit(self) -> None:
+        """Ask for the GPU's power limit."""
+        if self._sample is not None:
+            ask_for_limit(self, self._services.power, self._sample)
+
     def action_keys(self) -> None:
         async def read() -> str:
             return help_text(self._services.config.keys)
@@ -345,6 +353,7 @@ class GpuDetails(Screen[None]):
             ("Charts: later", "to the right", partial(self.action_pan, 1)),
             ("Charts: now", "follow the time", self.action_now),
             ("Other GPUs", "in the same charts, or not", self.action_overlay),
+            ("Power limit", "of this GPU", self.action_power_limit),
             ("Key list", "all keys with their ids", self.action_keys),
             ("Close the details", "back to the dashboard", self.dismiss),
         ):

@@ -80,6 +80,18 @@ class PowerActions:
         self._screen.notify(words, title="Power limit set", markup=False, timeout=TOLD_SECONDS)
 
 
+def ask_for_limit(screen: Screen[None], session: PowerSession | None, sample: GpuSample) -> None:
+    """Ask for the limit of a GPU on any screen, and set it; a problem is told by a toast."""
+
+    def say(error: GputuiError) -> None:
+        hint = error.hint or " "
+        screen.notify(
+            hint, title=error.message, severity="error", markup=False, timeout=TOLD_SECONDS
+        )
+
+    PowerActions(screen, session, say).request_limit(sample)
+
+
 async def _in_thread(call: Callable[[], _Answer]) -> _Answer:
     """What ``call`` returns or raises, on a daemon thread: one that hangs must not hold the exit, and
     the threads of ``asyncio.to_thread`` are waited for."""
