@@ -38,7 +38,8 @@ def table(shown: Shown, width: int) -> list[Line]:
     """All lines. What cannot be made narrower is cut by whoever prints it."""
     snapshot = shown.snapshot
     gpus = grid(GPU_COLUMNS, snapshot.gpus, width)
-    named = [(p, _instance(p, shown.instances)) for gpu in snapshot.gpus for p in gpu.processes]
+    names = {} if snapshot.source == RECORDED else shown.instances  # its pids are of another time
+    named = [(p, _instance(p, names)) for gpu in snapshot.gpus for p in gpu.processes]
     columns = [c for c in PROCESS_COLUMNS if c.heading != "instance" or any(n for _, n in named)]
     processes = grid(columns, named, width - len(INDENT))
     lines = [_title(shown, width)]

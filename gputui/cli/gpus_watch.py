@@ -25,6 +25,7 @@ from gputui.cli.gpus import (
 )
 from gputui.config import Config
 from gputui.gpu.metrics import METRICS_BY_NAME
+from gputui.gpu.recorded import EndOfRecording
 from gputui.gpu.sample import Snapshot, snapshot_json
 from gputui.gpu.sampler import Sampler
 from gputui.gpu.source import Source
@@ -64,7 +65,10 @@ class Printer(Protocol):
 def watch(
     source: Source, host: HostReader | None, config: Config, interval: float, *, as_json: bool
 ) -> int:
-    """Show samples until a signal comes; returns the exit code: ctrl-C is the way to end, and no failure."""
+    """Show samples until a signal comes, or on a pipe a recording ends.
+
+    Returns the exit code: ctrl-C is the way to end, and no failure.
+    """
     events: _Events = SimpleQueue()
     sampler = Sampler(
         source, QUICK_SECONDS, events.put, patience=PATIENCE_SECONDS, capacity=1, host=host
@@ -116,6 +120,8 @@ def _loop(
             begun = True
             sampler.slow_down(interval)
         printer.show(event, _session(meter, config))
+        if isinstance(event.problem, EndOfRecording) and not isinstance(printer, InPlace):
+            return 0
 
 
 def _session(meter: PowerMeter, config: Config) -> str:

@@ -65,8 +65,9 @@ class Sampler:
         self._watchdog.start()
 
     def slow_down(self, interval: float) -> None:
-        """From the next sample on, one every ``interval`` seconds."""
-        self._interval = interval
+        """From the next sample on, one every ``interval`` seconds; a trace keeps its own time."""
+        if self._source.live:
+            self._interval = interval
 
     def stop(self, wait: float = 0.0) -> None:
         """Sample no more; the sampler thread closes the source. Idempotent.

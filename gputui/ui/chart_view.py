@@ -15,10 +15,10 @@ from gputui.gpu.buckets import Bucket
 from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS_BY_NAME, Metric
 from gputui.gpu.sample import NOT_READ, GpuSample
+from gputui.identity import short_name
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chart import MARGIN, Axis, Chart, Columns, axis_of, curve, draw, time_ticks
 from gputui.ui.chart_state import ChartRange, ChartState, Grid, span_words
-from gputui.ui.gpu_lines import short_name
 from gputui.ui.palette import Look, Palette
 
 LABEL = 10

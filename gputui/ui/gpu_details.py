@@ -20,12 +20,13 @@ from textual.widgets import Footer, Static
 
 from gputui.gpu.history import History
 from gputui.gpu.sample import GpuSample, Problem, Snapshot
+from gputui.identity import short_name
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chart_state import ChartRange, ChartState
 from gputui.ui.chart_view import ChartView, Scene
 from gputui.ui.dialogs import TextScreen
 from gputui.ui.gpu_facts import FactsView, facts_of
-from gputui.ui.gpu_lines import gpu_title, short_name
+from gputui.ui.gpu_lines import gpu_title
 from gputui.ui.keys import help_text
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look

@@ -10,8 +10,7 @@ from rich.style import Style
 
 from gputui.gpu.metrics import throttle_words
 from gputui.gpu.sample import GpuSample
-from gputui.identity import GpuIdentity, short_bus_id
-from gputui.identity import short_name as short_name
+from gputui.identity import GpuIdentity, short_bus_id, short_name
 from gputui.text import UNKNOWN, gibibytes, number
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import Line

@@ -167,6 +167,12 @@ def test_a_foreign_pid_is_no_instance_of_ours() -> None:
     assert not any("instance" in line for line in lines)
 
 
+def test_a_recorded_pid_is_no_instance_of_now() -> None:
+    process = (GpuProcess(4711, "llama-server", GIB),)
+    lines = text(gpu(processes=process), instances={4711: "deepseek"}, source="recorded")
+    assert not any("deepseek" in line for line in lines)
+
+
 def test_shared_memory_simulation_and_recording_say_so() -> None:
     shared = gpu(PRO, "memory_total", shared_memory=True)
     assert "54.0 shared" in text(shared)[2]

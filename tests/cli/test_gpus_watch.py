@@ -190,6 +190,18 @@ def test_without_seconds_it_is_as_configured(standin: StandinNvml, tmp_path: Pat
     assert documents[-1]["taken_at"] - documents[1]["taken_at"] < 5
 
 
+def test_a_recording_ends_the_watch_of_a_pipe(standin: StandinNvml, tmp_path: Path) -> None:
+    trace = Path(__file__).parents[2] / "screenshots" / "trace.jsonl.gz"
+    command = [*WATCH, "--json", "--source", str(trace), "--speed", "10000"]
+    done = subprocess.run(
+        command, env=environment(standin), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert documents[-1]["problem"]["message"] == "end of the recording"
+    assert len(documents) > 30
+
+
 def test_a_driver_that_does_not_start_is_told_and_waited_for(
     terminals: list[PtyTerminal], standin: StandinNvml
 ) -> None:

@@ -292,6 +292,19 @@ async def test_arrows_go_by_five_watts_within_the_range(start: str, key: str, va
         assert rig.made.app.screen.query_one(Input).value == value
 
 
+async def test_a_limit_is_asked_for_in_the_details_too() -> None:
+    rig = power_rig()
+    async with rig.made.app.run_test(notifications=True, size=(120, 40)) as pilot:
+        await until_shown(pilot, "/ 2000 W")
+        await pilot.press("g")
+        await until_shown(pilot, "lowest limit")
+        await pilot.press("P")
+        await until_shown(pilot, "Power limit of GPU 0")
+        await pilot.press(*["down"] * 3, "enter", "y")
+        await until_shown(pilot, "GPU 0: power limit 575 → 585 W")
+        assert rig.driver.asked == [(0, 585.0)]
+
+
 async def test_without_permission_the_command_is_shown() -> None:
     rig = power_rig()
     rig.driver.refusal = LimitRefusedError("needs root", "sudo nvidia-smi -i 21:00.0 -pl 450")
