@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gputui.cli.compose import Options, make_source
+from gputui.cli.compose import Options, make_host_reader, make_source
 from gputui.cli.root import NumberRange, common_options, options_of, report
 from gputui.config import Config
 from gputui.errors import GputuiError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gputui.gpu.sample import Snapshot
     from gputui.gpu.source import Source
     from gputui.gpu.trace_writer import TraceWriter
+    from gputui.host import HostReader
 
 _WAITING = 4096  # snapshots between sampling and writing at most: then a trace has to wait
 _LOOK_SECONDS = 0.2  # a signal is noticed so soon
@@ -67,7 +68,8 @@ def command(
 
     with TraceWriter(file, source.name, force=force) as writer, _signals() as came:
         click.echo(f"recording {_words(options, source)} into {file}; ctrl-C ends it", err=True)
-        done = _record(source, interval or config.interval, writer, _Until(seconds, came))
+        sampling = _Sampling(source, interval or config.interval, make_host_reader(config, source))
+        done = _record(sampling, writer, _Until(seconds, came))
     click.echo(_summary(writer, done))
     if done.failure is not None:
         raise done.failure
@@ -95,13 +97,24 @@ class _Until:
         return 0.0 if self._came else min(_LOOK_SECONDS, self._end - time.monotonic())
 
 
-def _record(source: Source, pace: float, writer: TraceWriter, until: _Until) -> _Done:
+@dataclass(frozen=True)
+class _Sampling:
+    """What is sampled, how often in seconds, and what reads the machine beside it."""
+
+    source: Source
+    interval: float
+    host: HostReader | None
+
+
+def _record(sampling: _Sampling, writer: TraceWriter, until: _Until) -> _Done:
     """Write samples until it is time, a signal comes, or a trace is over."""
     from gputui.gpu.recorded import END_OF_RECORDING, EndOfRecording
     from gputui.gpu.sampler import Sampler
 
     arrived: Queue[Snapshot] = Queue(_WAITING)
-    sampler = Sampler(source, pace, arrived.put, capacity=1)
+    sampler = Sampler(
+        sampling.source, sampling.interval, arrived.put, capacity=1, host=sampling.host
+    )
     done, told = _Done(), False
     sampler.start()
     for snapshot in _arriving(arrived, until):
@@ -113,7 +126,7 @@ def _record(source: Source, pace: float, writer: TraceWriter, until: _Until) -> 
         if problem is not None and not told:
             told = True
             report(GputuiError(problem.message, problem.hint))
-        _write(writer, snapshot, done, live=source.live)
+        _write(writer, snapshot, done, live=sampling.source.live)
     sampler.stop(wait=_CLOSING_SECONDS)
     return done
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gputui.gpu.nvml_library import (
-    FUNCTION_NOT_FOUND,
     INSUFFICIENT_SIZE,
     NO_CODE,
     NOT_FOUND,
@@ -36,7 +35,6 @@ class SmUtilization:
 
     mark: int = 0
     quiet: int = 0
-    missing: bool = False
 
     def read(self, handle: GpuHandle, pids: Collection[int]) -> Mapping[int, float | None]:
         """Per cent by pid; None where not known: at the first look, which only sets the mark (what
@@ -44,13 +42,10 @@ class SmUtilization:
 
         The driver has no sample of a process that did nothing: that is 0.
         """
-        if self.missing:
-            return dict.fromkeys(pids)
         doubtful = self.quiet >= _QUIET_ROUNDS
         since = 0 if doubtful else self.mark
         answer = ask(handle, ("nvmlDeviceGetProcessUtilization", since))
         if isinstance(answer, Unavailable):
-            self.missing = answer.code == FUNCTION_NOT_FOUND
             if answer.code not in (NOT_FOUND, NO_CODE):  # NO_CODE: success, and an empty list
                 return dict.fromkeys(pids)
             answer = ()

@@ -24,10 +24,10 @@ class Sampler:
 
     ``listener`` must return soon. It gets every sample in order, after the sample is in ``history``.
     A source that is not live gives all that is due, and puts nothing into the history that it gives
-    under a Problem: that was read before. While a
-    sample is awaited for longer than ``patience`` seconds (three intervals, at least 3 s), it gets
-    the latest one about once a second, with a Problem that says since when. The threads are daemons
-    and ``stop`` does not wait for them: a driver that never answers holds neither it nor the exit.
+    under a Problem: that was read before. While a sample is awaited for longer than ``patience``
+    seconds (three intervals, at least 3 s), the listener gets the latest one about once a second, with
+    a Problem that says since when. The threads are daemons and ``stop`` does not wait for them: a
+    driver that never answers holds neither it nor the exit.
     ``host`` gives the machine around the GPUs, for a source that says nothing of it; it must not block.
     """
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gputui.gpu.metrics import METRICS_BY_NAME
 from gputui.gpu.nvml import NvmlSource
-from gputui.gpu.sample import GpuProcess, Snapshot, snapshot_json
+from gputui.gpu.sample import Snapshot, snapshot_json
 from tests.support.nvml_scenarios import FUNCTIONS, MIB, Clock, check_complete
 from tests.support.standin_nvml import StandinNvml
 from tests.support.waiting import wait_for
@@ -105,6 +105,8 @@ class Driver:
         self.clock = Clock()
         self.source = NvmlSource(clock=self.clock, spawn=lambda work: work())
         self.heal()
+        self.sample()
+        self.clock.now += 2  # what processes use is known from the second look on
         self.healthy = self.sample()
         assert self.healthy.problem is None
         assert [gpu.unavailable for gpu in self.healthy.gpus] == [{}, {}]
@@ -168,15 +170,8 @@ def driver(standin_nvml: StandinNvml) -> Iterator[Driver]:
 
 
 def told(snapshot: Snapshot) -> Snapshot:
-    """A snapshot but for its time, and of processes the memory alone."""
-    gpus = tuple(
-        replace(
-            gpu,
-            processes=tuple(GpuProcess(p.pid, "", p.used_gpu_memory) for p in gpu.processes),
-        )
-        for gpu in snapshot.gpus
-    )
-    return replace(snapshot, taken_at=0.0, gpus=gpus)
+    """A snapshot but for its time."""
+    return replace(snapshot, taken_at=0.0)
 
 
 def checked(snapshot: Snapshot) -> Snapshot:
@@ -187,6 +182,9 @@ def checked(snapshot: Snapshot) -> Snapshot:
         check_complete(gpu)
         for name, value in gpu.values.items():
             assert value in TRUTH[name], f"{name} = {value} was never said"
+        for process in gpu.processes:
+            assert (process.pid, process.used_gpu_memory) == (1, 5000)
+            assert process.utilization_sm in (None, 0)
     assert snapshot_json(snapshot)
     return snapshot
 

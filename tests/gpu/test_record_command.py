@@ -47,6 +47,8 @@ def test_what_was_recorded_is_replayed(tmp_path: Path) -> None:
     recorded = readings(first)
     assert len(recorded) >= 3
     assert all(one.identities == SIMULATED_GPUS for one in recorded)
+    assert recorded[-1].host is not None
+    assert (recorded[-1].host.memory_total or 0) > 2**20
     assert done.stdout.startswith(f"{first}: {len(recorded)} samples of 2 GPUs in 00:0")
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     copied = gputui("--source", first, "--speed", "1000", "record", again)
