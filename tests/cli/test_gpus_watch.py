@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.pty_terminal import HIDE_CURSOR, SHOW_CURSOR, PtyTerminal
 from tests.support.standin_nvml import StandinNvml
+from tests.support.waiting import wait_for
 
 WATCH = (sys.executable, "-m", "gputui", "gpus", "--watch", "0.1")
 
@@ -110,6 +112,7 @@ def test_stopped_and_continued_it_is_drawn_again(
     shown = terminal.written.count(HIDE_CURSOR)
     os.kill(terminal.pid, signal.SIGTSTP)
     terminal.until(lambda _: SHOW_CURSOR in terminal.written, "the cursor")
+    wait_for(lambda: psutil.Process(terminal.pid).status() == psutil.STATUS_STOPPED)
     os.kill(terminal.pid, signal.SIGCONT)
     terminal.until(lambda _: terminal.written.count(HIDE_CURSOR) > shown, "the table again")
 
