@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from gputui.gpu.sample import Snapshot  # noqa: E402
 from gputui.ui.chart_view import ChartView  # noqa: E402
 from gputui.ui.gpu_details import GpuDetails  # noqa: E402
-from gputui.ui.messages import SamplesTaken  # noqa: E402
+from gputui.ui.overlay import Seen  # noqa: E402
 from tests.ui.harness import make_rig, snapshot, until_shown  # noqa: E402
 
 KEYS = {"10 min": (), "1 min": ("plus",) * 3, "24 h": ("minus",) * 5}
@@ -70,7 +70,7 @@ async def measure(gpus: int, size: tuple[int, int], keys: tuple[str, ...], sampl
         for taken in ready:
             one.sampler.history.append(taken)
             began = time.thread_time()
-            details.samples_taken(SamplesTaken(taken))
+            details.take(Seen(taken, {}))
             costs.append((time.thread_time() - began) * 1e3)
         gc.unfreeze()
     costs.sort()
