@@ -33,8 +33,8 @@ from gputui.ui.services import Services
 HERE = Path(__file__).parent
 TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
 
-DASHBOARD = ("of&#160;3&#160;ready", "client:&#160;TTFT")
-"""What is on the dashboard once everything is: the header's count, a side's numbers."""
+DASHBOARD = ("stopped", "client:&#160;TTFT")
+"""What is on the dashboard once everything is: the third instance's state, a side's numbers."""
 
 PICTURES: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "dashboard-160x45.svg": ((160, 45), "midnight", ()),

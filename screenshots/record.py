@@ -28,6 +28,7 @@ from gputui.demo.parts import demo_cache, fetch
 from gputui.gpu.sample import Snapshot
 from gputui.gpu.simulated import SIMULATED_GPUS, SimulatedSource
 from gputui.gpu.trace_writer import write_trace
+from gputui.host import HostReader
 from gputui.instances.ports import is_free
 from gputui.instances.records import running_pids
 from gputui.instances.supervisor import Supervisor
@@ -76,7 +77,8 @@ async def record(folder: Path) -> tuple[Sequence[Snapshot], Moment]:
     # One of these servers keeps one core busy: that is its whole GPU.
     source = SimulatedSource(lambda: running_pids(folder / "state"), cores=1)
     snapshots: list[Snapshot] = []
-    sampling = asyncio.create_task(sample(source, snapshots))
+    host = HostReader((parts.smollm2.parent,)).start()
+    sampling = asyncio.create_task(sample(source, host, snapshots))
     try:
         for name in INSTANCES:
             await supervisor.start(name)
@@ -85,15 +87,16 @@ async def record(folder: Path) -> tuple[Sequence[Snapshot], Moment]:
         return snapshots, await converse(config, supervisor)
     finally:
         sampling.cancel()
+        host.stop()
         for name in INSTANCES:
             await supervisor.stop(name)
         await supervisor.close()
 
 
-async def sample(source: SimulatedSource, snapshots: list[Snapshot]) -> None:
+async def sample(source: SimulatedSource, host: HostReader, snapshots: list[Snapshot]) -> None:
     """Once a second."""
     while True:
-        snapshots.append(source.sample())
+        snapshots.append(replace(source.sample(), host=host()))
         await asyncio.sleep(1.0)
 
 
