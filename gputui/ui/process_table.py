@@ -136,7 +136,7 @@ class ProcessTable(Vertical):
         super().__init__(id=id)
         self._actions = actions
         self._uuid = uuid
-        self._order = Order()
+        self._order = Order() if uuid is None else Order("GPU memory", falling=True)
         self._facts = _Facts()
         self._family = Family()
         self._box = FilterBox()
