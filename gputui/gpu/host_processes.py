@@ -127,11 +127,14 @@ def _used(before: _Known, process: LocalProcess, stat: ProcessStat, now: float) 
     assert before.stat is not None  # noqa: S101 - is_of has said so
     used, elapsed = stat.cpu_seconds - before.stat.cpu_seconds, now - before.looked_at
     cpu = max(0.0, 100 * used / elapsed) if elapsed > 0 else None
-    command = process.host.command
+    name, command = process.name, process.host.command
+    if command.startswith("[") and (arguments := command_line(process.host.identity.pid)):
+        name = _name(stat.name, arguments)  # it had none yet: it was in the middle of exec
+        command = _command(name, arguments)
     if stat.ended and not command.endswith(_ENDED):
         command += _ENDED
     host = replace(process.host, memory=stat.memory, cpu_percent=cpu, command=command)
-    return replace(process, parent=stat.parent, host=host)
+    return LocalProcess(name, stat.parent, host)
 
 
 class _Users:

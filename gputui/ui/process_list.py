@@ -151,7 +151,8 @@ class ProcessList(CellView, can_focus=True):
         for column in columns:
             text = column.text(row, self._now)
             if column.title == "command":
-                self._command(line, row, width - line.width)
+                named = any(shown.title == "instance" for shown in columns)
+                self._command(line, row, width - line.width, "" if named else row.instance)
             else:
                 style = self._style(row, column, plain)
                 line.cell(text, column.width, style, right=column.right, gap=GAP)
@@ -167,11 +168,15 @@ class ProcessList(CellView, can_focus=True):
         quiet = column.title in ("type", "age") or (column.title == "user" and not _own(row))
         return palette.dim if quiet else plain
 
-    def _command(self, line: Line, row: ProcessRow, room: int) -> None:
-        """The branch, the program's name, and as much of its arguments as there is room for."""
+    def _command(self, line: Line, row: ProcessRow, room: int, instance: str) -> None:
+        """The branch, the instance's name where it has no column, the program's name, and as much of
+        its arguments as there is room for."""
         palette = self.look.palette
+        end = line.width + room
         line.add(row.branch, palette.track)
-        room -= cell_len(row.branch)
+        if instance:
+            line.add(f"{instance} ", palette.hue(row.gpu.index) if row.gpu else palette.value)
+        room = end - line.width
         if room <= 0:
             return
         if row.host is None:

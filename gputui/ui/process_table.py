@@ -136,7 +136,7 @@ class ProcessTable(Vertical):
         super().__init__(id=id)
         self._actions = actions
         self._uuid = uuid
-        self._order = Order()
+        self._order = Order() if uuid is None else Order("GPU memory", falling=True)
         self._facts = _Facts()
         self._family = Family()
         self._box = FilterBox()
@@ -161,6 +161,8 @@ class ProcessTable(Vertical):
         """Show the processes on another GPU alone, on all with None."""
         if uuid != self._uuid:
             self._uuid, self._list.one_gpu = uuid, uuid is not None
+            if uuid is not None and self._order.column == "GPU":
+                self._order.choose("GPU memory")
             self._facts.family_at = 0.0
             self.redraw()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gputui import processes
+from gputui.gpu import host_processes
 from gputui.gpu.family import Family, relatives
 from gputui.gpu.host_processes import (
     HostProcesses,
@@ -98,10 +99,28 @@ def test_cpu_is_that_of_one_core_since_the_last_look(spawn: Spawn) -> None:
     assert idle_percent == 0
 
 
+def _told(command: str) -> str:
+    """The command line, "" in the moment of exec in which there is none."""
+    return "" if command.startswith("[") else command
+
+
+def test_a_command_line_that_comes_after_the_first_look_is_shown(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of exec a process has its new name, and no arguments yet."""
+    host = HostProcesses(clock=clock)
+    monkeypatch.setattr(host_processes, "command_line", lambda _: ())
+    first = the(host, os.getpid())
+    assert first.host.command == f"[{first.name}]"
+    monkeypatch.undo()
+    clock.now += 5
+    assert not the(host, os.getpid()).host.command.startswith("[")
+
+
 def test_a_hostile_command_line_is_cleaned(spawn: Spawn) -> None:
     texts = [text[:2000].replace("\0", "") for name, text in HOSTILE if name != "surrogates"]
     child = spawn(sys.executable, "-c", "import time; time.sleep(600)", *texts)
-    command = the(HostProcesses(), child.pid).host.command
+    command = wait_for(lambda: _told(the(HostProcesses(), child.pid).host.command))
     assert_clean(command)
     assert "\n" not in command
     assert "red" in command

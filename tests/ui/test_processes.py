@@ -242,7 +242,29 @@ async def test_one_gpu_alone_needs_no_gpu_column() -> None:
         assert "12080" in screen_text(one.app)
         table.show_gpu(None)
         await until_shown(pilot, "Processes: 4")
-        assert "GPU▴" in screen_text(one.app)
+        assert "■1" in screen_text(one.app)
+
+
+@SIZES
+async def test_the_details_of_a_gpu_show_its_processes(size: tuple[int, int]) -> None:
+    one = with_instance()
+    async with one.app.run_test(size=size, notifications=True) as pilot:
+        await until_shown(pilot, "Instances")
+        await pilot.press("g")
+        await until_shown(pilot, "Utilization")
+        for _ in range(9):  # three parts, one after the other where they do not fit
+            if "Processes: 3" in screen_text(one.app):
+                break
+            await pilot.press("tab")
+            await pilot.pause(0.3)
+        await until_shown(pilot, "GPU memory▾")
+        text = screen_text(one.app)
+        assert "12080" in text
+        assert "deepseek" in text
+        assert "40500" not in text
+        await pilot.press("right_square_bracket")
+        await until_shown(pilot, "40500")
+        assert "12080" not in screen_text(one.app)
 
 
 async def test_without_unicode_all_is_ascii() -> None:
@@ -260,7 +282,7 @@ async def test_the_keys_are_listed_with_their_ids_and_can_be_changed() -> None:
     one = make_rig(
         Config(keys={"view.processes": "f9", "processes.tree": "f8"}), snapshots=[taken(*some())]
     )
-    async with one.app.run_test(size=(120, 70), notifications=True) as pilot:
+    async with one.app.run_test(size=(120, 160), notifications=True) as pilot:
         await until_shown(pilot, "Instances")
         await pilot.press("f9")
         await until_shown(pilot, "Processes: 4")
