@@ -102,3 +102,9 @@ def uptime(value: float | None) -> str:
     if days:
         return f"{days} d {hours:02}:{minutes:02}"
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes:02}:{secs:02}"
+
+
+def sentences(*parts: str) -> str:
+    """Parts of a message one after the other, each with an end."""
+    ended = [part if part[-1] in ".!?:)" else f"{part}." for part in parts if part]
+    return " ".join(ended)

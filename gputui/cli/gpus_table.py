@@ -39,8 +39,13 @@ def table(shown: Shown, width: int) -> list[Line]:
     snapshot = shown.snapshot
     gpus = grid(GPU_COLUMNS, snapshot.gpus, width)
     names = {} if snapshot.source == RECORDED else shown.instances  # its pids are of another time
-    named = [(p, _instance(p, names)) for gpu in snapshot.gpus for p in gpu.processes]
-    columns = [c for c in PROCESS_COLUMNS if c.heading != "instance" or any(n for _, n in named)]
+    named = [
+        NamedProcess(process, _instance(process, names), snapshot.taken_at)
+        for gpu in snapshot.gpus
+        for process in gpu.processes
+    ]
+    ours = any(one.instance for one in named)
+    columns = [c for c in PROCESS_COLUMNS if c.heading != "instance" or ours]
     processes = grid(columns, named, width - len(INDENT))
     lines = [_title(shown, width)]
     if snapshot.problem is not None:
@@ -130,31 +135,42 @@ SHOWS: Mapping[str, tuple[str, ...]] = {
 }
 """The metrics that a column shows: where one is not known, the reason is told below."""
 
-NamedProcess = tuple[GpuProcess, str]
-"""A process, and the name of our instance that it is ("" for none)."""
+
+@dataclass(frozen=True, slots=True)
+class NamedProcess:
+    """A process at Unix time ``at``; ``instance`` is the name of ours that it is, "" for none."""
+
+    process: GpuProcess
+    instance: str
+    at: float
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was started, None where that is not known."""
+        return self.at - self.process.host.started_at if self.process.host else None
 
 
 def _of_host(fact: Callable[[HostProcess], str]) -> Callable[[NamedProcess], str]:
     """A fact of this host; a dash for a foreign process, and where it is not known."""
-    return lambda named: (fact(named[0].host) if named[0].host else "") or UNKNOWN
+    return lambda named: (fact(named.process.host) if named.process.host else "") or UNKNOWN
 
 
 def _command(named: NamedProcess) -> str:
     """A foreign pid is a process that this host does not show, a container's for one."""
-    process = named[0]
+    process = named.process
     return (process.host and process.host.command) or process.name or "(not visible here)"
 
 
 PROCESS_COLUMNS: tuple[Column[NamedProcess], ...] = (
-    Column("pid", 0, lambda named: str(named[0].pid)),
+    Column("pid", 0, lambda named: str(named.process.pid)),
     Column("user", 4, _of_host(lambda host: host.user), left=True),
-    Column("type", 6, lambda named: str(named[0].type), left=True),
-    Column("GPU memory", 1, lambda named: size(named[0].used_gpu_memory)),
-    Column("SM %", 2, lambda named: number(named[0].utilization_sm)),
+    Column("type", 6, lambda named: str(named.process.type), left=True),
+    Column("GPU memory", 1, lambda named: size(named.process.used_gpu_memory)),
+    Column("SM %", 2, lambda named: number(named.process.utilization_sm)),
     Column("CPU %", 3, _of_host(lambda host: number(host.cpu_percent))),
     Column("memory", 7, _of_host(lambda host: size(host.memory))),
-    Column("age", 5, _of_host(lambda host: uptime(time.time() - host.started_at))),
-    Column("instance", 1, lambda named: named[1], left=True, role=lambda named: "strong"),
+    Column("age", 5, lambda named: uptime(named.age)),
+    Column("instance", 1, lambda named: named.instance, left=True, role=lambda named: "strong"),
     Column("command", 0, _command, left=True, least=LEAST_COMMAND),
 )
 

@@ -13,7 +13,7 @@ from textual.events import Click
 from textual.message import Message
 
 from gputui.instances.status import InstanceStatus, State
-from gputui.text import UNKNOWN, number, size, uptime
+from gputui.text import UNKNOWN, number, sentences, size, uptime
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.graph import bar
@@ -218,12 +218,6 @@ class InstancesPanel(CellView, can_focus=True):
             rows = len(_wrapped(NO_INSTANCE, width))
         if self.styles.height is None or self.styles.height.value != rows + 2:
             self.styles.height = rows + 2
-
-
-def sentences(*parts: str) -> str:
-    """Parts of a message one after the other, each with an end."""
-    ended = [part if part[-1] in ".!?:)" else f"{part}." for part in parts if part]
-    return " ".join(ended)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

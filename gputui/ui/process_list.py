@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
+from gputui.text import sentences
 from gputui.ui.cells import CellView, Line
 from gputui.ui.palette import Look
 from gputui.ui.process_rows import GAP, Column, ProcessRow, fitting_columns
@@ -196,7 +197,7 @@ class ProcessList(CellView, can_focus=True):
         row = self.selected
         text = row.command if row else ""
         if row is not None and row.host is None:
-            text = f"{row.pid}: {text} It is never signalled from here."
+            text = sentences(f"{row.pid}: {text}", "It is never signalled from here.")
         wrapped = textwrap.wrap(
             text,
             max(20, width - 2),

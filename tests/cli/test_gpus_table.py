@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -54,11 +53,14 @@ def gpu(identity: GpuIdentity = PRO, *without: str, **more: object) -> GpuSample
     return replace(GpuSample(identity, values, missing), **rest)  # type: ignore[arg-type]
 
 
+TAKEN_AT = 1.7e9
+
+
 def host(pid: int, **more: object) -> HostProcess:
     values: dict[str, object] = {
         "user": "ann",
         "command": "llama-server -m /models/deepseek.gguf --port 8080",
-        "started_at": time.time() - 3 * 86400 - 30,
+        "started_at": TAKEN_AT - 3 * 86400,
         "own": True,
         "memory": 3 * GIB,
         "cpu_percent": 104.2,
@@ -74,7 +76,7 @@ PROCESSES = (
 
 def text(*gpus: GpuSample, width: int = 200, **more: object) -> list[str]:
     fields = {
-        "taken_at": 1.7e9,
+        "taken_at": TAKEN_AT,
         "gpus": gpus,
         "driver_version": "570.86.16",
         "cuda_version": "12.8",
