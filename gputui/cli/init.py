@@ -85,6 +85,13 @@ _MORE = """
 # threshold = 90
 # for = "5m"
 # severity = "warning"
+
+# A power limit by the time of day (needs root); at its end the limit before is given back.
+# [[power_limits]]
+# gpus = ["0"]
+# watts = 400
+# from = "22:00"
+# to = "07:00"
 """
 
 

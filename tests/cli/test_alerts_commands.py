@@ -63,7 +63,7 @@ def test_config_check_finds_what_is_wrong_with_the_alerts(
     assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
 
 
-def test_what_init_says_of_alerts_and_targets_is_valid(tmp_path: Path) -> None:
+def test_what_init_says_of_alerts_limits_and_targets_is_valid(tmp_path: Path) -> None:
     text = render(SIMULATED_GPUS[:1], [tmp_path / "m.gguf"])
     text = re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.M)
     config = parse(text.encode(), tmp_path / "config.toml")
@@ -71,6 +71,7 @@ def test_what_init_says_of_alerts_and_targets_is_valid(tmp_path: Path) -> None:
     assert (rules["temperature"].threshold, rules["loud"].for_seconds) == (80, 300)
     assert config.instances[0].targets.ttft_seconds == 2
     assert "{message}" in config.on_alert
+    assert [limit.watts for limit in config.power_limits] == [400]
 
 
 def test_a_trace_raises_alerts_that_are_kept_nowhere(tmp_path: Path) -> None:
