@@ -91,7 +91,9 @@ class HostReader:
             return None
         used, total = self._memory()
         swap_used, swap_total = self._swap()
-        load = os.getloadavg() if hasattr(os, "getloadavg") else None
+        load = None
+        with contextlib.suppress(OSError, AttributeError):  # no /proc/loadavg in some sandboxes
+            load = os.getloadavg()
         percent = self._percent()
         return HostSample(percent, used, total, swap_used, swap_total, load, self._known_disks())
 

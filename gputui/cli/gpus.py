@@ -81,7 +81,7 @@ def one_shot(source: Source, host: HostReader | None = None) -> Snapshot:
     """
     arrived: SimpleQueue[Snapshot] = SimpleQueue()
     sampler = Sampler(
-        source, QUICK_SECONDS, arrived.put, patience=PATIENCE_SECONDS, capacity=1, host=host
+        source, QUICK_SECONDS, arrived.put, patience=PATIENCE_SECONDS, keep_history=False, host=host
     )
     sampler.start()
     try:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -48,6 +49,9 @@ class _Came:
 
 _Events = SimpleQueue[Snapshot | _Came]
 
+MOST_WAITING = 64
+"""Samples that wait for a reader who stands still; then live ones are left out, and a trace waits."""
+
 
 class Printer(Protocol):
     """Where samples go."""
@@ -70,8 +74,14 @@ def watch(
     Returns the exit code: ctrl-C is the way to end, and no failure.
     """
     events: _Events = SimpleQueue()
+    room = threading.Semaphore(MOST_WAITING)
+
+    def put(snapshot: Snapshot) -> None:
+        if room.acquire(blocking=not source.live):
+            events.put(snapshot)
+
     sampler = Sampler(
-        source, QUICK_SECONDS, events.put, patience=PATIENCE_SECONDS, capacity=1, host=host
+        source, QUICK_SECONDS, put, patience=PATIENCE_SECONDS, keep_history=False, host=host
     )
     printer: Printer = Documents() if as_json else Blocks(config)
     if sys.stdout.isatty() and not as_json:
@@ -79,7 +89,7 @@ def watch(
     with _signals(events):
         sampler.start()
         try:
-            return _loop(events, sampler, printer, PowerMeter(interval), config, interval)
+            return _loop(events, room, sampler, printer, PowerMeter(interval), config, interval)
         except BrokenPipeError:  # the reader has seen enough
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
@@ -92,6 +102,7 @@ def watch(
 
 def _loop(
     events: _Events,
+    room: threading.Semaphore,
     sampler: Sampler,
     printer: Printer,
     meter: PowerMeter,
@@ -112,6 +123,7 @@ def _loop(
             else:
                 return 0 if event.number == signal.SIGINT else 128 + event.number
             continue
+        room.release()
         meter.sampled(event)
         samples += 1
         if not begun and not is_settled(event, first=samples == 1) and samples < MOST_SAMPLES:
@@ -119,6 +131,8 @@ def _loop(
         if not begun:
             begun = True
             sampler.slow_down(interval)
+        if isinstance(printer, InPlace) and not events.empty():
+            continue  # a newer one is there already
         printer.show(event, _session(meter, config))
         if isinstance(event.problem, EndOfRecording) and not isinstance(printer, InPlace):
             return 0

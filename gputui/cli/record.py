@@ -113,7 +113,7 @@ def _record(sampling: _Sampling, writer: TraceWriter, until: _Until) -> _Done:
 
     arrived: Queue[Snapshot] = Queue(_WAITING)
     sampler = Sampler(
-        sampling.source, sampling.interval, arrived.put, capacity=1, host=sampling.host
+        sampling.source, sampling.interval, arrived.put, keep_history=False, host=sampling.host
     )
     done, told = _Done(), False
     sampler.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ class Sampler:
     a Problem that says since when. The threads are daemons and ``stop`` does not wait for them: a
     driver that never answers holds neither it nor the exit.
     ``host`` gives the machine around the GPUs, for a source that says nothing of it; it must not block.
+    Whatever fails on the way of a sample is told as a Problem, and the next sample comes all the same.
+    ``keep_history`` is False where nobody looks back: then it takes no memory.
     """
 
     def __init__(
@@ -38,10 +41,10 @@ class Sampler:
         listener: Callable[[Snapshot], None],
         *,
         patience: float | None = None,
-        capacity: int = 3600,
+        keep_history: bool = True,
         host: Callable[[], HostSample | None] | None = None,
     ) -> None:
-        self.history = History(capacity)
+        self.history = History() if keep_history else History(ticks=1, buckets=1)
         self._source = source
         self._interval = interval if source.live else min(interval, _REPLAY_SECONDS)
         self._listener = listener
@@ -94,27 +97,36 @@ class Sampler:
     def _take(self) -> bool:
         """Publish what the source gives now; whether that was anything."""
         self._waiting_since = time.monotonic()
+        what = "reading the GPUs failed"
         try:
             batch = self._source.samples()
+            what = "passing a sample on failed"
+            self._publish(batch)
         except Exception as error:  # noqa: BLE001  the thread's boundary: told, and tried again
-            what = clean_line(f"{type(error).__name__}: {error}")
-            self._fail(Problem(f"reading the GPUs failed: {what}", "Please report this."))
+            words = clean_line(f"{what}: {type(error).__name__}: {error}")
+            self._fail(Problem(words, "Please report this."))
             return False
-        self._publish(batch)
         return bool(batch)
 
     def _publish(self, batch: Sequence[Snapshot]) -> None:
         with self._telling:
             self._waiting_since = None
             for snapshot in batch:
-                if snapshot.host is None and self._host is not None:
-                    snapshot = replace(snapshot, host=self._host())
+                if snapshot.host is None:
+                    snapshot = replace(snapshot, host=self._around())
                 if self._source.live or snapshot.problem is None:
                     self.history.append(snapshot)
                 self._tell(snapshot)
 
+    def _around(self) -> HostSample | None:
+        """The machine, None where it cannot be read: no reason to miss a GPU."""
+        try:
+            return self._host() if self._host else None
+        except Exception:  # noqa: BLE001  a machine that cannot be read is not known
+            return None
+
     def _fail(self, problem: Problem) -> None:
-        with self._telling:
+        with self._telling, contextlib.suppress(Exception):
             self._waiting_since = None
             self.history.skip(1)
             self._tell(self._stale(problem))

@@ -58,6 +58,7 @@ class GputuiApp(App[str | None]):
         self._end_on_signals()
         dashboard = Dashboard(self.services, self.look, self.problems)
         self.push_screen(dashboard)
+        self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
         dashboard.history = self.sampler.history
@@ -97,8 +98,7 @@ class GputuiApp(App[str | None]):
 
     def _sampled(self, newest: Newest, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""
-        for watcher in self.services.watchers:
-            watcher.sampled(snapshot)
+        self._watchers.sampled(snapshot)
         with contextlib.suppress(RuntimeError):  # the loop is gone: the program is leaving
             newest.put(snapshot)
 

@@ -40,6 +40,7 @@ from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
+from gputui.ui.watchers import Watchers
 
 PANELS = ("gpus", "instances", "chat")
 TOAST = 300
@@ -64,6 +65,9 @@ class Dashboard(StillScreen[None]):
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
         self.caretaker = Caretaker(self, services, self.say)
+        self.watchers = Watchers(
+            services.watchers, lambda error: self.post_message(ProblemMet(error))
+        )
         self._seating = Seating(self, services, self.caretaker, look, self.say)
         self._alerting = Alerting(self, services, look, self.say)
         self._leaving = Leaving(self, services, self.caretaker)
@@ -131,8 +135,7 @@ class Dashboard(StillScreen[None]):
     @on(InstancesObserved)
     def instances_observed(self, message: InstancesObserved) -> None:
         self.caretaker.take(message.statuses)
-        for watcher in self._services.watchers:
-            watcher.observed(message.statuses)
+        self.watchers.observed(message.statuses)
         self._alerting.update()
         self.power_actions.tell_notices()
         self._tell_store_problem()

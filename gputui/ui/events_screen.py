@@ -16,6 +16,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.screen import ModalScreen
+from textual.worker import Worker
 
 from gputui.alerts.engine import Ending
 from gputui.alerts.events import Incident
@@ -204,6 +205,7 @@ class EventsScreen(ModalScreen[None]):
         self._look = look
         self._watch = watch
         self._clock = clock
+        self._looking: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="events-screen") as box:
@@ -216,7 +218,9 @@ class EventsScreen(ModalScreen[None]):
         self.set_interval(SECONDS, self._look_again)
 
     def _look_again(self) -> None:
-        self.run_worker(self._read(), group="events", exclusive=True)
+        """Unless a look is under way: a locked database holds its thread for seconds."""
+        if self._looking is None or self._looking.is_finished:
+            self._looking = self.run_worker(self._read(), group="events")
 
     async def _read(self) -> None:
         incidents = await asyncio.to_thread(self._watch.incidents)

@@ -9,6 +9,7 @@ import pytest
 
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.gpu.sampler import Sampler
+from gputui.host import HostSample
 from gputui.identity import GpuIdentity
 from tests.support.waiting import wait_for
 
@@ -156,6 +157,54 @@ def test_a_source_that_raises_is_reported_cleaned_and_tried_again(
     assert listener.newest[at] == [None], "a reading that failed is none"
     source.failing = False
     wait_for(lambda: listener.told[-1].problem is None)
+
+
+def test_a_listener_that_fails_ends_nothing() -> None:
+    source = ScriptedSource()
+    told: list[Snapshot] = []
+
+    def listener(snapshot: Snapshot) -> None:
+        if snapshot.taken_at == 3 and snapshot.problem is None:
+            raise KeyError("once")
+        told.append(snapshot)
+
+    sampler = Sampler(source, 0.01, listener)
+    sampler.start()
+    try:
+        wait_for(lambda: told and told[-1].taken_at > 5)
+        (failed,) = [snapshot for snapshot in told if snapshot.problem]
+        assert failed.problem is not None
+        assert failed.problem.message == "passing a sample on failed: KeyError: 'once'"
+    finally:
+        sampler.stop(wait=20)
+
+
+def test_a_machine_that_cannot_be_read_costs_no_sample() -> None:
+    source = ScriptedSource()
+    told: list[Snapshot] = []
+
+    def host() -> HostSample:
+        raise OSError("no /proc here")
+
+    sampler = Sampler(source, 0.01, told.append, host=host)
+    sampler.start()
+    try:
+        wait_for(lambda: len(told) > 5)
+        assert all(one.host is None and one.problem is None and one.gpus for one in told)
+    finally:
+        sampler.stop(wait=20)
+
+
+def test_without_a_history_none_takes_memory() -> None:
+    source = ScriptedSource()
+    told: list[Snapshot] = []
+    sampler = Sampler(source, 0.01, told.append, keep_history=False)
+    sampler.start()
+    try:
+        wait_for(lambda: len(told) > 5)
+        assert sampler.history.memory_bytes < 1000
+    finally:
+        sampler.stop(wait=20)
 
 
 def test_a_hung_call_does_not_hold_the_exit_of_the_program() -> None:
