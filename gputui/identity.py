@@ -27,10 +27,12 @@ class GpuSelectionError(GputuiError):
 def select_gpu(selector: str, gpus: Sequence[GpuIdentity]) -> GpuIdentity:
     """The one GPU that ``selector`` names: its index, UUID, UUID prefix, PCI bus id or part of name.
 
-    The first kind of name under which any GPU matches decides. Raises GpuSelectionError where that
-    is none or more than one.
+    The first kind of name under which any GPU matches decides; a number must be a whole word of a name.
+    Raises GpuSelectionError where that is none or more than one.
     """
     wanted = selector.strip().lower()
+    if not wanted:
+        raise GpuSelectionError(f'"{selector}" names no GPU', _hint(selector, gpus))
     tests = (
         lambda g: wanted.isdecimal() and g.index == int(wanted),
         lambda g: g.uuid.lower() == wanted,
@@ -40,7 +42,8 @@ def select_gpu(selector: str, gpus: Sequence[GpuIdentity]) -> GpuIdentity:
             and g.uuid.lower().removeprefix("gpu-").startswith(wanted.removeprefix("gpu-"))
         ),
         lambda g: g.name.lower() == wanted,
-        lambda g: bool(wanted) and wanted in g.name.lower(),
+        # A number that is no index is no part of "5090" either: 9 must not find it.
+        lambda g: wanted in (g.name.lower().split() if wanted.isdecimal() else g.name.lower()),
     )
     for test in tests:
         matches = [gpu for gpu in gpus if test(gpu)]

@@ -22,6 +22,7 @@ ALL = (PRO, G5090, SECOND)
         ("00000000:21:00.0", G5090),
         ("0001:21:00.0".rjust(16, "0"), SECOND),
         ("pro 6000", PRO),
+        ("6000", PRO),
         (" PRO 6000 ", PRO),
     ],
 )
@@ -37,7 +38,9 @@ def test_a_name_that_two_gpus_share_is_refused_with_both() -> None:
     assert "UUID" in caught.value.hint
 
 
-@pytest.mark.parametrize("selector", ["", "7", "4090", "GPU-cccc", "99:00.0"])
+@pytest.mark.parametrize(
+    "selector", ["", " ", "7", "9", "50", "090", "600", "4090", "GPU-cccc", "99:00.0"]
+)
 def test_a_selector_that_names_none_lists_what_there_is(selector: str) -> None:
     with pytest.raises(GpuSelectionError, match="names no GPU") as caught:
         select_gpu(selector, ALL)

@@ -59,6 +59,10 @@ def grid(columns: Sequence[Column[Row]], rows: Sequence[Row], width: int | None)
         if last.rank == 0:
             break
         chosen.remove(last)
+    for column in sorted(columns, key=lambda column: column.rank):
+        more = [one for one in columns if one in chosen or one is column]
+        if width is not None and _needed(more, natural) <= width:
+            chosen = more  # what made no room is back
     widths = _shrunk(chosen, natural, width)
     headings = [[(column.heading, "dim") for column in chosen]]
     cells = [

@@ -150,7 +150,7 @@ class Dashboard(StillScreen[None]):
 
     def _tell_overlays(self) -> None:
         for screen in self.app.screen_stack:
-            if isinstance(screen, Overlay):
+            if isinstance(screen, Overlay) and screen.is_mounted:  # else it will ask for itself
                 screen.take(self._seen)
 
     def _start_what_was_asked(self) -> None:

@@ -21,6 +21,7 @@ from textual.widgets import Footer, Static
 from gputui.gpu.history import History
 from gputui.gpu.sample import GpuSample, Problem, Snapshot
 from gputui.identity import short_name
+from gputui.text import sentences
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chart_state import ChartRange, ChartState
 from gputui.ui.chart_view import ChartView, Scene
@@ -348,4 +349,4 @@ def _problems(snapshot: Snapshot | None, sample: GpuSample | None, *, gone: bool
         found.append(Problem("No GPU here."))
     if sample and sample.problem and not gone:
         found.append(sample.problem)
-    return "\n".join(" ".join(part for part in (p.message, p.hint) if part) for p in found)
+    return "\n".join(sentences(problem.message, problem.hint) for problem in found)

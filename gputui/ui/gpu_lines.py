@@ -57,7 +57,8 @@ def title(view: GpuView) -> str:
 
 def gpu_title(gpu: GpuIdentity) -> str:
     """The same of a GPU whose readings do not matter."""
-    return f"{gpu.index}  {short_name(gpu.name)} · {short_bus_id(gpu)}"
+    bus = short_bus_id(gpu)
+    return f"{gpu.index}  {short_name(gpu.name)}" + (f" · {bus}" if bus else "")
 
 
 def tag(view: GpuView) -> str:
@@ -116,7 +117,7 @@ def one_line(view: GpuView, width: int, palette: Palette) -> Line:
     line.add(f"{number(sample.get('utilization_gpu')):>3}", palette.value).add("% ", palette.dim)
     ends = [
         (f"{gibibytes(used)}/{gibibytes(total, 0)}".rjust(10), "G"),
-        (number(sample.get("power_draw")).rjust(4), "W"),
+        (f" {number(sample.get('power_draw')):>3}", "W"),
         (number(sample.get("temperature_gpu")).rjust(4), "°"),
     ]
     tail = TAIL if width >= 64 else TAIL // 2

@@ -11,7 +11,7 @@ from gputui.gpu.sample import GpuProcess, HostProcess, ProcessType, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import UNKNOWN, number, size
 
-FOREIGN = "not visible here: another container?"
+FOREIGN = "not visible here: it ended, or is another container's"
 NOT_RECORDED = "not in the recording"
 
 SortKey = float | str | None

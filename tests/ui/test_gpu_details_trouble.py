@@ -17,6 +17,7 @@ from gputui.gpu.sample import Problem, Snapshot
 from gputui.text import clean_line
 from gputui.ui.chart_view import ChartView
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.messages import SamplesTaken
 from gputui.ui.overlay import Seen
 from tests.support.hostile import HOSTILE
 from tests.ui.details import SIZES, charts, lines_of, open_details, part
@@ -42,7 +43,11 @@ LOST = gpu_sample(0, values={}, unavailable={}, problem=Problem("GPU 0 is lost",
 @pytest.mark.parametrize(
     ("then", "words", "size"),
     [
-        (Snapshot("nvml", 1e9 + 90, (LOST, gpu_sample(1, 90))), "GPU 0 is lost Reboot.", (160, 45)),
+        (
+            Snapshot("nvml", 1e9 + 90, (LOST, gpu_sample(1, 90))),
+            "GPU 0 is lost. Reboot.",
+            (160, 45),
+        ),
         (Snapshot("nvml", 1e9 + 90, (gpu_sample(1, 90),)), "GPU 0 is gone: the driver", (80, 24)),
         (
             replace(snapshot(tick=89), problem=Problem("the driver has not answered for 9 s")),
@@ -316,3 +321,20 @@ async def test_every_action_is_in_the_palette_and_every_key_in_the_help() -> Non
         await pilot.press("escape")
         commands["Close the details"]()
         await until(pilot, lambda: isinstance(one.app.screen, Dashboard))
+
+
+@pytest.mark.parametrize("key", ["gpu_details", "processes", "power"])
+async def test_a_sample_that_comes_while_a_screen_is_opened_is_no_trouble(key: str) -> None:
+    one = rig()
+    async with one.app.run_test(size=(160, 45)) as pilot:
+        await until_shown(pilot, "Instances")
+        dashboard = one.app.screen
+        assert isinstance(dashboard, Dashboard)
+        for tick in range(90, 93):
+            getattr(dashboard, f"action_{key}")()
+            dashboard.samples_taken(SamplesTaken(lambda tick=tick: snapshot(tick=tick)))  # type: ignore[misc]
+            await until(
+                pilot, lambda: one.app.screen is not dashboard and one.app.screen.is_mounted
+            )
+            await pilot.press("escape")
+            await until(pilot, lambda: one.app.screen is dashboard)

@@ -221,7 +221,7 @@ def test_rows_of_all_gpus_and_of_one() -> None:
         (7, 1, ""),  # a foreign process is no instance, whatever its pid is here
     ]
     texts = {column.title: column.text(shown[2], NOW) for column in COLUMNS}
-    assert texts["command"] == "not visible here: another container?"
+    assert texts["command"] == "not visible here: it ended, or is another container's"
     assert {texts[title] for title in ("user", "CPU %", "host memory", "age")} == {UNKNOWN}
     assert len(rows_of(Snapshot("nvml", NOW, gpus), {}, gpus[1].identity.uuid)) == 1
     recorded = rows_of(Snapshot("recorded", NOW, gpus), {7: "deepseek"})
