@@ -62,6 +62,8 @@ def command(
     """
     options = options_of(context)
     if watts is not None:
+        if as_json:
+            raise click.UsageError("--json shows limits; it does not go with WATTS")
         refuse_readonly(options, "set")
     config = options.load_config()
     snapshot = sample(options, config)

@@ -102,7 +102,9 @@ def test_watts_with_their_unit_and_the_default(standin: StandinNvml) -> None:
         (("1", "-450"), "-4"),
         (("1", "nan"), "Give watts"),
         (("7", "450"), "Known GPUs"),
+        (("9", "450"), "Known GPUs"),  # no index, and no part of 5090 either
         (("RTX", "450"), "names 2 GPUs"),
+        (("1", "450", "--json"), "does not go with WATTS"),
     ],
 )
 def test_wrong_usage_is_exit_2_and_sets_nothing(
