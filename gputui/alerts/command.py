@@ -18,7 +18,8 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.text import clean_line, nearest
 
 LIMIT_SECONDS = 10.0
-_MOST_WAITING = 32
+MOST_WAITING = 512
+"""Every built-in rule of 16 GPUs at once, and as much again."""
 _CLOSE_SECONDS = 1.0
 _FIELD = re.compile(r"\{([A-Za-z_]+)\}")
 FIELDS = ("name", "state", "severity", "subject", "message", "value")
@@ -61,15 +62,16 @@ class Command:
     """Runs the program, one event after the other, on a thread of its own.
 
     It gets no input, its output is discarded, and after ``limit`` seconds it and what it started are
-    killed. Events that come while many wait are dropped. ``problem`` says what went wrong the last time,
-    None where nothing did.
+    killed. Events that come while MOST_WAITING wait are left out, which is a problem. ``problem`` says
+    what went wrong the last time, None where nothing did.
     """
 
     def __init__(self, template: Sequence[str], limit: float = LIMIT_SECONDS) -> None:
         self.problem: GputuiError | None = None
         self._template = tuple(template)
         self._limit = limit
-        self._waiting: queue.Queue[Event | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[Event | None] = queue.Queue(MOST_WAITING)
+        self._left_out: GputuiError | None = None
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -80,8 +82,13 @@ class Command:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="alert-command", daemon=True)
             self._thread.start()
-        with contextlib.suppress(queue.Full):
+        try:
             self._waiting.put_nowait(event)
+        except queue.Full:
+            self._left_out = GputuiError(
+                "on_alert: more alerts came than it could be run for; some were left out",
+                "Let it end sooner, and start what takes longer in the background.",
+            )
 
     def close(self, wait: float = _CLOSE_SECONDS) -> None:
         """Run no more; what runs has ``wait`` seconds left. Blocks so long at most."""
@@ -98,7 +105,7 @@ class Command:
 
     def _run(self) -> None:
         while (event := self._waiting.get()) is not None:
-            self.problem = self._run_one(arguments(self._template, event))
+            self.problem = self._run_one(arguments(self._template, event)) or self._left_out
 
     def _run_one(self, argv: list[str]) -> GputuiError | None:
         """What went wrong, in words."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.alerts.command import FIELDS, Command, arguments, check_command
+from gputui.alerts.command import FIELDS, MOST_WAITING, Command, arguments, check_command
 from gputui.config import Config
 from gputui.errors import ConfigError
 from tests.alerts.making import event
@@ -136,7 +136,7 @@ def test_one_that_works_again_is_no_problem_any_more(tmp_path: Path, command: Ru
     wait_for(lambda: runner.problem is None, "its end")
 
 
-def test_events_come_one_after_the_other_and_a_flood_is_dropped(
+def test_events_come_one_after_the_other_and_what_a_flood_loses_is_told(
     tmp_path: Path, command: Runner
 ) -> None:
     out = tmp_path / "out"
@@ -144,15 +144,14 @@ def test_events_come_one_after_the_other_and_a_flood_is_dropped(
         f"open({str(out)!r}, 'a').write('(')\ntime.sleep(0.02)\nopen({str(out)!r}, 'a').write(')')"
     )
     runner = command([program(tmp_path, body)])
-    began = time.monotonic()
-    for _ in range(500):
+    for _ in range(2 * MOST_WAITING):
         runner.run_soon(event())
-    assert time.monotonic() - began < 1, "the queue never blocks"
     wait_for(lambda: out.exists() and out.read_text().count(")") >= 3, "three runs")
+    assert "some were left out" in str(runner.problem)
     runner.close(2)
     written = out.read_text()
     assert written == "()" * (len(written) // 2), "never two at once"
-    assert written.count("(") < 40
+    assert written.count("(") < MOST_WAITING
 
 
 def test_closing_ends_what_runs(tmp_path: Path, command: Runner) -> None:
