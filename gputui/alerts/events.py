@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from gputui.alerts.engine import Change, Ending, Event
@@ -31,7 +31,7 @@ MOST_ROWS = 10_000
 _MOST_WAITING = 1000
 _MOST_OF_SESSION = 500
 _SHARE_SECONDS = 2.0
-_WORDS = ("rule", "subject", "severity", "state", "message")
+_WORDS = ("rule", "subject", "severity", "state", "message", "subject_key")
 
 Kept = Callable[[Event, bool], None]
 """Told of every event on the thread that keeps it, and whether it was news to the list."""
@@ -68,11 +68,13 @@ class _Row:
     severity: str
     state: str
     message: str
+    subject_key: str
 
     @classmethod
     def of(cls, event: Event) -> _Row:
-        rule, subject = event.rule.name, event.subject.name
-        return cls(event.at, rule, subject, event.severity, event.change, event.message)
+        rule, subject = event.rule.name, event.subject
+        said = event.severity, event.change, event.message
+        return cls(event.at, rule, subject.name, *said, clean_line(subject.key))
 
 
 def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
@@ -80,7 +82,7 @@ def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
     ends: dict[tuple[str, str], _Row] = {}
     found: list[Incident] = []
     for row in rows:
-        key = row.rule, row.subject
+        key = row.rule, row.subject_key
         if row.state == Change.RESOLVED:
             ends[key] = row
             continue
@@ -180,13 +182,10 @@ def _share(lock: int) -> None:
 def _insert(connection: sqlite3.Connection, row: _Row, value: float | None) -> bool:
     """Add a row where it changes what the newest one of its rule and subject says."""
     added = connection.execute(
-        "INSERT INTO events (at, rule, subject, severity, state, message, value)"
-        " SELECT ?, ?, ?, ?, ?, ?, ? WHERE ((SELECT state FROM events WHERE rule = ? AND subject = ?"
-        " ORDER BY id DESC LIMIT 1) IS 'firing') = (? = 'resolved')",
-        (
-            *(row.at, row.rule, row.subject, row.severity, row.state, row.message, value),
-            *(row.rule, row.subject, row.state),
-        ),
+        "INSERT INTO events (at, rule, subject, severity, state, message, subject_key, value)"
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE ((SELECT state FROM events WHERE rule = ?"
+        " AND subject_key = ? ORDER BY id DESC LIMIT 1) IS 'firing') = (? = 'resolved')",
+        (*astuple(row), value, row.rule, row.subject_key, row.state),
     )
     connection.execute(
         "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MOST_ROWS,)
@@ -203,7 +202,7 @@ def _end_all(connection: sqlite3.Connection) -> None:
     """End what nobody watches any more, at the moment it began: when it ended is not known."""
     open_rows = connection.execute(
         "SELECT * FROM events WHERE state = ? AND id IN"
-        " (SELECT max(id) FROM events GROUP BY rule, subject) ORDER BY id",
+        " (SELECT max(id) FROM events GROUP BY rule, subject_key) ORDER BY id",
         (Change.FIRING,),
     ).fetchall()
     for r in open_rows:

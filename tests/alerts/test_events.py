@@ -60,6 +60,33 @@ def test_an_alert_is_one_line_from_its_beginning_to_its_end(stores: list[Store])
     assert line.message == FIRED.message
 
 
+def test_an_alert_ends_its_line_also_where_its_gpu_has_another_number_by_then(
+    stores: list[Store],
+) -> None:
+    moved = replace(FIRED, subject=replace(FIRED.subject, name="GPU 7"))
+    stores[0].add(FIRED)
+    assert not stores[1].add(moved)
+    assert stores[1].add(ended(moved, 160))
+    (line,) = listed(stores[0])
+    assert (line.subject, line.ended_at) == ("GPU 0", 160)
+    other = replace(FIRED, subject=replace(FIRED.subject, key="GPU-1"))
+    assert stores[0].add(FIRED)
+    assert stores[0].add(other), "and who has its number now is another"
+
+
+def test_events_of_an_older_gputui_are_read_and_ended(tmp_path: Path) -> None:
+    (store := Store(tmp_path)).add(FIRED)
+    store.leave([])
+    with contextlib.closing(sqlite3.connect(tmp_path / "gputui.db")) as old:
+        old.executescript(
+            "DROP INDEX events_by_subject; ALTER TABLE events DROP COLUMN subject_key;"
+            "PRAGMA user_version = 2;"
+        )
+    (line,) = listed(store)
+    store.leave([])
+    assert (line.subject, line.ending) == ("GPU 0", "no longer watched")
+
+
 def test_what_fires_stands_on_top_the_worst_first(stores: list[Store]) -> None:
     worse = event("worse", at=1)
     worse = replace(worse, rule=replace(worse.rule, severity="critical"))
