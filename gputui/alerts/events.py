@@ -27,10 +27,15 @@ from gputui.files import make_private
 from gputui.text import clean_line
 
 MOST_ROWS = 10_000
-"""Rows that are kept; the newest."""
+"""Rows that are kept; the newest, and what older ones began and the newest do not end."""
 _MOST_WAITING = 1000
 _MOST_OF_SESSION = 500
 _SHARE_SECONDS = 2.0
+_BEGAN_BEFORE = (
+    "(state = 'firing' AND id IN"
+    " (SELECT max(id) FROM events WHERE id <= :old GROUP BY rule, subject_key))"
+)
+"""What fired when row ``:old`` was the newest: without it an end, or what still fires, is lost."""
 _WORDS = ("rule", "subject", "severity", "state", "message", "subject_key")
 
 Kept = Callable[[Event, bool], None]
@@ -122,11 +127,15 @@ class Store:
             return _insert(connection, _Row.of(event), event.value)
 
     def rows(self, limit: int) -> list[_Row]:
-        """The newest ``limit`` rows, newest first."""
+        """The newest ``limit`` rows, newest first, and after them what had begun before and not ended."""
         with self._database.transaction() as connection:
             self._join(connection)
+            first_left_out = connection.execute(
+                "SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?", (limit,)
+            ).fetchone()
             found = connection.execute(
-                "SELECT * FROM events ORDER BY id DESC LIMIT ?", (limit,)
+                f"SELECT * FROM events WHERE id > :old OR {_BEGAN_BEFORE} ORDER BY id DESC",  # noqa: S608
+                {"old": first_left_out["id"] if first_left_out else 0},
             ).fetchall()
         return [_read(row) for row in found]
 
@@ -187,8 +196,10 @@ def _insert(connection: sqlite3.Connection, row: _Row, value: float | None) -> b
         " AND subject_key = ? ORDER BY id DESC LIMIT 1) IS 'firing') = (? = 'resolved')",
         (*astuple(row), value, row.rule, row.subject_key, row.state),
     )
+    newest = connection.execute("SELECT max(id) AS id FROM events").fetchone()["id"] or 0
     connection.execute(
-        "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MOST_ROWS,)
+        f"DELETE FROM events WHERE id <= :old AND NOT {_BEGAN_BEFORE}",  # noqa: S608
+        {"old": newest - MOST_ROWS},
     )
     return added.rowcount > 0
 
