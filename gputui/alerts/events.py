@@ -112,6 +112,17 @@ def _rank(incident: Incident) -> tuple[int, float]:
     return 0 if incident.severity == Severity.CRITICAL else 1, -incident.began_at
 
 
+def _incidents_of_events(events: Sequence[Event]) -> list[Incident]:
+    return incidents_of(_Row.of(event) for event in reversed(events))
+
+
+def _merged(kept: list[Incident], aside: list[Incident]) -> list[Incident]:
+    if not aside:
+        return kept
+    newest_first = sorted([*kept, *aside], key=lambda incident: -incident.began_at)
+    return sorted(newest_first, key=_rank)
+
+
 class Store:
     """The table ``events``. Every call may block and raises GputuiError, from one thread at a time."""
 
@@ -237,6 +248,7 @@ class EventLog:
         self._waiting: queue.Queue[Event | tuple[Event, ...]] = queue.Queue(_MOST_WAITING)
         self._unkept: deque[Event] = deque(maxlen=_MOST_WAITING)
         self._session: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
+        self._aside: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
         self._thread: threading.Thread | None = None
 
     @property
@@ -244,10 +256,13 @@ class EventLog:
         """Whether events outlive this session."""
         return self._store is not None
 
-    def put(self, event: Event) -> None:
-        """Keep an event, soon. From any thread, one at a time."""
+    def put(self, event: Event, keep: bool = True) -> None:
+        """Keep an event, soon; else only list it in this session. From any thread, one at a time."""
         self._session.append(event)
         if self._store is None:
+            return
+        if not keep:
+            self._aside.append(event)
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="alert-events", daemon=True)
@@ -262,10 +277,11 @@ class EventLog:
                 try:
                     kept = self._store.rows(2 * limit)
                     unkept = [_Row.of(event) for event in reversed(self._unkept.copy())]
-                    return incidents_of([*unkept, *kept])[:limit]
+                    aside = _incidents_of_events(self._aside.copy())
+                    return _merged(incidents_of([*unkept, *kept]), aside)[:limit]
                 except GputuiError as error:
                     self.problem = error
-        return incidents_of(_Row.of(event) for event in reversed(self._session.copy()))[:limit]
+        return _incidents_of_events(self._session.copy())[:limit]
 
     def close(self, last: Sequence[Event], wait: float = 2.0) -> None:
         """Keep what waits and how it ends, within ``wait`` seconds. Blocks so long at most."""

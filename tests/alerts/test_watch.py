@@ -212,6 +212,26 @@ def test_what_is_replayed_is_kept_nowhere_and_calls_nobody(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_simulated_gpus_nothing_is_kept_and_nobody_called_but_for_instances(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    config = Config(alerts=(HOT,), on_alert=("sh", "-c", f"echo $0 >> {out}", "{name}"))
+    watch, clock = make(tmp_path / "state", config)
+    for _ in range(4):
+        clock.now += 1
+        sample = snapshot(clock.now, gpu(temperature_gpu=87))
+        watch.sampled(replace(sample, source="simulated"))
+    watch.observed([status(state=State.FAILED)])
+    wait_for(lambda: out.exists() and out.read_text() == "instance-failed\n", "the program")
+    assert {line.rule for line in watch.incidents()} == {"temperature", "instance-failed"}
+    watch.close()
+    again, _ = make(tmp_path / "state")
+    assert [line.rule for line in again.incidents()] == ["instance-failed"]
+    again.close()
+    assert out.read_text().split() in (["instance-failed"], ["instance-failed"] * 2)
+
+
 def test_it_may_be_asked_from_all_threads_at_once(tmp_path: Path) -> None:
     watch, clock = make(tmp_path)
     stop = threading.Event()
