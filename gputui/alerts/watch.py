@@ -11,7 +11,7 @@ from pathlib import Path
 from gputui.alerts.command import Command
 from gputui.alerts.engine import LONGEST_STEP, Alert, Change, Ending, Engine, Event
 from gputui.alerts.events import EventLog, Incident, Store
-from gputui.alerts.judge import GpuJudge, InstanceJudge
+from gputui.alerts.judge import GpuJudge, InstanceJudge, Pace
 from gputui.alerts.rules import Rule, Severity
 from gputui.config import Config
 from gputui.errors import GputuiError
@@ -52,6 +52,7 @@ class AlertWatch:
         self._news: deque[Event] = deque(maxlen=_MOST_NEWS)
         self._problems: deque[GputuiError] = deque(maxlen=_MOST_NEWS)
         self._told: set[str] = set()
+        self._pace = Pace()
         self._simulated = False
         self._command = Command(config.on_alert)
         self._log = EventLog(Store(state_dir) if state_dir else None, self._kept)
@@ -65,6 +66,9 @@ class AlertWatch:
                 stale = snapshot.problem is not None
                 self._samples = {} if stale else {gpu.identity.uuid: gpu for gpu in snapshot.gpus}
                 self._simulated = snapshot.source == SIMULATED
+                if not snapshot.live:
+                    step = self._pace.longest_step(snapshot.taken_at)
+                    self._gpus.longest_step = self._gpu_judge.longest_step = step
                 events = self._gpus.evaluate(*self._gpu_judge.judge(snapshot))
                 self._take(events, keep=not self._simulated)
                 for problem in self._gpu_judge.problems:
