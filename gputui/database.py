@@ -66,7 +66,15 @@ CREATE TABLE events (
 CREATE INDEX events_by_time ON events (at);
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS)
+_EVENT_KEYS = """
+ALTER TABLE events ADD COLUMN
+    subject_key TEXT NOT NULL DEFAULT '';
+UPDATE events SET subject_key = subject;
+CREATE INDEX events_by_subject ON events (rule, subject_key);
+"""
+"""What tells a subject from all others: the number in a GPU's name can change, its UUID cannot."""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

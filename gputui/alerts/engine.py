@@ -129,10 +129,13 @@ class _Track:
 
 
 class Engine:
-    """The states of all rules for all subjects, of which one clock is the time. One thread at a time."""
+    """The states of all rules for all subjects, of which one clock is the time. One thread at a time.
+
+    ``longest_step``, in seconds, may change with the pace of the evaluations.
+    """
 
     def __init__(self, longest_step: float = LONGEST_STEP) -> None:
-        self._longest_step = longest_step
+        self.longest_step = longest_step
         self._tracks: dict[tuple[str, str], _Track] = {}
         self._told_at: dict[tuple[str, str], float] = {}
         self._now: float | None = None
@@ -197,7 +200,7 @@ class Engine:
 
     def _advance(self, track: _Track, one: Judged, passed: float) -> list[Event]:
         holds = None if one.value is None else track.rule.holds(one.value)
-        known = passed if track.before is holds and passed <= self._longest_step else 0.0
+        known = passed if track.before is holds and passed <= self.longest_step else 0.0
         track.before = holds
         if track.state is State.FIRING:
             track.lasted += passed

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from gputui.alerts.engine import Change, Ending, Event
@@ -27,11 +27,16 @@ from gputui.files import make_private
 from gputui.text import clean_line
 
 MOST_ROWS = 10_000
-"""Rows that are kept; the newest."""
+"""Rows that are kept; the newest, and what older ones began and the newest do not end."""
 _MOST_WAITING = 1000
 _MOST_OF_SESSION = 500
 _SHARE_SECONDS = 2.0
-_WORDS = ("rule", "subject", "severity", "state", "message")
+_BEGAN_BEFORE = (
+    "(state = 'firing' AND id IN"
+    " (SELECT max(id) FROM events WHERE id <= :old GROUP BY rule, subject_key))"
+)
+"""What fired when row ``:old`` was the newest: without it an end, or what still fires, is lost."""
+_WORDS = ("rule", "subject", "severity", "state", "message", "subject_key")
 
 Kept = Callable[[Event, bool], None]
 """Told of every event on the thread that keeps it, and whether it was news to the list."""
@@ -68,11 +73,13 @@ class _Row:
     severity: str
     state: str
     message: str
+    subject_key: str
 
     @classmethod
     def of(cls, event: Event) -> _Row:
-        rule, subject = event.rule.name, event.subject.name
-        return cls(event.at, rule, subject, event.severity, event.change, event.message)
+        rule, subject = event.rule.name, event.subject
+        said = event.severity, event.change, event.message
+        return cls(event.at, rule, subject.name, *said, clean_line(subject.key))
 
 
 def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
@@ -80,7 +87,7 @@ def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
     ends: dict[tuple[str, str], _Row] = {}
     found: list[Incident] = []
     for row in rows:
-        key = row.rule, row.subject
+        key = row.rule, row.subject_key
         if row.state == Change.RESOLVED:
             ends[key] = row
             continue
@@ -105,6 +112,17 @@ def _rank(incident: Incident) -> tuple[int, float]:
     return 0 if incident.severity == Severity.CRITICAL else 1, -incident.began_at
 
 
+def _incidents_of_events(events: Sequence[Event]) -> list[Incident]:
+    return incidents_of(_Row.of(event) for event in reversed(events))
+
+
+def _merged(kept: list[Incident], aside: list[Incident]) -> list[Incident]:
+    if not aside:
+        return kept
+    newest_first = sorted([*kept, *aside], key=lambda incident: -incident.began_at)
+    return sorted(newest_first, key=_rank)
+
+
 class Store:
     """The table ``events``. Every call may block and raises GputuiError, from one thread at a time."""
 
@@ -120,11 +138,15 @@ class Store:
             return _insert(connection, _Row.of(event), event.value)
 
     def rows(self, limit: int) -> list[_Row]:
-        """The newest ``limit`` rows, newest first."""
+        """The newest ``limit`` rows, newest first, and after them what had begun before and not ended."""
         with self._database.transaction() as connection:
             self._join(connection)
+            first_left_out = connection.execute(
+                "SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?", (limit,)
+            ).fetchone()
             found = connection.execute(
-                "SELECT * FROM events ORDER BY id DESC LIMIT ?", (limit,)
+                f"SELECT * FROM events WHERE id > :old OR {_BEGAN_BEFORE} ORDER BY id DESC",  # noqa: S608
+                {"old": first_left_out["id"] if first_left_out else 0},
             ).fetchall()
         return [_read(row) for row in found]
 
@@ -180,16 +202,15 @@ def _share(lock: int) -> None:
 def _insert(connection: sqlite3.Connection, row: _Row, value: float | None) -> bool:
     """Add a row where it changes what the newest one of its rule and subject says."""
     added = connection.execute(
-        "INSERT INTO events (at, rule, subject, severity, state, message, value)"
-        " SELECT ?, ?, ?, ?, ?, ?, ? WHERE ((SELECT state FROM events WHERE rule = ? AND subject = ?"
-        " ORDER BY id DESC LIMIT 1) IS 'firing') = (? = 'resolved')",
-        (
-            *(row.at, row.rule, row.subject, row.severity, row.state, row.message, value),
-            *(row.rule, row.subject, row.state),
-        ),
+        "INSERT INTO events (at, rule, subject, severity, state, message, subject_key, value)"
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE ((SELECT state FROM events WHERE rule = ?"
+        " AND subject_key = ? ORDER BY id DESC LIMIT 1) IS 'firing') = (? = 'resolved')",
+        (*astuple(row), value, row.rule, row.subject_key, row.state),
     )
+    newest = connection.execute("SELECT max(id) AS id FROM events").fetchone()["id"] or 0
     connection.execute(
-        "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MOST_ROWS,)
+        f"DELETE FROM events WHERE id <= :old AND NOT {_BEGAN_BEFORE}",  # noqa: S608
+        {"old": newest - MOST_ROWS},
     )
     return added.rowcount > 0
 
@@ -203,7 +224,7 @@ def _end_all(connection: sqlite3.Connection) -> None:
     """End what nobody watches any more, at the moment it began: when it ended is not known."""
     open_rows = connection.execute(
         "SELECT * FROM events WHERE state = ? AND id IN"
-        " (SELECT max(id) FROM events GROUP BY rule, subject) ORDER BY id",
+        " (SELECT max(id) FROM events GROUP BY rule, subject_key) ORDER BY id",
         (Change.FIRING,),
     ).fetchall()
     for r in open_rows:
@@ -227,6 +248,7 @@ class EventLog:
         self._waiting: queue.Queue[Event | tuple[Event, ...]] = queue.Queue(_MOST_WAITING)
         self._unkept: deque[Event] = deque(maxlen=_MOST_WAITING)
         self._session: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
+        self._aside: deque[Event] = deque(maxlen=_MOST_OF_SESSION)
         self._thread: threading.Thread | None = None
 
     @property
@@ -234,10 +256,13 @@ class EventLog:
         """Whether events outlive this session."""
         return self._store is not None
 
-    def put(self, event: Event) -> None:
-        """Keep an event, soon. From any thread, one at a time."""
+    def put(self, event: Event, keep: bool = True) -> None:
+        """Keep an event, soon; else only list it in this session. From any thread, one at a time."""
         self._session.append(event)
         if self._store is None:
+            return
+        if not keep:
+            self._aside.append(event)
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="alert-events", daemon=True)
@@ -252,10 +277,11 @@ class EventLog:
                 try:
                     kept = self._store.rows(2 * limit)
                     unkept = [_Row.of(event) for event in reversed(self._unkept.copy())]
-                    return incidents_of([*unkept, *kept])[:limit]
+                    aside = _incidents_of_events(self._aside.copy())
+                    return _merged(incidents_of([*unkept, *kept]), aside)[:limit]
                 except GputuiError as error:
                     self.problem = error
-        return incidents_of(_Row.of(event) for event in reversed(self._session.copy()))[:limit]
+        return _incidents_of_events(self._session.copy())[:limit]
 
     def close(self, last: Sequence[Event], wait: float = 2.0) -> None:
         """Keep what waits and how it ends, within ``wait`` seconds. Blocks so long at most."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import median_low
 
 from gputui.alerts.engine import LONGEST_STEP, RIG, Judged, Subject
 from gputui.alerts.readings import (
@@ -30,6 +31,7 @@ LEAST_REQUESTS = 10
 """The error rate is of the requests of the last ten minutes; of fewer than ten it is not known."""
 TTFT_SECONDS = 600.0
 """For how long the TTFT of an answer says how the instance is."""
+_STEPS = 15
 
 
 def _subject(gpu: GpuIdentity) -> Subject:
@@ -42,6 +44,22 @@ def _judged(rule: Rule, subject: Subject, view: object) -> Judged:
     if view is None:
         return Judged(rule, subject, None, str)
     return Judged(rule, subject, reading.value(view), partial(reading.words, view))
+
+
+class Pace:
+    """The pace of a recording, which is that of the machine where it was made."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._steps: deque[float] = deque(maxlen=_STEPS)
+
+    def longest_step(self, at: float) -> float:
+        """Seconds that the step to a sample at ``at`` may be long: three times the usual one before it."""
+        longest = max(LONGEST_STEP, 3 * median_low(self._steps)) if self._steps else LONGEST_STEP
+        if self._at is not None and at > self._at:
+            self._steps.append(at - self._at)
+        self._at = at
+        return longest
 
 
 class GpuJudge:
@@ -64,7 +82,7 @@ class GpuJudge:
         self._rig_rules = [rule for rule in rules if rule.scope is Scope.RIG]
         self._psu_watts = config.power.psu_watts
         self._file = file
-        self._longest_step = longest_step
+        self.longest_step = longest_step
         self._steady = steady
         self._identities: tuple[GpuIdentity, ...] | None = None
         self._chosen: list[tuple[Rule, frozenset[str]]] = []
@@ -124,7 +142,7 @@ class GpuJudge:
             utilization, uuid = gpu.get("utilization_gpu"), gpu.identity.uuid
             if utilization is not None and utilization >= BUSY_PERCENT:
                 before = self._busy.get(uuid)
-                gap = before is None or passed > self._longest_step
+                gap = before is None or passed > self.longest_step
                 busy[uuid] = 0.0 if gap or before is None else before + passed
         self._busy = busy
 

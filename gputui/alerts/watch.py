@@ -11,11 +11,11 @@ from pathlib import Path
 from gputui.alerts.command import Command
 from gputui.alerts.engine import LONGEST_STEP, Alert, Change, Ending, Engine, Event
 from gputui.alerts.events import EventLog, Incident, Store
-from gputui.alerts.judge import GpuJudge, InstanceJudge
+from gputui.alerts.judge import GpuJudge, InstanceJudge, Pace
 from gputui.alerts.rules import Rule, Severity
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.gpu.sample import GpuSample, Snapshot
+from gputui.gpu.sample import SIMULATED, GpuSample, Snapshot
 from gputui.instances.status import InstanceStatus
 from gputui.text import clean_line
 
@@ -26,7 +26,8 @@ class AlertWatch:
     """Judges every sample and every look at the instances. From any thread; never raises, never waits.
 
     GPUs and the rig live by the samples' time, instances by ``clock``. ``state_dir`` is where events are
-    kept; None keeps them for this session alone and runs no program: for what is replayed.
+    kept; None keeps them for this session alone and runs no program: for what is replayed. The same
+    holds for simulated GPUs and the rig around them; instances on them are real.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class AlertWatch:
         self._news: deque[Event] = deque(maxlen=_MOST_NEWS)
         self._problems: deque[GputuiError] = deque(maxlen=_MOST_NEWS)
         self._told: set[str] = set()
+        self._pace = Pace()
+        self._simulated = False
         self._command = Command(config.on_alert)
         self._log = EventLog(Store(state_dir) if state_dir else None, self._kept)
 
@@ -62,7 +65,12 @@ class AlertWatch:
             try:
                 stale = snapshot.problem is not None
                 self._samples = {} if stale else {gpu.identity.uuid: gpu for gpu in snapshot.gpus}
-                self._take(self._gpus.evaluate(*self._gpu_judge.judge(snapshot)))
+                self._simulated = snapshot.source == SIMULATED
+                if not snapshot.live:
+                    step = self._pace.longest_step(snapshot.taken_at)
+                    self._gpus.longest_step = self._gpu_judge.longest_step = step
+                events = self._gpus.evaluate(*self._gpu_judge.judge(snapshot))
+                self._take(events, keep=not self._simulated)
                 for problem in self._gpu_judge.problems:
                     self._tell(problem)
             except Exception as error:  # noqa: BLE001  the sampler goes on: told, once
@@ -74,7 +82,7 @@ class AlertWatch:
             try:
                 now = self._clock()
                 judged = self._instance_judge.judge(now, statuses, self._samples)
-                self._take(self._instances.evaluate(now, judged))
+                self._take(self._instances.evaluate(now, judged), keep=True)
             except Exception as error:  # noqa: BLE001  the screen goes on: told, once
                 self._fault(error)
 
@@ -132,17 +140,20 @@ class AlertWatch:
     def close(self) -> None:
         """Keep what waits, end what nobody watches any more. Blocks for some seconds at most."""
         with self._lock:
-            last = [*self._gpus.end(Ending.UNWATCHED), *self._instances.end(Ending.UNWATCHED)]
+            of_gpus = self._gpus.end(Ending.UNWATCHED)
+            last = self._instances.end(Ending.UNWATCHED)
+        if not self._simulated:
+            last = [*of_gpus, *last]
         self._log.close(last)
         self._command.close()
 
     # ── inside, under the lock ───────────────────────────────────────────────────────────────────
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def _take(self, events: Sequence[Event], keep: bool) -> None:
         for event in events:
             if event.notify and event.change is Change.FIRING:
                 self._news.append(event)
-            self._log.put(event)
+            self._log.put(event, keep)
 
     def _kept(self, event: Event, news: bool) -> None:
         """On the list's thread: of several gputuis that see an alert, the first one runs the program."""

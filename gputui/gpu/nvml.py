@@ -18,6 +18,7 @@ from gputui.gpu.nvml_library import (
     Unavailable,
     cannot_open,
     gpu_problem,
+    not_listed,
 )
 from gputui.gpu.nvml_processes import ProcessReader
 from gputui.gpu.nvml_readers import READERS, OpenGpu, Reader, Reading
@@ -39,6 +40,9 @@ class NvmlSource:
     """All GPUs that NVML counts. NVML is initialised at the first ``sample`` and then only again
     after it failed, a GPU was lost, or their number changed, with back-off.
 
+    A GPU that was seen stays in the list, with a problem, when the driver lists it no longer: until it
+    is there again, also where it was taken away on purpose.
+
     ``clock`` gives seconds; ``spawn`` runs the slow lane's rounds.
     """
 
@@ -55,6 +59,7 @@ class NvmlSource:
         self._gpus: list[_NvmlGpu] = []
         self._lane: Lane | None = None
         self._known: dict[int, GpuIdentity] = {}
+        self._seen: dict[str, GpuIdentity] = {}
         self._driver_version: str | None = None
         self._cuda_version: str | None = None
         self._problem: Problem | None = None
@@ -81,6 +86,7 @@ class NvmlSource:
         if self._lane:
             self._lane.begin(now)
         samples = [gpu.sample(now, self._lane) for gpu in self._gpus]
+        samples += [_not_listed(gpu) for i, gpu in self._known.items() if i >= len(self._gpus)]
         if not self._in_trouble():
             self._retries = 0
         elif self._retry_at is None:
@@ -136,7 +142,7 @@ class NvmlSource:
         count = library.query("nvmlDeviceGetCount")
         if isinstance(count, Unavailable):
             return cannot_open(count)
-        if count == 0:
+        if count == 0 and not self._seen:
             return NO_GPU
         self._gpus = [
             _NvmlGpu(library, index, self._known.get(index), self._clock) for index in range(count)
@@ -162,7 +168,18 @@ class NvmlSource:
         for gpu in self._gpus:
             gpu.look()
         _keep_apart(self._gpus)
-        self._known = {gpu.identity.index: gpu.identity for gpu in self._gpus}
+        self._remember()
+
+    def _remember(self) -> None:
+        """Who is there; after them, with the numbers that are free, who was and is not any more."""
+        listed = [gpu.identity for gpu in self._gpus]
+        uuids = {gpu.uuid for gpu in listed}
+        for gpu in self._gpus:
+            if gpu.named and gpu.identity.uuid != _unknown(gpu.identity.index).uuid:
+                self._seen[gpu.identity.uuid] = gpu.identity
+        gone = sorted((gpu for uuid, gpu in self._seen.items() if uuid not in uuids), key=_index)
+        numbered = enumerate([*listed, *gone])
+        self._known = {index: replace(gpu, index=index) for index, gpu in numbered}
 
     def _count_again(self) -> None:
         count = self._library.query("nvmlDeviceGetCount") if self._library else None
@@ -172,7 +189,9 @@ class NvmlSource:
     def _in_trouble(self) -> bool:
         """Whether initialising NVML again may help."""
         downs = (gpu.handle.down for gpu in self._gpus)
-        return any(down is not None and down.code not in SETTLED for down in downs)
+        return not self._gpus or any(
+            down is not None and down.code not in SETTLED for down in downs
+        )
 
 
 class _NvmlGpu:
@@ -255,6 +274,10 @@ def _keep_apart(gpus: Sequence[_NvmlGpu]) -> None:
         seen.add(gpu.identity.uuid)
 
 
+def _index(gpu: GpuIdentity) -> int:
+    return gpu.index
+
+
 def _unknown(index: int) -> GpuIdentity:
     return GpuIdentity(index, f"unknown-{index}", "unknown GPU", "")
 
@@ -303,3 +326,8 @@ def _without_readings(
 ) -> GpuSample:
     missing = {metric.name: reason for metric in METRICS}
     return GpuSample(identity, {}, missing, problem=problem)
+
+
+def _not_listed(gpu: GpuIdentity) -> GpuSample:
+    problem = not_listed(gpu.pci_bus_id)
+    return _without_readings(gpu, problem.message, problem)

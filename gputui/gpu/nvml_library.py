@@ -241,6 +241,17 @@ def cannot_open(failure: Unavailable) -> Problem:
     )
 
 
+_LOOK = "dmesg | grep -i xid tells more; look at riser, seat and power cables."
+
+
+def not_listed(pci_bus_id: str) -> Problem:
+    """A GPU that fell off the bus is not counted once NVML is initialised again. It cannot be reset."""
+    return Problem(
+        f"the driver no longer lists this GPU ({pci_bus_id})",
+        f"If nobody took it away, power the machine off and on. {_LOOK}",
+    )
+
+
 def gpu_problem(index: int, failure: Unavailable) -> Problem:
     """Why the GPU of that index gives no reading, and the remedy."""
     reset = f"sudo nvidia-smi --gpu-reset -i {index}"
@@ -248,8 +259,7 @@ def gpu_problem(index: int, failure: Unavailable) -> Problem:
         case 15 | 28:  # GPU_IS_LOST, GPU_NOT_FOUND
             return Problem(
                 "GPU is lost: it does not answer on the PCIe bus",
-                f"Stop what uses it and try {reset}; else power the machine off and on. "
-                "dmesg | grep -i xid tells more; look at riser, seat and power cables.",
+                f"Stop what uses it and try {reset}; else power the machine off and on. {_LOOK}",
             )
         case 16:  # RESET_REQUIRED
             return Problem("GPU needs a reset", f"Stop what uses it, then {reset}.")

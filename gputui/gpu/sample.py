@@ -17,6 +17,8 @@ NOT_READ = "not read yet"
 
 RECORDED = "recorded"
 """The name of the source that plays a recording."""
+SIMULATED = "simulated"
+"""The name of the source that simulates GPUs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from math import exp
 
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.power_limit import LimitChange, PowerRange
-from gputui.gpu.sample import GpuProcess, GpuSample, Snapshot
+from gputui.gpu.sample import SIMULATED, GpuProcess, GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
 
@@ -143,7 +143,7 @@ class SimulatedSource:
     ``use`` and ``clock`` (seconds). ``pids_by_uuid`` is asked at every sample.
     """
 
-    name = "simulated"
+    name = SIMULATED
     live = True
 
     def __init__(

@@ -60,6 +60,33 @@ def test_an_alert_is_one_line_from_its_beginning_to_its_end(stores: list[Store])
     assert line.message == FIRED.message
 
 
+def test_an_alert_ends_its_line_also_where_its_gpu_has_another_number_by_then(
+    stores: list[Store],
+) -> None:
+    moved = replace(FIRED, subject=replace(FIRED.subject, name="GPU 7"))
+    stores[0].add(FIRED)
+    assert not stores[1].add(moved)
+    assert stores[1].add(ended(moved, 160))
+    (line,) = listed(stores[0])
+    assert (line.subject, line.ended_at) == ("GPU 0", 160)
+    other = replace(FIRED, subject=replace(FIRED.subject, key="GPU-1"))
+    assert stores[0].add(FIRED)
+    assert stores[0].add(other), "and who has its number now is another"
+
+
+def test_events_of_an_older_gputui_are_read_and_ended(tmp_path: Path) -> None:
+    (store := Store(tmp_path)).add(FIRED)
+    store.leave([])
+    with contextlib.closing(sqlite3.connect(tmp_path / "gputui.db")) as old:
+        old.executescript(
+            "DROP INDEX events_by_subject; ALTER TABLE events DROP COLUMN subject_key;"
+            "PRAGMA user_version = 2;"
+        )
+    (line,) = listed(store)
+    store.leave([])
+    assert (line.subject, line.ending) == ("GPU 0", "no longer watched")
+
+
 def test_what_fires_stands_on_top_the_worst_first(stores: list[Store]) -> None:
     worse = event("worse", at=1)
     worse = replace(worse, rule=replace(worse.rule, severity="critical"))
@@ -148,8 +175,30 @@ def test_only_the_newest_rows_are_kept(
 ) -> None:
     monkeypatch.setattr(events_module, "MOST_ROWS", 10)
     for at in range(40):
-        stores[0].add(event(f"r{at}", at=float(at)))
-    assert [line.began_at for line in listed(stores[0])] == list(range(39, 29, -1))
+        stores[0].add(began := event(f"r{at}", at=float(at)))
+        stores[0].add(ended(began, at + 0.5))
+    assert [line.began_at for line in listed(stores[0])] == list(range(39, 34, -1))
+
+
+def test_what_fires_is_kept_and_listed_however_much_came_after_it(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "MOST_ROWS", 30)
+    store, log = stores[0], EventLog(stores[0])
+    store.add(FIRED)
+
+    def flap(first: int) -> None:
+        for at in range(first, first + 40):
+            store.add(began := event("flaps", at=float(at)))
+            store.add(ended(began, at + 0.5))
+
+    flap(200)
+    assert [line.rule for line in log.incidents(5)] == ["hot", *["flaps"] * 4]
+    assert not store.add(replace(FIRED, at=300.0)), "it is on already"
+    assert store.add(ended(FIRED, 400))
+    assert ("hot", 300) in [(line.rule, line.lasted) for line in log.incidents()]
+    flap(500)
+    assert {line.rule for line in log.incidents()} == {"flaps"}, "what is over goes with its end"
 
 
 def test_what_cannot_be_kept_is_told_shown_and_kept_once_that_works(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,21 @@ def test_the_time_of_gpus_is_that_of_their_samples() -> None:
         watch.sampled(snapshot(at, gpu(temperature_gpu=87)))
     (alert,) = watch.firing
     assert alert.began_at == 7
+
+
+def replayed(times: Sequence[float]) -> list[str]:
+    watch, _ = make(config=Config())
+    for at in times:
+        sample = snapshot(at, gpu(temperature_gpu=87))
+        watch.sampled(replace(sample, source="recorded"))
+    return names(watch)
+
+
+def test_a_recording_has_the_pace_of_the_machine_where_it_was_made() -> None:
+    assert replayed([1000 + 30.0 * n for n in range(4)]) == ["temperature"]
+    each_second = [1000.0 + n for n in range(20)]
+    assert replayed([*each_second, 1050, 1051]) == [], "a gap in it is a gap still"
+    assert replayed([1000, 4600, 4601]) == [], "also at its beginning"
 
 
 def test_a_stale_sample_is_nothing_known_and_time_goes_on() -> None:
@@ -196,6 +212,7 @@ def test_of_two_watches_on_one_rig_one_runs_the_program_and_both_show_it(tmp_pat
     hot(other, later, 3)
     assert (names(one), names(other)) == (["temperature"], ["temperature"])
     wait_for(lambda: out.exists() and out.read_text() == "x\n", "the program")
+    assert len(other.incidents()) == 1, "the other watches by now"
     one.close()
     (line,) = other.incidents()
     assert line.ended_at is None
@@ -210,6 +227,26 @@ def test_what_is_replayed_is_kept_nowhere_and_calls_nobody(tmp_path: Path) -> No
     assert [line.rule for line in watch.incidents()] == ["temperature"]
     watch.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_simulated_gpus_nothing_is_kept_and_nobody_called_but_for_instances(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    config = Config(alerts=(HOT,), on_alert=("sh", "-c", f"echo $0 >> {out}", "{name}"))
+    watch, clock = make(tmp_path / "state", config)
+    for _ in range(4):
+        clock.now += 1
+        sample = snapshot(clock.now, gpu(temperature_gpu=87))
+        watch.sampled(replace(sample, source="simulated"))
+    watch.observed([status(state=State.FAILED)])
+    wait_for(lambda: out.exists() and out.read_text() == "instance-failed\n", "the program")
+    assert {line.rule for line in watch.incidents()} == {"temperature", "instance-failed"}
+    watch.close()
+    again, _ = make(tmp_path / "state")
+    assert [line.rule for line in again.incidents()] == ["instance-failed"]
+    again.close()
+    assert out.read_text().split() in (["instance-failed"], ["instance-failed"] * 2)
 
 
 def test_it_may_be_asked_from_all_threads_at_once(tmp_path: Path) -> None:

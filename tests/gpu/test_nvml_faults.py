@@ -170,8 +170,13 @@ def driver(standin_nvml: StandinNvml) -> Iterator[Driver]:
 
 
 def told(snapshot: Snapshot) -> Snapshot:
-    """A snapshot but for its time."""
-    return replace(snapshot, taken_at=0.0)
+    """A snapshot but for its time, and but for further GPUs that are there no more."""
+    further = [
+        gpu
+        for gpu in snapshot.gpus[2:]
+        if gpu.problem is None or "no longer lists" not in gpu.problem.message
+    ]
+    return replace(snapshot, taken_at=0.0, gpus=(*snapshot.gpus[:2], *further))
 
 
 def checked(snapshot: Snapshot) -> Snapshot:

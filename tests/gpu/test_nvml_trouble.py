@@ -346,9 +346,36 @@ def test_gpus_that_come_and_go_are_noticed(
     for _ in range(6):
         clock.now += 1
         snapshot = source.sample()
-    if after:
-        assert len(snapshot.gpus) == after
-        assert all(gpu.problem is None for gpu in snapshot.gpus)
-    else:
-        assert snapshot.problem is not None
-        assert "sees no GPU" in snapshot.problem.message
+    assert snapshot.problem is None
+    assert len(snapshot.gpus) == max(before, after), "who was seen stays"
+    assert all(gpu.problem is None for gpu in snapshot.gpus[:after])
+    for gpu in snapshot.gpus[after:]:
+        assert gpu.problem is not None
+        assert "no longer lists" in gpu.problem.message
+        assert gpu.values == {}
+
+
+def test_a_gpu_that_the_driver_drops_is_lost_until_it_is_back_whatever_its_number(
+    source: NvmlSource, standin_nvml: StandinNvml, clock: Clock
+) -> None:
+    first, second = (gpu.identity for gpu in source.sample().gpus)
+    standin_nvml.set(gpu_0={"lost": 1})
+    clock.now += 1
+    source.sample()
+    standin_nvml.clear()
+    standin_nvml.set({"gpus": 1}, gpu_0={"uuid": second.uuid, "name": second.name})
+    for _ in range(60):
+        clock.now += 1
+        there, lost = source.sample().gpus
+        if there.problem is None:
+            assert (there.identity.uuid, there.identity.index) == (second.uuid, 0)
+            assert (lost.identity.uuid, lost.identity.index) == (first.uuid, 1)
+        assert lost.problem is not None
+    assert there.problem is None
+    assert "no longer lists" in lost.problem.message
+    standin_nvml.clear()
+    for _ in range(10):
+        clock.now += 1
+        healed = source.sample()
+    assert [gpu.identity for gpu in healed.gpus] == [first, second]
+    assert [gpu.problem for gpu in healed.gpus] == [None, None]
