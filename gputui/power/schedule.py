@@ -56,9 +56,10 @@ class PowerSchedule:
 
     At the start and at each of those boundaries, and at no other time: a limit that is set by hand in
     between stands until the next one. Where the last window ends, the limit that stood before the first
-    is given back, the GPU's default where that is not known. Nothing is given back when the program
-    ends: models run on under the limits they had, and a program that crashes could give nothing back
-    either; ``memory`` (a private file) keeps what stood before, for the next one to do it.
+    (the table's own, where its owner had set that) is given back, the GPU's default where that is not
+    known. Nothing is given back when the program ends: models run on under the limits they had, and a
+    program that crashes could give nothing back either; ``memory`` (a private file) keeps what stood
+    before, for the next one to do it.
 
     ``now`` is the local clock. ``run`` carries out a call into the driver, which may hang: by default a
     daemon thread does. A GPU in trouble is waited for.
@@ -146,6 +147,7 @@ class PowerSchedule:
 
     def _change(self, gpu: GpuSample, state: _State, table: PowerLimitConfig | None) -> None:
         """Carry out one boundary; whatever goes wrong is told, and never raised."""
+        done = True
         try:
             if table is None:
                 self._give_back(gpu, state)
@@ -156,7 +158,7 @@ class PowerSchedule:
         except GputuiError as error:
             self._tell_failure(state, error, again=True)
             state.retry_at = self._clock() + RETRY_SECONDS
-            return
+            done = False
         except Exception as error:  # noqa: BLE001  the thread's boundary: told, like any other
             words = GputuiError(
                 clean_line(f"{type(error).__name__}: {error}"), "Please report this."
@@ -164,19 +166,19 @@ class PowerSchedule:
             self._tell_failure(state, words, again=False)
         else:
             state.trouble = ""
-        finally:
-            state.busy = False
-        state.begun, state.table = True, table
+        if done:
+            state.begun, state.table = True, table
+        state.busy = False  # last: from here on a sample may begin the next boundary
 
     def _hold(self, gpu: GpuSample, state: _State, table: PowerLimitConfig) -> None:
         limits = power_range(gpu)
         kept = self._remembered.of(gpu.identity.uuid, limits.limit)
-        if not state.holding:
-            state.before = kept.before if kept else None
+        if not state.holding:  # what is the table's already is its owner's, and stays at the end
+            state.before = kept.before if kept else limits.limit
         if not _same(limits.limit, table.watts):
             change = self._setter(gpu.identity, table.watts)
-            if not state.holding and kept is None:
-                state.before = limits.limit if change.before is None else change.before
+            if not state.holding and kept is None and change.before is not None:
+                state.before = change.before
             self._tell(Notice(f"{change.words} ({window_words(table)})"))
         state.holding = True
         self._remembered.keep(gpu.identity.uuid, state.before, table.watts)
