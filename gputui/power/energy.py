@@ -53,7 +53,7 @@ _MOST_WATTS = 2000.0
 
 
 class EnergyMeter:
-    """Adds one GPU's energy up, sample by sample; times are Unix time.
+    """Adds one GPU's energy up, sample by sample; times are seconds of any one clock.
 
     Between two readings of ``total_energy_consumption`` the difference counts: the GPU measures that
     itself, however long the time between. Until the next reading, and where there is no such counter,
@@ -61,12 +61,12 @@ class EnergyMeter:
     counter's next reading takes the place of that estimate. A counter that went back (the driver was
     loaded again), or grew by more than the GPU can draw, is not believed: the estimate stands, and the
     counter begins anew. One that stands still says nothing, since no GPU draws nothing. Neither an
-    unknown draw nor more than ``longest_gap`` seconds between two samples is bridged: that time is
-    missing.
+    unknown draw nor more than ``longest_gap`` seconds (they may change) between two samples is bridged:
+    that time is missing.
     """
 
     def __init__(self, longest_gap: float) -> None:
-        self._longest_gap = longest_gap
+        self.longest_gap = longest_gap
         self._last: tuple[float, float | None] | None = None
         self._counter: float | None = None
         self._measured = _Part()
@@ -90,7 +90,7 @@ class EnergyMeter:
         """The tail after the counter's newest reading makes no difference yet."""
         if self._measured.seconds <= 0:
             return Method.INTEGRATED
-        estimated = self._integrated.seconds > 0 or self._pending.seconds > self._longest_gap
+        estimated = self._integrated.seconds > 0 or self._pending.seconds > self.longest_gap
         return Method.MIXED if estimated else Method.MEASURED
 
     def add(
@@ -115,7 +115,7 @@ class EnergyMeter:
         """A clock that was set back has no time pass."""
         if passed <= 0:
             return
-        if before is None or now is None or passed > self._longest_gap:
+        if before is None or now is None or passed > self.longest_gap:
             self._pending_missing += passed
         else:
             self._pending.add((before + now) / 2 * passed, passed)

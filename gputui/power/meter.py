@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gputui.gpu.sample import GpuSample, Snapshot
@@ -16,6 +19,7 @@ MEAN_AFTER_SECONDS = 300.0
 """A session shorter than this has no mean that is worth a forecast."""
 
 _LEAST_GAP_SECONDS = 5.0
+_STEPS_OF_A_PACE = 9
 _WORKING_PERCENT = 10.0
 """From this SM utilization on, another process has a part in what its GPU draws."""
 
@@ -32,10 +36,14 @@ class GpuPower:
 
 @dataclass(frozen=True, slots=True)
 class PowerReport:
-    """All GPUs of this session, and each instance's tokens per joule by its name."""
+    """All GPUs of this session, and each instance's tokens per joule by its name.
+
+    ``seconds``: the time in which something is known of any GPU.
+    """
 
     gpus: tuple[GpuPower, ...] = ()
     efficiencies: Mapping[str, Efficiency] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def draws(self) -> tuple[float, ...]:
@@ -54,21 +62,35 @@ class PowerReport:
 
     @property
     def mean_watts(self) -> float | None:
-        """The session's mean draw of all GPUs together; None for a short session."""
-        means = [gpu.energy.mean_watts for gpu in self.gpus]
-        if self.energy.seconds < MEAN_AFTER_SECONDS:
+        """The energy of all GPUs over the session's time in watts; None for a short session.
+
+        A GPU that was there for a part of it has that part in it.
+        """
+        joules = self.energy.joules
+        if joules is None or self.seconds < MEAN_AFTER_SECONDS:
             return None
-        return sum(mean for mean in means if mean is not None)
+        return joules / self.seconds
+
+
+def since_boot() -> float:
+    """Seconds since the machine was booted, those in which it slept included (clock_gettime(2)).
+
+    Nobody sets that clock, as they do the one on the wall.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class PowerMeter:
     """A watcher of samples and instances. ``interval`` is the seconds between two samples.
 
+    ``clock`` (``since_boot``) times the samples of a live source as they come, since the one on the wall
+    may be set; without it, and for a recording, their own times count. A recording has its own pace too.
     Samples are told on one thread and instances on another; ``report`` is for any.
     """
 
-    def __init__(self, interval: float = 1.0) -> None:
-        self._longest_gap = max(_LEAST_GAP_SECONDS, 3 * interval)
+    def __init__(self, interval: float = 1.0, *, clock: Callable[[], float] | None = None) -> None:
+        self._times = _Times(max(_LEAST_GAP_SECONDS, 3 * interval), clock)
+        self._seconds = 0.0
         self._lock = threading.Lock()
         self._snapshot = Snapshot("", 0.0)
         self._meters: dict[str, EnergyMeter] = {}
@@ -82,8 +104,7 @@ class PowerMeter:
             self._snapshot = snapshot
             if snapshot.problem is not None:
                 return
-            for gpu in snapshot.gpus:
-                self._add(snapshot.taken_at, gpu)
+            self._add_all(snapshot)
             for name, account in self._accounts.items():
                 account.sampled(self._used(self._placed[name]))
 
@@ -106,18 +127,28 @@ class PowerMeter:
             return PowerReport(
                 tuple(self._power(gpu, samples.get(gpu.uuid)) for gpu in gpus),
                 {name: account.efficiency for name, account in self._accounts.items()},
+                min(self._seconds, self._times.elapsed),
             )
 
-    def _add(self, at: float, gpu: GpuSample) -> None:
+    def _add_all(self, snapshot: Snapshot) -> None:
+        at = self._times.take(snapshot)
+        self._seconds += max((self._add(at, gpu) for gpu in snapshot.gpus), default=0.0)
+
+    def _add(self, at: float, gpu: GpuSample) -> float:
+        """Of how many seconds more its energy is known by now."""
         draw, counter = gpu.get("power_draw"), gpu.get("total_energy_consumption")
         uuid = gpu.identity.uuid
         if uuid not in self._meters:
             if draw is None and counter is None:
-                return
-            self._meters[uuid] = EnergyMeter(self._longest_gap)
+                return 0.0
+            self._meters[uuid] = EnergyMeter(self._times.longest_gap)
         self._identities[uuid] = gpu.identity
         most = gpu.get("power_max_limit") or gpu.get("power_limit")
-        self._meters[uuid].add(at, draw, counter, most)
+        meter = self._meters[uuid]
+        before = meter.energy.seconds
+        meter.longest_gap = self._times.longest_gap
+        meter.add(at, draw, counter, most)
+        return meter.energy.seconds - before
 
     def _power(self, identity: GpuIdentity, sample: GpuSample | None) -> GpuPower:
         meter = self._meters.get(identity.uuid)
@@ -164,3 +195,37 @@ class PowerMeter:
     def _label(self, uuid: str) -> str:
         known = self._identities.get(uuid)
         return f"GPU {known.index}" if known else "its GPU"
+
+
+class _Times:
+    """When samples were taken, in seconds, and what is a gap between two of them.
+
+    A recording may have been taken at another pace than this program's, and no clock of now counts for
+    it. One step makes no pace: it may be the gap.
+    """
+
+    def __init__(self, longest_gap: float, clock: Callable[[], float] | None) -> None:
+        self.longest_gap = self._least = longest_gap
+        self.elapsed = 0.0
+        self._clock = clock
+        self._taken_at: float | None = None
+        self._at = 0.0
+        self._steps: deque[float] = deque(maxlen=_STEPS_OF_A_PACE)
+
+    def take(self, snapshot: Snapshot) -> float:
+        """The time of one; the one before again has the time that it had."""
+        if snapshot.taken_at == self._taken_at:
+            return self._at
+        clock = self._clock if snapshot.live else None
+        at = snapshot.taken_at if clock is None else clock()
+        if self._taken_at is not None and at > self._at:
+            self.elapsed += at - self._at
+            if not snapshot.live:
+                self._keep_pace(at - self._at)
+        self._taken_at, self._at = snapshot.taken_at, at
+        return at
+
+    def _keep_pace(self, step: float) -> None:
+        self._steps.append(step)
+        if len(self._steps) > 1:
+            self.longest_gap = max(self._least, 3 * statistics.median_low(self._steps))

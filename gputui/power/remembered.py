@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 
 import msgspec
@@ -28,11 +29,12 @@ class Remembered:
     """By the GPU's UUID, in a private file; nothing is kept without one.
 
     Limits do not survive a boot, so what was kept before one says nothing. A file that cannot be read
-    or written is as none: the GPU's default is known all the same.
+    or written is as none: the GPU's default is known all the same. Any thread may ask.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._lock = threading.Lock()
 
     def of(self, uuid: str, limit: float | None) -> Kept | None:
         """What was kept for a GPU; None where its limit is another by now: then it was set by hand."""
@@ -43,15 +45,18 @@ class Remembered:
 
     def keep(self, uuid: str, before: float | None, applied: float) -> None:
         """Remember for one GPU."""
-        gpus, kept = self._read(), Kept(before, applied)
-        if gpus.get(uuid) != kept:
-            self._write(gpus | {uuid: kept})
+        kept = Kept(before, applied)
+        with self._lock:
+            gpus = self._read()
+            if gpus.get(uuid) != kept:
+                self._write(gpus | {uuid: kept})
 
     def forget(self, uuid: str) -> None:
         """Nothing is to be given back on that GPU any more."""
-        gpus = self._read()
-        if gpus.pop(uuid, None) is not None:
-            self._write(gpus)
+        with self._lock:
+            gpus = self._read()
+            if gpus.pop(uuid, None) is not None:
+                self._write(gpus)
 
     def _read(self) -> dict[str, Kept]:
         if self._path is None:

@@ -9,7 +9,7 @@ from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.gpu.power_limit import LimitSetter, limit_setter
 from gputui.gpu.source import Source
-from gputui.power.meter import PowerMeter
+from gputui.power.meter import PowerMeter, since_boot
 from gputui.power.schedule import PowerSchedule
 
 MEMORY = "power_limits.json"
@@ -46,4 +46,4 @@ def power_session(
         file=file,
         held=refusal.hint.rstrip(".") if refusal else "",
     )
-    return PowerSession(PowerMeter(config.interval), schedule, setter, refusal)
+    return PowerSession(PowerMeter(config.interval, clock=since_boot), schedule, setter, refusal)

@@ -250,8 +250,10 @@ class _Page:
             for table in planned.tables:
                 badges = (planned.gpu.index,)
                 row = self._row(window_words(table), f"{table.watts:g} W", badges=badges)
-                in_force = table is planned.now and not planned.trouble
-                yield row.add("  in force", self.palette.success) if in_force else row
+                if table is planned.now and planned.words:
+                    style = self.palette.success if planned.in_force else self.palette.warning
+                    row.add("  " + clean_line(planned.words, self.width - row.width - 2), style)
+                yield row
             if planned.trouble:
                 yield Line().add(f"   not applied: {planned.trouble}", self.palette.warning)
 

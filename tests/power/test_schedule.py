@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,83 +14,13 @@ from hypothesis import strategies as st
 
 from gputui.config import PowerLimitConfig
 from gputui.errors import GputuiError
-from gputui.gpu.power_limit import LimitChange, LimitRefusedError
-from gputui.gpu.sample import GpuSample, Problem, Snapshot
-from gputui.identity import GpuIdentity
-from gputui.power.schedule import PowerSchedule, due
-from tests.support.waiting import wait_for
+from gputui.gpu.power_limit import LimitRefusedError
+from gputui.gpu.sample import Problem
+from gputui.power import schedule
+from gputui.power.schedule import _State, due
+from tests.power.schedule_rig import NIGHT, Rig, table
 
-GPUS = (
-    GpuIdentity(0, "GPU-a", "NVIDIA RTX PRO 6000", "00000000:01:00.0"),
-    GpuIdentity(1, "GPU-b", "NVIDIA GeForce RTX 5090", "00000000:21:00.0"),
-)
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def table(begin: str, end: str, watts: float = 300, *gpus: str) -> PowerLimitConfig:
-    return PowerLimitConfig(gpus=gpus or ("5090",), watts=watts, from_=begin, to=end)
-
-
-NIGHT = table("22:00", "07:00")
-
-
-class Rig:
-    """Two GPUs with limits that can be set by hand too, and a clock that a test moves."""
-
-    def __init__(
-        self, *tables: PowerLimitConfig, memory: Path | None = None, **more: object
-    ) -> None:
-        self.limits: dict[str, float] = {gpu.uuid: 575.0 for gpu in GPUS}
-        self.default: float | None = 600.0
-        self.local = datetime(2026, 1, 15, 12, 0)
-        self.seconds = 0.0
-        self.sets: list[tuple[int, float]] = []
-        self.refusal: GputuiError | None = None
-        self.problem: Problem | None = None
-        self._memory = memory
-        self._more = more
-        self.schedule = self.start(*tables)
-
-    def start(self, *tables: PowerLimitConfig) -> PowerSchedule:
-        self.schedule = PowerSchedule(
-            tables,
-            self._set,
-            **{  # type: ignore[arg-type]
-                "memory": self._memory,
-                "now": lambda: self.local,
-                "clock": lambda: self.seconds,
-                "run": lambda call: call(),
-            }
-            | self._more,
-        )
-        return self.schedule
-
-    def _set(self, gpu: GpuIdentity, watts: float) -> LimitChange:
-        if self.refusal is not None:
-            raise self.refusal
-        before, self.limits[gpu.uuid] = self.limits[gpu.uuid], watts
-        self.sets.append((gpu.index, watts))
-        return LimitChange(gpu, before, watts)
-
-    def at(self, time: str | datetime) -> float:
-        """A sample at that local time; the second GPU's limit after it."""
-        if isinstance(time, str):
-            hour, minute = map(int, time.split(":"))
-            time = self.local.replace(hour=hour, minute=minute)
-        self.local = time
-        self.schedule.sampled(self.snapshot())
-        return self.limits["GPU-b"]
-
-    def snapshot(self) -> Snapshot:
-        values = {"power_default_limit": self.default} if self.default is not None else {}
-        samples = (
-            GpuSample(gpu, values | {"power_limit": self.limits[gpu.uuid]}, problem=self.problem)
-            for gpu in GPUS
-        )
-        return Snapshot("nvml", 0.0, tuple(samples))
-
-    def told(self) -> list[str]:
-        return [notice.message for notice in self.schedule.take_notices()]
 
 
 def test_which_table_is_due() -> None:
@@ -138,17 +67,43 @@ def test_begun_in_the_middle_of_a_window() -> None:
     assert rig.at("07:00") == 575
 
 
-def test_the_default_is_given_back_where_nothing_else_is_known() -> None:
+def test_a_limit_that_its_owner_had_set_stays_where_it_is_the_tables_too() -> None:
     rig = Rig(NIGHT)
     rig.limits["GPU-b"] = 300
-    assert rig.at("23:30") == 300
-    assert rig.sets == [], "it stands already"
+    assert [rig.at(time) for time in ("23:00", "06:59", "07:00", "12:00")] == [300] * 4
+    assert rig.sets == []
+    assert rig.told() == []
+
+
+def test_the_default_is_given_back_where_nothing_else_is_known() -> None:
+    rig = Rig(NIGHT)
+    rig.unread = True
+    rig.at("23:30")
+    rig.unread = False
     assert rig.at("07:00") == 600
     unknown = Rig(NIGHT)
-    unknown.limits["GPU-b"], unknown.default = 300, None
+    unknown.unread, unknown.default = True, None
     unknown.at("23:30")
+    unknown.told()
     assert unknown.at("07:00") == 300
     assert "its default is not known" in unknown.told()[0]
+
+
+def test_a_boundary_is_over_only_when_it_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample that comes while one is carried out, up to its very end, does not begin it again."""
+    rig = Rig(NIGHT)
+    rig.refusal = LimitRefusedError("GPU 1: needs root's rights")
+
+    class Watched(_State):
+        def __setattr__(self, name: str, value: object) -> None:
+            ended = name == "busy" and not value and getattr(self, "busy", False)
+            super().__setattr__(name, value)
+            if ended and rig.asked == 1:
+                rig.schedule.sampled(rig.snapshot())
+
+    monkeypatch.setattr(schedule, "_State", Watched)
+    rig.at("22:00")
+    assert rig.asked == 1
 
 
 def test_from_one_window_into_the_next() -> None:
@@ -265,24 +220,6 @@ def test_tables_that_clash_are_told_and_the_first_holds() -> None:
     clash, unknown = rig.schedule.take_notices()[:2]
     assert "number 1 (22:00 to 07:00) and number 2 (06:00 to 08:00) overlap" in clash.message
     assert '"none" names no GPU' in unknown.message
-
-
-def test_a_driver_that_hangs_does_not_hold_the_sampler() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def hang(gpu: GpuIdentity, watts: float) -> LimitChange:
-        entered.set()
-        leave.wait(60)
-        return LimitChange(gpu, 575, watts)
-
-    rig = Rig()
-    schedule = PowerSchedule([table("00:00", "00:00")], hang)
-    for _ in range(3):
-        schedule.sampled(rig.snapshot())
-    assert entered.wait(20)
-    assert schedule.take_notices() == ()
-    leave.set()
-    assert [notice.failed for notice in wait_for(schedule.take_notices)] == [False]
 
 
 def minutes(begin: datetime, end: datetime) -> list[datetime]:
