@@ -237,6 +237,8 @@ def _reasons(gpu: GpuSample, metrics: list[str]) -> str:
         if gpu.get(name) is None and not (gpu.shared_memory and name == "memory_total"):
             label = METRICS_BY_NAME[name].label
             why.setdefault(gpu.unavailable.get(name, "not known"), []).append(label)
+    if gpu.processes_problem is not None:
+        why.setdefault(gpu.processes_problem, []).append("processes")
     return "; ".join(f"{clean_line(reason)}: {', '.join(labels)}" for reason, labels in why.items())
 
 

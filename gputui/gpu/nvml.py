@@ -262,6 +262,7 @@ class _NvmlGpu:
             missing,
             () if isinstance(processes, Unavailable) else processes,
             shared_memory=self.open.shared_memory,
+            processes_problem=processes.reason if isinstance(processes, Unavailable) else None,
         )
 
 
@@ -325,7 +326,7 @@ def _without_readings(
     identity: GpuIdentity, reason: str, problem: Problem | None = None
 ) -> GpuSample:
     missing = {metric.name: reason for metric in METRICS}
-    return GpuSample(identity, {}, missing, problem=problem)
+    return GpuSample(identity, {}, missing, problem=problem, processes_problem=reason)
 
 
 def _not_listed(gpu: GpuIdentity) -> GpuSample:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gputui.gpu.nvml_library import (
+    FUNCTION_NOT_FOUND,
     INSUFFICIENT_SIZE,
     NO_CODE,
     NOT_FOUND,
+    NOT_SUPPORTED,
     GpuHandle,
     Unavailable,
 )
@@ -22,6 +24,7 @@ _QUIET_ROUNDS = 15
 """Rounds without a sample after which the mark is doubted: the clock may have been set back."""
 
 _MEMORY_UNKNOWN = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE: WSL, and other users' in some drivers
+_NO_LIST = (NOT_SUPPORTED, FUNCTION_NOT_FOUND)  # there can be no process of that kind
 _KINDS = (("Compute", ProcessType.COMPUTE), ("Graphics", ProcessType.GRAPHICS))
 
 
@@ -75,13 +78,16 @@ class ProcessReader:
     def read(self, handle: GpuHandle) -> tuple[GpuProcess, ...] | Unavailable:
         """The processes by pid, compute and graphics as one list, without names; or why there is none.
 
-        One list that cannot be read leaves the other. How busy they are is asked only where there
-        are any.
+        One list that cannot be read leaves the other; with nothing in that, none is known. How busy
+        they are is asked only where there are any.
         """
         lists = {kind: _running(handle, name) for name, kind in _KINDS}
         compute, graphics = lists.values()
         if isinstance(compute, Unavailable) and isinstance(graphics, Unavailable):
             return compute
+        for answer, other in ((compute, graphics), (graphics, compute)):
+            if isinstance(answer, Unavailable) and answer.code not in _NO_LIST and not other:
+                return answer
         memory: dict[int, int | None] = {}
         kinds: dict[int, ProcessType] = {}
         for kind, answer in lists.items():

@@ -77,6 +77,7 @@ class GpuSample:
     ``values`` holds what is known, by metric name in base units; every other metric of the table is
     a key of ``unavailable`` with its reason. ``problem`` is set where the whole GPU gives no reading
     (lost, hung). ``shared_memory``: the GPU has no memory of its own (GB10, Grace).
+    ``processes_problem`` is why the list of processes is not known; ``processes`` is then ().
     """
 
     identity: GpuIdentity
@@ -85,6 +86,7 @@ class GpuSample:
     processes: tuple[GpuProcess, ...] = ()
     problem: Problem | None = None
     shared_memory: bool = False
+    processes_problem: str | None = None
 
     def get(self, metric: str) -> float | None:
         """The value of ``metric`` in its base unit, None where not known."""
@@ -166,6 +168,7 @@ def _gpu_json(gpu: GpuSample, instances: Mapping[int, str], live: bool) -> dict[
         "metrics": {metric.key: gpu.get(metric.name) for metric in METRICS},
         "unavailable": missing,
         "processes": [_process_json(process, instances, live) for process in gpu.processes],
+        "processes_unavailable": gpu.processes_problem,
     }
 
 

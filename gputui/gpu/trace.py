@@ -15,6 +15,7 @@ Each further line is a snapshot. What a line does not say is as on the line befo
                    "unavailable": {"fan_speed": "not supported"},
                    "processes": [{"pid": 7, "name": "llama-server", "used_gpu_memory": 5000,
                                   "type": "C+G", "utilization_sm": 31.0}],
+                   "processes_unavailable": null,     or why the list is not known
                    "problem": null, "shared_memory": true}],
      "host": {"cpu_percent": 12.5, "memory_used": 5, "memory_total": 9, "swap_used": 0,
               "swap_total": 2, "load_average": [0.5, 1.0, 1.5],
@@ -89,6 +90,7 @@ class WireReadings(Struct, omit_defaults=True):
     processes: list[WireProcess] | UnsetType = UNSET
     problem: WireProblem | UnsetType | None = UNSET
     shared_memory: bool | UnsetType = UNSET
+    processes_unavailable: str | UnsetType | None = UNSET
 
 
 class WireDisk(Struct):

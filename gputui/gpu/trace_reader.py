@@ -43,6 +43,7 @@ _CHUNK = 1 << 14
 _PIECE = 1 << 16  # of what a chunk unpacks to, which can be a thousand times as much
 _HEADER = Decoder(Header)
 _SNAPSHOT = Decoder(WireSnapshot)
+_NOTHING_NEW = WireReadings()
 
 
 def read_trace(path: Path, source: str | None = None) -> Iterator[Snapshot]:
@@ -133,8 +134,9 @@ class _GpuDecoder:
             values, missing = _moved(values, missing, news)
         elif news.values:
             values = {**values, **news.values}
-        elif news.processes is news.problem is news.shared_memory is UNSET:
+        elif news == _NOTHING_NEW:
             return
+        why = news.processes_unavailable
         self.sample = GpuSample(
             before.identity,
             values,
@@ -142,6 +144,7 @@ class _GpuDecoder:
             before.processes if news.processes is UNSET else _processes(news.processes),
             before.problem if news.problem is UNSET else _problem(news.problem),
             before.shared_memory if news.shared_memory is UNSET else news.shared_memory,
+            before.processes_problem if why is UNSET else why and clean_line(why),
         )
 
 

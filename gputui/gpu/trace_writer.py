@@ -199,6 +199,8 @@ class _GpuEncoder:
             news.problem = _problem(sample.problem)
         if sample.shared_memory != before.shared_memory:
             news.shared_memory = sample.shared_memory
+        if sample.processes_problem != before.processes_problem:
+            news.processes_unavailable = sample.processes_problem
         processes, known = ([_process(p) for p in one.processes] for one in (sample, before))
         if processes != known:
             news.processes = processes

@@ -178,7 +178,7 @@ def _note(reading: Reading) -> str:
         return f"its answers cannot be read: {reading.trouble}"
     if reading.props is not None and reading.props.is_sleeping is True:
         return "sleeping: the next request loads the model"
-    if reading.answered_at is not None and reading.asked_at - reading.answered_at > _SILENCE:
+    if reading.answered_at is not None and _waits(reading):
         return f"gives no answer for {time.monotonic() - reading.answered_at:.0f} s"
     if reading.health is Health.ODD:
         return "answers, but not as llama-server does"
@@ -187,7 +187,19 @@ def _note(reading: Reading) -> str:
     return "" if reading.health else "gives no answer yet"
 
 
+def _waits(reading: Reading) -> bool:
+    """Whether a question is open, and the last answer older than one of a server in good health."""
+    answered_at = reading.answered_at
+    if answered_at is None or answered_at >= reading.asked_at:
+        return False
+    return time.monotonic() - answered_at > _SILENCE
+
+
 def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+    """What the server said of itself, as long as it answers: the last numbers of one that does not
+    say nothing of now. Its memory the host tells."""
+    if reading.health is not Health.READY or _waits(reading):
+        return InstanceMetrics(memory_bytes=facts.resident)
     counted = reading.counted_at == reading.asked_at  # an unfinished round says nothing of now
     return InstanceMetrics(
         generation_tokens_per_second=reading.generation_rate,

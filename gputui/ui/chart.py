@@ -42,6 +42,11 @@ _LEAST_SPANS = {
     Unit.NONE: 4.0,
 }  # of an axis, in base units: noise is no landscape
 _LEAST_SPAN = 20.0
+_LARGEST = (
+    1e300  # a trace may hold any number: with less than this no sum or product here overflows
+)
+_SMALLEST = 1e-300  # of a ceiling: nothing that is measured has a lower one
+_FINEST = 1e-9  # of the larger end of an axis: an axis that is shorter has no room for its numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,11 @@ def axis_of(metric: Metric, ceiling: float | None, series: Iterable[Columns]) ->
     known = [columns for one in series if (columns := [bucket for bucket in one if bucket])]
     low = min((min(map(_MINIMUM, columns)) for columns in known), default=0.0)
     high = max((max(map(_MAXIMUM, columns)) for columns in known), default=0.0)
-    if ceiling is not None and ceiling > 0:
+    low, high = _bounded(low), _bounded(high)
+    if ceiling is not None and _SMALLEST < ceiling < _LARGEST:
         return Axis(min(0.0, low), max(ceiling, high))
-    span = max(high - low, _LEAST_SPANS.get(metric.unit, _LEAST_SPAN))
+    least = _LEAST_SPANS.get(metric.unit, _LEAST_SPAN)
+    span = max(high - low, least, _FINEST * max(abs(low), abs(high)))
     step = _round_step(span / 4)
     bottom = math.floor((low - span / 20) / step) * step
     if low >= 0 and (bottom < 0 or metric.unit is Unit.BYTES_PER_SECOND):
@@ -68,6 +75,10 @@ def axis_of(metric: Metric, ceiling: float | None, series: Iterable[Columns]) ->
     return Axis(
         bottom, bottom + (steps + steps % 2) * step
     )  # even, so that the middle is round too
+
+
+def _bounded(value: float) -> float:
+    return max(-_LARGEST, min(_LARGEST, value))
 
 
 def _round_step(least: float) -> float:
@@ -89,24 +100,30 @@ class Curve:
 
 
 def curve(gpu_index: int, columns: Columns, axis: Axis, rows: int, *, band: bool) -> Curve:
-    """A GPU's columns in a chart of ``rows``; ``axis`` holds all their values."""
+    """A GPU's columns in a chart of ``rows``; ``axis`` is one of ``axis_of``."""
     low, scale = axis.low, (rows * DOTS - 1) / (axis.high - axis.low)
+    top = rows * DOTS - 1
     heights = tuple(
-        None if bucket is None else int((bucket.mean - low) * scale + 0.5) for bucket in columns
+        None if bucket is None else _height(bucket.mean, low, scale, top) for bucket in columns
     )
     if not band:
         return Curve(gpu_index, heights)
     pairs = zip(columns[::2], columns[1::2], strict=True)
-    return Curve(gpu_index, heights, tuple(_band(pair, low, scale) for pair in pairs))
+    return Curve(gpu_index, heights, tuple(_band(pair, low, scale, top) for pair in pairs))
 
 
-def _band(pair: Columns, low: float, scale: float) -> tuple[int, int] | None:
+def _height(value: float, low: float, scale: float, top: int) -> int:
+    """The dot of a value. Sums of wild numbers may lie a little outside of what they are made of."""
+    return int(max(0.0, min(top, (_bounded(value) - low) * scale)) + 0.5)
+
+
+def _band(pair: Columns, low: float, scale: float, top: int) -> tuple[int, int] | None:
     """The rows between the extremes of a cell's columns, None where they do not differ."""
     known = [bucket for bucket in pair if bucket and bucket.minimum < bucket.maximum]
     if not known:
         return None
     least, most = min(map(_MINIMUM, known)), max(map(_MAXIMUM, known))
-    return int((least - low) * scale + 0.5) // DOTS, int((most - low) * scale + 0.5) // DOTS
+    return _height(least, low, scale, top) // DOTS, _height(most, low, scale, top) // DOTS
 
 
 @dataclass(frozen=True, slots=True)

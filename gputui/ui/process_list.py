@@ -50,6 +50,7 @@ class ProcessList(CellView, can_focus=True):
         super().__init__(look, classes="processes")
         self._order = order
         self.one_gpu = one_gpu
+        self.note = ""  # of which GPUs the processes are not known
         self._rows: Sequence[ProcessRow] = ()
         self._now = 0.0
         self._cursor = 0
@@ -72,8 +73,13 @@ class ProcessList(CellView, can_focus=True):
     @property
     def page(self) -> int:
         """How many rows are seen at once."""
-        height = self.content_size.height - 1
+        height = self._height
         return max(1, height - DETAIL_ROWS if height >= LEAST_ROWS + DETAIL_ROWS else height)
+
+    @property
+    def _height(self) -> int:
+        """The rows below the titles, without that of the note."""
+        return self.content_size.height - 1 - bool(self.note)
 
     def update_rows(self, rows: Sequence[ProcessRow], of: int, now: float) -> None:
         """Show ``rows``, kept of ``of`` processes; ``now`` is Unix time, for ages."""
@@ -118,15 +124,20 @@ class ProcessList(CellView, can_focus=True):
 
     def lines(self, width: int) -> Sequence[Line]:
         palette = self.look.palette
+        note = (
+            [Line().cell(f" {sentences(self.note)}", width, palette.warning)] if self.note else []
+        )
         if not self._rows:
-            return [Line().add(f" {NONE_KEPT if self._order.words else NONE_HERE}", palette.dim)]
+            words = NONE_KEPT if self._order.words else "" if note else NONE_HERE
+            return [*([Line().add(f" {words}", palette.dim)] if words else []), *note]
         columns, page = self.columns, self.page
         self._top = max(min(self._top, self._cursor), self._cursor - page + 1)
         self._top = max(0, min(self._top, len(self._rows) - page))
         shown = self._rows[self._top : self._top + page]
         lines = [self._header(columns, width)]
         lines += [self._row(row, columns, width) for row in shown]
-        if page < self.content_size.height - 1:
+        lines += note
+        if page < self._height:
             lines += [Line() for _ in range(page - len(shown))]
             lines += self._details(width)
         return lines

@@ -166,6 +166,19 @@ def rows_of(
     return tuple(rows)
 
 
+def not_listed(snapshot: Snapshot, uuid: str | None = None) -> str:
+    """Of which GPUs the processes are not known, and why; "" where all are."""
+    why: dict[str, list[str]] = {}
+    for gpu in snapshot.gpus:
+        if gpu.processes_problem is not None and uuid in (None, gpu.identity.uuid):
+            why.setdefault(gpu.processes_problem, []).append(str(gpu.identity.index))
+    said = "; ".join(
+        f"processes on GPU {', '.join(numbers)} are not known: {reason}"
+        for reason, numbers in why.items()
+    )
+    return said[:1].upper() + said[1:]
+
+
 def _row(
     process: GpuProcess, gpu: GpuIdentity, instances: Mapping[int, str], instead: str
 ) -> ProcessRow:

@@ -23,6 +23,7 @@ from gputui.ui.process_list import ProcessList
 from gputui.ui.process_rows import (
     COLUMNS_BY_TITLE,
     ProcessRow,
+    not_listed,
     rows_of,
     shows,
     sort_rows,
@@ -173,6 +174,7 @@ class ProcessTable(Vertical):
             return
         rows = rows_of(snapshot, facts.instances, self._uuid)
         shown = self._order.arrange(rows, facts.family, facts.instances, snapshot.taken_at)
+        self._list.note = not_listed(snapshot, self._uuid)
         self._list.update_rows(shown, len({row.node for row in rows}), snapshot.taken_at)
 
     @property

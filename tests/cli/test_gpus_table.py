@@ -147,6 +147,11 @@ def test_limits_errors_and_missing_readings_in_words() -> None:
     assert "545 of 2000 W, 27 % (1 of 2 GPUs)" in lines[-1]
 
 
+def test_processes_that_cannot_be_listed_are_not_none() -> None:
+    lines = text(gpu(GEFORCE, processes_problem="no permission"))
+    assert "     no permission: processes" in lines
+
+
 def test_a_lost_gpu_says_its_remedy_and_the_others_go_on() -> None:
     lost = GpuSample(
         GEFORCE, {}, problem=Problem("GPU is lost: it does not answer", "Try " + "x " * 60)

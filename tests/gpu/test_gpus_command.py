@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def check_shape(document: dict[str, Any]) -> None:
     for gpu in document["gpus"]:
         assert list(gpu) == [
             *("index", "uuid", "name", "pci_bus_id"),
-            *("metrics", "unavailable", "processes"),
+            *("metrics", "unavailable", "processes", "processes_unavailable"),
         ]
         assert list(gpu["metrics"]) == [metric.key for metric in METRICS]
         unknown = {key for key, value in gpu["metrics"].items() if value is None}
@@ -87,6 +88,11 @@ def test_the_shape_of_the_json() -> None:
         "disks": [{"mount": "/models", "free_bytes": 3, "total_bytes": 4}],
     }
     assert snapshot_json(Snapshot("nvml", 12.5))["host"] is None
+    assert gpu["processes_unavailable"] is None
+    hidden = replace(sample, processes=(), processes_problem="no permission")
+    of_hidden = snapshot_json(replace(snapshot, gpus=(hidden,)))["gpus"]
+    assert isinstance(of_hidden, list)
+    assert of_hidden[0]["processes_unavailable"] == "no permission"
     assert gpu["metrics"]["power_draw_watts"] == 545.25
     assert gpu["metrics"]["memory_used_bytes"] == 8 * 2**30
     assert gpu["metrics"]["fan_speed_percent"] is None

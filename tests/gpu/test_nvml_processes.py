@@ -53,6 +53,42 @@ def test_one_list_that_fails_leaves_the_other(rounds: Rounds) -> None:
     assert [(one.pid, str(one.type)) for one in processes.values()] == [(9, "G")]
 
 
+@pytest.mark.parametrize(
+    ("failing", "graphics", "problem"),
+    [
+        ({"Compute": 4, "Graphics": 4}, "9:1", "no permission"),
+        ({"Compute": 4}, "", "no permission"),
+        ({"Compute": 4}, "9:1", None),
+        ({"Graphics": 3}, "", None),
+    ],
+    ids=["both", "the other is empty", "the other is not", "not supported"],
+)
+def test_a_list_that_cannot_be_read_is_not_an_empty_one(
+    standin_nvml: StandinNvml,
+    source: NvmlSource,
+    failing: dict[str, int],
+    graphics: str,
+    problem: str | None,
+) -> None:
+    codes: dict[str, object] = {}
+    for kind, code in failing.items():
+        names = [f"nvmlDeviceGet{kind}RunningProcesses{end}" for end in ("", "_v2", "_v3")]
+        codes |= errors(code, *names)
+    standin_nvml.set({"compute": "", "graphics": graphics} | codes)
+    assert source.sample().gpus[0].processes_problem == problem
+
+
+def test_a_lost_gpu_has_a_list_that_is_not_known(
+    standin_nvml: StandinNvml, source: NvmlSource, clock: Clock
+) -> None:
+    assert source.sample().gpus[0].processes_problem is None
+    standin_nvml.set({"gpu.0.lost": 1})
+    clock.now += PROCESS_SECONDS
+    lost = source.sample().gpus[0]
+    assert lost.problem is not None
+    assert lost.processes_problem
+
+
 def test_the_newest_sample_since_the_last_look_counts(rounds: Rounds) -> None:
     assert rounds.busy("7:1000:99:1") == {7: None, 8: None}, "at first it is a mean over minutes"
     assert rounds.busy("7:1000:99:1,7:3000:40:1,7:2000:80:1,8:2500:5:1") == {7: 40, 8: 5}

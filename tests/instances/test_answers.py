@@ -14,7 +14,7 @@ import pytest
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.instances.probe import Health, Probe
-from gputui.instances.status import State, status_json
+from gputui.instances.status import InstanceMetrics, State, status_json
 from gputui.instances.supervisor import Supervisor
 from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until
 
@@ -66,10 +66,12 @@ class _Hello(http.server.BaseHTTPRequestHandler):
 
 async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(rig: Rig) -> None:
     switch = rig.folder / "hang"
-    rig.add("hung", {"hang_file": str(switch)})
+    counters = "llamacpp:requests_processing 1\nllamacpp:requests_deferred 7\n"
+    rig.add("hung", {"hang_file": str(switch), "bodies": {"/metrics": counters}})
     rig.add("fine")
     session = rig.session()
-    await started(session, "hung")
+    status = await started(session, "hung")
+    assert (status.metrics.slots_busy, status.metrics.requests_deferred) == (0, 7)
     await started(session, "fine")
     switch.touch()
     end = time.monotonic() + 20
@@ -80,6 +82,9 @@ async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(r
         await asyncio.sleep(0.1)
     assert status.state is State.READY
     assert "no answer" in status.note
+    memory = status.metrics.memory_bytes
+    assert memory, "the host tells it"
+    assert status.metrics == InstanceMetrics(memory_bytes=memory), "its last numbers are not of now"
     fresh = await status_of(rig.session(), "hung")  # knows only the record, and hears nothing
     assert (fresh.state, fresh.note) == (State.READY, "gives no answer yet")
     await session.stop("hung")

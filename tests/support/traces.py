@@ -46,6 +46,7 @@ def gpus(draw: st.DrawFn, index: int) -> GpuSample:
         tuple(draw(st.lists(processes, max_size=3))),
         draw(problems),
         draw(st.booleans()),
+        draw(st.none() | word),
     )
 
 

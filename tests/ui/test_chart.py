@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gputui.gpu.buckets import Bucket
 from gputui.gpu.history import History
-from gputui.gpu.metrics import METRICS_BY_NAME
+from gputui.gpu.metrics import METRICS_BY_NAME, Metric
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.themes import read_theme, shipped_dir
 from gputui.ui.cells import Line
@@ -163,6 +163,28 @@ def test_an_axis_holds_everything_and_begins_at_nought_where_there_is_a_ceiling(
     assert all(axis.low <= value <= axis.high for value in seen)
     if ceiling is not None:
         assert axis == Axis(0.0, max([ceiling, *seen]))
+
+
+WILD = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from((2.0**62, 1e308, 1e-320))
+
+
+@given(
+    st.lists(st.none() | st.tuples(WILD, WILD, WILD), min_size=1, max_size=6),
+    st.sampled_from((PERCENT, TEMPERATURE, RATE, METRICS_BY_NAME["memory_used"])),
+    st.none() | WILD,
+)
+def test_no_number_of_a_strange_trace_breaks_a_chart(
+    values: list[tuple[float, float, float] | None], metric: Metric, ceiling: float | None
+) -> None:
+    one = [value and Bucket(*sorted(value)) for value in values for _ in range(2)]
+    axis = axis_of(metric, ceiling, [one])
+    assert math.isfinite(axis.low)
+    assert math.isfinite(axis.high)
+    assert axis.low < axis.high
+    shown = chart(one, axis=axis)
+    assert all(height is None or 0 <= height < 5 * DOTS for height in shown.curves[0].heights)
+    assert len(axis_labels(metric, axis, 5)) == 3
+    draw(shown, PALETTE)
 
 
 def test_an_axis_without_ceiling_has_round_ends_and_room() -> None:

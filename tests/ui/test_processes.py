@@ -6,7 +6,7 @@ from textual.events import Key, Paste
 from textual.widgets import Input
 
 from gputui.config import Config
-from gputui.gpu.sample import GpuProcess
+from gputui.gpu.sample import GpuProcess, Snapshot
 from gputui.text import clean
 from gputui.ui.process_table import ProcessTable
 from tests.support.hostile import HOSTILE
@@ -57,6 +57,20 @@ async def test_the_screen_follows_the_samples_and_the_instances() -> None:
         await until_shown(pilot, " 87 ")
         one.sampler.take(taken(()))
         await until_shown(pilot, "No process has a context on a GPU.")
+
+
+@SIZES
+async def test_processes_that_cannot_be_listed_are_not_none(size: tuple[int, int]) -> None:
+    one = with_instance()
+    hidden = gpu_sample(1, processes_problem="no permission")
+    note = "Processes on GPU 1 are not known: no permission."
+    async with processes(one, size) as pilot:
+        for listed in (some()[0], ()):
+            gpus = (gpu_sample(0, processes=listed), hidden)
+            one.sampler.take(Snapshot("nvml", 1e9, gpus, "999.1"))
+            await until_shown(pilot, note)
+            assert "No process has a context" not in screen_text(one.app)
+            assert ("llama-server" in screen_text(one.app)) == bool(listed)
 
 
 @SIZES
