@@ -32,7 +32,7 @@ from gputui.gpu.sampler import Sampler
 from gputui.gpu.source import Source
 from gputui.host import HostReader
 from gputui.power.cost import cost, money
-from gputui.power.meter import PowerMeter
+from gputui.power.meter import PowerMeter, since_boot
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -89,7 +89,15 @@ def watch(
     with _signals(events):
         sampler.start()
         try:
-            return _loop(events, room, sampler, printer, PowerMeter(interval), config, interval)
+            return _loop(
+                events,
+                room,
+                sampler,
+                printer,
+                PowerMeter(interval, clock=since_boot),
+                config,
+                interval,
+            )
         except BrokenPipeError:  # the reader has seen enough
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()

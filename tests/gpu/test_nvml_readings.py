@@ -284,7 +284,9 @@ def test_no_two_gpus_have_one_uuid(
     for _ in range(3):
         clock.now += 1
         snapshot = source.sample()
-    assert [names.uuid for names in snapshot.identities] == [before[1].uuid, "unknown-1"]
+    uuids = [names.uuid for names in snapshot.identities]
+    assert uuids == [before[1].uuid, "unknown-1", before[0].uuid]
+    assert "no longer lists" in str(snapshot.gpus[2].problem)
 
 
 def test_a_gpu_without_fans_says_so(source: NvmlSource, standin_nvml: StandinNvml) -> None:
