@@ -43,6 +43,10 @@ class Remembered:
             return None
         return kept
 
+    def uuids(self) -> frozenset[str]:
+        """The GPUs on which something is to be given back."""
+        return frozenset(self._read())
+
     def keep(self, uuid: str, before: float | None, applied: float) -> None:
         """Remember for one GPU."""
         kept = Kept(before, applied)

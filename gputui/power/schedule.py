@@ -77,7 +77,7 @@ class PowerSchedule:
     (the table's own, where its owner had set that) is given back, the GPU's default where that is not
     known. Nothing is given back when the program ends: models run on under the limits they had, and a
     program that crashes could give nothing back either; ``memory`` (a private file) keeps what stood
-    before, for the next one to do it.
+    before, for the next one to do it, whether or not the GPU still has a table.
 
     ``now`` is the local clock. ``run`` carries out a call into the driver, which may hang: by default a
     daemon thread of that GPU does. A GPU in trouble is waited for.
@@ -108,10 +108,13 @@ class PowerSchedule:
         self._by_uuid: Mapping[str, tuple[PowerLimitConfig, ...]] = {}
         self._states: dict[str, _State] = {}
         self._notices: list[Notice] = []
+        self._left: frozenset[str] | None = None  # what an earlier program has not given back
 
     def sampled(self, snapshot: Snapshot) -> None:
         """Begin what is due, for the GPUs that answer."""
-        if not self._tables:
+        if self._left is None:
+            self._left = self._remembered.uuids()
+        if not self._tables and not self._left:
             return
         if snapshot.problem is None:
             self._resolve(snapshot.identities)
@@ -120,7 +123,7 @@ class PowerSchedule:
         for uuid in self._states.keys() - answer.keys():
             self._states[uuid].lost = True
         local = self._now()
-        for uuid, tables in self._by_uuid.items():
+        for uuid, tables in {**dict.fromkeys(self._left, ()), **self._by_uuid}.items():
             if (gpu := answer.get(uuid)) is None:
                 continue
             state, table = self._state(uuid), due(tables, local)

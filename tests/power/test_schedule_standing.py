@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,20 @@ def test_a_driver_that_hangs_does_not_hold_the_sampler() -> None:
     assert hung.take_notices() == ()
     leave.set()
     assert [notice.failed for notice in wait_for(hung.take_notices)] == [False]
+
+
+def test_a_table_that_was_removed_meanwhile_gives_back_too(tmp_path: Path) -> None:
+    rig = Rig(NIGHT, memory=tmp_path / "m.json")
+    assert rig.at("23:00") == 300
+    rig.start()  # no table at all any more
+    assert rig.at("23:10") == 575
+    assert rig.sets == [(1, 300), (1, 575)]
+    rig.start(NIGHT)
+    assert rig.at("23:20") == 300
+    rig.start(table("22:00", "07:00", 400, "PRO 6000"))  # another GPU's
+    rig.at("23:30")
+    assert rig.limits == {"GPU-a": 400, "GPU-b": 575}
+    rig.limits["GPU-b"] = 480  # by hand: it stands
+    rig.start()
+    assert rig.at("23:40") == 480
+    assert rig.limits["GPU-a"] == 575
