@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+from textual.widgets.input import Selection
 
 from gputui.errors import GputuiError
 from gputui.gpu.power_limit import PowerRange, power_range, watts_of
@@ -56,7 +57,8 @@ class PowerLimitDialog(ModalScreen[float | None]):
         field = self.query_one(Input)
         if self._limits.limit is not None:
             field.value = f"{self._limits.limit:g}"
-        field.focus()
+            field.selection = Selection(0, len(field.value))  # what is typed takes its place
+        self.set_focus(field)  # at once: the digits typed next are the field's
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong with what is typed so far."""

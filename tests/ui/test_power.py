@@ -227,15 +227,13 @@ async def test_the_column_goes_first_when_it_is_narrow() -> None:
 
 
 async def ask(pilot: Pilot[str | None], rig: PowerRig, watts: str) -> None:
-    """Open the dialog for the second GPU and type."""
+    """Open the dialog for the second GPU and type: it takes the place of what stands there."""
     await until_shown(pilot, "/ 2000 W")
     await pilot.press("w")
     await until_shown(pilot, "Power and cost")
     await pilot.press("down", "P")
     await until_shown(pilot, "Power limit of GPU 1")
-    field = rig.made.app.screen.query_one(Input)
-    field.value = ""
-    await pilot.press(*watts)
+    await pilot.press(*(watts or ["backspace"]))
 
 
 async def test_a_limit_is_asked_for_confirmed_set_and_told() -> None:
