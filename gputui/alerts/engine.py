@@ -1,9 +1,10 @@
 """Inactive, pending, firing: what becomes of readings over time. No clock, no thread, no file.
 
-As Prometheus has it (``for``, ``keep_firing_for``), with two differences. Only known time counts: while
-a reading is not known, ``for`` and ``keep_firing_for`` stand still, and only after ``UNKNOWN_SECONDS``
-of that is the alert over. And the same alert notifies at most once in ``NOTIFY_SECONDS``; what begins
-again before is an event without noise.
+As Prometheus has it (``for``, ``keep_firing_for``), with two differences. Only known time counts: the
+time between two known readings that say the same and are at most ``LONGEST_STEP`` apart. Beyond that,
+while a reading is not known, ``for`` and ``keep_firing_for`` stand still, and only after
+``UNKNOWN_SECONDS`` of that is the alert over. And the same alert notifies at most once in
+``NOTIFY_SECONDS``; what begins again before is an event without noise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ UNKNOWN_SECONDS = 300.0
 """For how long a reading may be not known before its alert is over; Prometheus looks back as far."""
 NOTIFY_SECONDS = 600.0
 LONGEST_STEP = 10.0
-"""More seconds than this between two evaluations are time of which nothing is known."""
+"""More seconds than this between two known readings are time of which nothing is known."""
 _ROUNDING = 1e-6
 
 
@@ -112,7 +113,8 @@ class _Track:
     rule: Rule
     subject: Subject
     state: State = State.INACTIVE
-    before: bool | None = None  # whether it held at the evaluation before; None: not known
+    before: bool | None = None  # whether it held when last known; None: not known for too long
+    since: float = 0.0  # that was
     held: float = 0.0
     quiet: float = 0.0
     unknown: float = 0.0
@@ -200,13 +202,14 @@ class Engine:
 
     def _advance(self, track: _Track, one: Judged, passed: float) -> list[Event]:
         holds = None if one.value is None else track.rule.holds(one.value)
-        known = passed if track.before is holds and passed <= self.longest_step else 0.0
-        track.before = holds
+        track.since += passed
         if track.state is State.FIRING:
             track.lasted += passed
         if holds is None:
             return self._not_known(track, passed)
-        track.unknown = 0.0
+        near = track.since <= self.longest_step + _ROUNDING
+        known = track.since if near and track.before is holds else 0.0
+        track.before, track.since, track.unknown = holds, 0.0, 0.0
         return self._holds(track, one, known) if holds else self._holds_not(track, known)
 
     def _holds(self, track: _Track, one: Judged, known: float) -> list[Event]:
@@ -234,6 +237,7 @@ class Engine:
         track.unknown += passed
         if track.unknown < UNKNOWN_SECONDS:
             return []
+        track.before = None
         if track.state is State.FIRING:
             return [self._resolve(track, Ending.UNKNOWN)]
         track.reset()

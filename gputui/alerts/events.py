@@ -83,15 +83,24 @@ class _Row:
 
 
 def incidents_of(rows: Iterable[_Row]) -> list[Incident]:
-    """The incidents of rows that come newest first: those that fire, the worst first, then the others."""
+    """The incidents of rows that come newest first: those that fire, the worst first, then the others.
+
+    Two beginnings without an end between them are one: another session kept what waits here.
+    """
     ends: dict[tuple[str, str], _Row] = {}
+    begun: dict[tuple[str, str], int] = {}
     found: list[Incident] = []
     for row in rows:
         key = row.rule, row.subject_key
         if row.state == Change.RESOLVED:
             ends[key] = row
+            begun.pop(key, None)
             continue
         end = ends.pop(key, None)
+        if key in begun:
+            found[begun[key]] = replace(found[begun[key]], began_at=row.at, message=row.message)
+            continue
+        begun[key] = len(found)
         found.append(
             Incident(
                 row.at,

@@ -41,13 +41,21 @@ TIMELINES = {
         22 80 firing | 24 80 inactive
     """,
     "unknown time does not count for it": """
-        0 90 pending | 2 90 pending | 4 90 pending | 6 - pending | 8 - pending | 10 - pending
-        12 90 pending | 14 90 pending | 16 90 pending | 18 90 firing
+        0 90 pending | 2 90 pending | 4 90 pending | 6 - pending | 10 - pending | 14 - pending
+        16 90 pending | 18 90 pending | 20 90 pending | 22 90 firing
     """,
     "unknown time does not count against it": """
         0 90 pending | 2 90 pending | 4 90 pending | 6 90 pending | 8 90 pending | 10 90 firing
-        12 80 firing | 14 80 firing | 16 80 firing | 18 - firing | 20 - firing | 22 - firing
-        24 80 firing | 26 80 inactive
+        12 80 firing | 14 80 firing | 16 80 firing | 18 - firing | 22 - firing | 26 - firing
+        28 80 firing | 30 80 inactive
+    """,
+    "a short gap between two readings that say the same is no gap": """
+        0 90 pending | 2 - pending | 4 90 pending | 6 - pending | 8 90 pending | 9 - pending
+        10 90 firing | 12 80 firing | 14 - firing | 16 - firing | 18 80 inactive
+    """,
+    "a short gap between two that do not is one": """
+        0 90 pending | 8 90 pending | 10 - pending | 12 80 inactive | 14 - inactive
+        16 90 pending | 24 90 pending | 26 90 firing | 28 - firing | 34 80 firing | 40 80 inactive
     """,
     "never known is never anything": """
         0 - inactive | 2 - inactive | 4 - inactive
@@ -198,13 +206,15 @@ def naive(rule: Rule, timeline: Sequence[tuple[float, float | None]]) -> list[St
         return total >= UNKNOWN_SECONDS
 
     def known(now: int, wanted: bool) -> float:
-        """Seconds between two readings that said ``wanted``, since one said otherwise."""
-        total = 0.0
+        """Seconds between two known readings that said ``wanted``, since one said otherwise."""
+        total = between = 0.0
         for i in range(now, 0, -1):
-            if holds[i] is (not wanted) or long_unknown(i):
+            if holds[i - 1] is (not wanted) or long_unknown(i):
                 break
-            if holds[i] is wanted and holds[i - 1] is wanted and passed[i] <= LONGEST_STEP:
-                total += passed[i]
+            between += passed[i]
+            if holds[i - 1] is wanted:
+                total += between if between <= LONGEST_STEP + 1e-6 else 0.0
+                between = 0.0
         return total
 
     state, states = State.INACTIVE, []
@@ -241,13 +251,14 @@ def test_nothing_fires_that_was_not_true_for_its_time(
 ) -> None:
     timeline = times(series)
     engine = Engine()
-    true_for = 0.0
+    true_for = since = 0.0
+    was_true = False
     for i, (at, value) in enumerate(timeline):
         events = engine.evaluate(at, [judged(replace(HOT, for_seconds=for_seconds), value)])
+        since += max(0.0, at - timeline[i - 1][0]) if i else 0.0
         if value is not None:
-            true_for = true_for if value > 85 else 0.0
-            if i and value > 85 and (timeline[i - 1][1] or 0) > 85:
-                true_for += max(0.0, at - timeline[i - 1][0])
+            true_for = true_for + since if value > 85 and was_true else 0.0
+            was_true, since = value > 85, 0.0
         if any(event.change is Change.FIRING for event in events):
             assert true_for >= for_seconds - 1e-6
 

@@ -121,6 +121,13 @@ def test_two_sessions_that_see_the_same_alert_list_it_once(stores: list[Store]) 
     assert [line.began_at for line in listed(one)] == [500, 100]
 
 
+def test_what_waits_here_and_another_session_kept_is_one_line(stores: list[Store]) -> None:
+    stores[0].add(FIRED)
+    log = EventLog(stores[1])
+    log._unkept.append(replace(FIRED, at=101.0))
+    assert [line.began_at for line in log.incidents()] == [100]
+
+
 def test_whoever_leaves_last_ends_what_fires(stores: list[Store]) -> None:
     one, other = stores
     one.add(FIRED)
