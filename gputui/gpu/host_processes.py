@@ -1,6 +1,7 @@
 """The processes on GPUs as this host sees them: whose they are, what they run, what they use.
 
 Facts that stay are read once for each process; a look each two seconds costs one file read a process.
+What others may hold up, a user's name and a command line, nobody waits for: it comes with a later look.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gputui import processes
+from gputui.gpu.patience import Patience
 from gputui.gpu.sample import HostProcess
 from gputui.processes import ProcessIdentity, ProcessStat
 from gputui.redaction import redact_arguments
@@ -79,6 +81,7 @@ class HostProcesses:
         self._look = look
         self._known: dict[int, _Known] = {}
         self._users = _Users()
+        self._command_lines: Patience[tuple[str, ...]] = Patience()
         self._boot_id = processes.boot_id()
 
     def look(self, pids: Collection[int]) -> Mapping[int, LocalProcess]:
@@ -99,14 +102,14 @@ class HostProcesses:
             process = self._met(pid, stat)
             wait = _FIRST_CPU_SECONDS if process else _STRANGER_SECONDS
             return _Known(process, now, now + wait, stat)
-        process = _used(before, before.process, stat, now)
+        process = self._used(before, before.process, stat, now)
         return _Known(process, now, now + LOOK_SECONDS - _SLACK_SECONDS, stat)
 
     def _met(self, pid: int, stat: ProcessStat) -> LocalProcess | None:
         """What stays of a process; None where it is not meant, or ended while it was looked at."""
         if not self._is_here(pid):
             return None
-        uid, arguments = real_uid(pid), command_line(pid)
+        uid, arguments = real_uid(pid), self._arguments(pid, stat)
         again = self._look(pid)
         if uid is None or again is None or again.start_ticks != stat.start_ticks:
             return None
@@ -121,37 +124,60 @@ class HostProcesses:
         )
         return LocalProcess(name, stat.parent, host)
 
+    def _arguments(self, pid: int, stat: ProcessStat) -> tuple[str, ...]:
+        """Its command line, () while that is not known: a process whose memory is locked, by its own
+        exit for one, keeps whoever reads it waiting."""
+        key = (pid, stat.start_ticks, stat.name)
+        return self._command_lines.ask(key, lambda: command_line(pid)) or ()
 
-def _used(before: _Known, process: LocalProcess, stat: ProcessStat, now: float) -> LocalProcess:
-    """The process with what it uses now; its CPU % is that since the look ``before``."""
-    assert before.stat is not None  # noqa: S101 - is_of has said so
-    used, elapsed = stat.cpu_seconds - before.stat.cpu_seconds, now - before.looked_at
-    cpu = max(0.0, 100 * used / elapsed) if elapsed > 0 else None
-    name, command = process.name, process.host.command
-    if command.startswith("[") and (arguments := command_line(process.host.identity.pid)):
-        name = _name(stat.name, arguments)  # it had none yet: it was in the middle of exec
-        command = _command(name, arguments)
-    if stat.ended and not command.endswith(_ENDED):
-        command += _ENDED
-    host = replace(process.host, memory=stat.memory, cpu_percent=cpu, command=command)
-    return LocalProcess(name, stat.parent, host)
+    def _used(
+        self, before: _Known, process: LocalProcess, stat: ProcessStat, now: float
+    ) -> LocalProcess:
+        """The process with what it uses now; its CPU % is that since the look ``before``."""
+        assert before.stat is not None  # noqa: S101 - is_of has said so
+        used, elapsed = stat.cpu_seconds - before.stat.cpu_seconds, now - before.looked_at
+        cpu = max(0.0, 100 * used / elapsed) if elapsed > 0 else None
+        name, command = process.name, process.host.command
+        pid = process.host.identity.pid
+        if command.startswith("[") and (arguments := self._arguments(pid, stat)):
+            name = _name(stat.name, arguments)  # it had none yet: it was in the middle of exec
+            command = _command(name, arguments)
+        if stat.ended and not command.endswith(_ENDED):
+            command += _ENDED
+        user = self._users.renamed(process.host.user)
+        host = replace(
+            process.host, user=user, memory=stat.memory, cpu_percent=cpu, command=command
+        )
+        return LocalProcess(name, stat.parent, host)
 
 
 class _Users:
-    """Names of users: each is asked for once, since a directory service may have to answer."""
+    """Names of users: each is asked for once, since a directory service may have to answer; until it
+    does, and where there is none, the number stands for the name."""
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._lookups: Patience[str] = Patience()
 
     def name(self, uid: int) -> str:
         if uid not in self._names:
-            import pwd
-
-            name = str(uid)  # a container's user, for one, has no name outside of it
-            with contextlib.suppress(KeyError):
-                name = clean_line(pwd.getpwuid(uid).pw_name, 32)
+            name = self._lookups.ask(uid, lambda: _user_name(uid))
+            if name is None:
+                return str(uid)
             self._names[uid] = name
         return self._names[uid]
+
+    def renamed(self, user: str) -> str:
+        """The name of a user whose number was all that was known before."""
+        return self.name(int(user)) if user.isdecimal() else user
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    with contextlib.suppress(KeyError, OSError):
+        return clean_line(pwd.getpwuid(uid).pw_name, 32)
+    return str(uid)  # a container's user, for one, has no name outside of it
 
 
 def own_uid() -> int:

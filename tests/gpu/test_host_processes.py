@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -133,6 +134,61 @@ def test_a_title_is_not_quoted_and_no_arguments_are_the_name_in_brackets(spawn: 
     threads = [pid for pid in (2,) if (stat := processes.look(pid)) and stat.name == "kthreadd"]
     for pid in threads:
         assert the(HostProcesses(), pid).host.command == "[kthreadd]"
+
+
+def test_a_directory_service_that_hangs_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    answers = threading.Event()
+    real = pwd.getpwuid
+
+    def slow(uid: int) -> pwd.struct_passwd:
+        answers.wait(60)
+        return real(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", slow)
+    host, pid = HostProcesses(clock=clock), os.getpid()
+    before = time.monotonic()
+    assert the(host, pid).host.user == str(os.getuid())
+    clock.now += 10
+    assert the(host, pid).host.user == str(os.getuid())
+    assert time.monotonic() - before < 5
+    answers.set()
+    wait_for(lambda: _later(host, pid, clock).host.user == real(os.getuid()).pw_name)
+
+
+def _later(host: HostProcesses, pid: int, clock: Clock) -> LocalProcess:
+    clock.now += 10
+    return the(host, pid)
+
+
+def test_a_command_line_that_cannot_be_read_yet_comes_later(
+    monkeypatch: pytest.MonkeyPatch, spawn: Spawn, clock: Clock
+) -> None:
+    answers = threading.Event()
+    real = host_processes.command_line
+    stuck, free = spawn("sleep", "600").pid, spawn("sleep", "601").pid
+    wait_for(lambda: {HostProcesses().look({pid})[pid].name for pid in (stuck, free)} == {"sleep"})
+
+    def slow(pid: int) -> tuple[str, ...]:
+        if pid == stuck:
+            answers.wait(60)
+        return real(pid)
+
+    monkeypatch.setattr(host_processes, "command_line", slow)
+    host = HostProcesses(clock=clock)
+    before = time.monotonic()
+    assert host.look([stuck, free])[stuck].host.command == "[sleep]"
+    assert time.monotonic() - before < 5
+
+    def command(pid: int) -> str:
+        clock.now += 10
+        return host.look([stuck, free])[pid].host.command
+
+    wait_for(lambda: command(free) == "sleep 601")
+    assert command(stuck) == "[sleep]"
+    answers.set()
+    wait_for(lambda: command(stuck) == "sleep 600")
 
 
 def test_another_users_process_shows_what_is_visible(spawn: Spawn) -> None:
