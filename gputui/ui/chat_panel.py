@@ -83,6 +83,7 @@ class SidePane(Vertical):
         self._empty_words = ""
         self._told: GputuiError | None = None
         self._version = -1
+        self._follows = True
 
     def compose(self) -> ComposeResult:
         yield SideNumbers(self.look, self.side)
@@ -92,6 +93,20 @@ class SidePane(Vertical):
 
     def on_mount(self) -> None:
         self.query_one(LiveAnswer).display = False
+        self.watch(self.query_one(VerticalScroll), "scroll_y", self._scrolled, init=False)
+
+    def _scrolled(self) -> None:
+        """Whoever scrolled back reads on in peace; at the end, the end is followed."""
+        self._follows = self.query_one(VerticalScroll).is_vertical_scroll_end
+
+    def _follow(self) -> None:
+        """As answers grow, and as other panels take room from this one."""
+        if self._follows:
+            scroll = self.query_one(VerticalScroll)
+            self.call_after_refresh(scroll.scroll_end, animate=False)
+
+    def on_resize(self) -> None:
+        self._follow()
 
     def frame(self, hue: str, title: str, elsewhere: str) -> None:
         """The border's colour and titles; touched only where they change."""
@@ -112,16 +127,13 @@ class SidePane(Vertical):
             # To the screen itself: a message does not bubble past the panel in whose timer it is made.
             self.screen.post_message(ProblemMet(self.side.problem))
         self._told = self.side.problem
-        scroll = self.query_one(VerticalScroll)
-        follow = scroll.is_vertical_scroll_end
         self._mount_finished()
         live = self.query_one(LiveAnswer)
         answer = self.side.live
         live.display = answer is not None
         if answer is not None:
             live.update_answer(self.side.prompt, answer)
-        if follow:  # whoever scrolled back reads on in peace
-            self.call_after_refresh(scroll.scroll_end, animate=False)
+        self._follow()
 
     def _mount_finished(self) -> None:
         scroll = self.query_one(VerticalScroll)

@@ -243,6 +243,27 @@ async def test_a_narrow_terminal_shows_one_side_at_a_time() -> None:
             await until_shown(pilot, "from the left")
 
 
+async def test_the_end_of_an_answer_stays_in_sight_as_room_is_taken_from_it() -> None:
+    lines = "\n\n".join(f"line {number}" for number in range(60))
+    async with (
+        server(answers(chunk(content=lines), END)) as a,
+        server(answers(chunk(content="x"), END)) as b,
+    ):
+        one = chat_rig(a, b)
+        async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+            await until_shown(pilot, "B  right")
+            await pilot.press("c", *"hi", "enter")
+            await until_shown(pilot, "line 59")
+            await pilot.resize_terminal(160, 30)
+            await until_shown(pilot, "line 59")
+            await pilot.press("escape", "left", *["pageup"] * 3)
+            await until(pilot, lambda: "line 59" not in screen_text(one.app))
+            await pilot.resize_terminal(160, 26)
+            await pilot.pause()
+            await pilot.pause()
+            assert "line 59" not in screen_text(one.app), "who scrolled back reads on in peace"
+
+
 async def test_a_turn_is_one_widget() -> None:
     table = "# T\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 50
     async with (
