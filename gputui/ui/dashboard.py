@@ -291,7 +291,7 @@ class Dashboard(StillScreen[None]):
         """The GPU that was looked at last, else the first."""
         if self.history is not None:
             processes = ProcessTable(self._look, self.process_actions, uuid=self._details.uuid)
-            parts = (self._services, self._look, self.history, self._details, self._seen)
+            parts = (self.action_keys, self._look, self.history, self._details, self._seen)
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:

@@ -25,15 +25,12 @@ from gputui.text import sentences
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chart_state import ChartRange, ChartState
 from gputui.ui.chart_view import ChartView, Scene
-from gputui.ui.dialogs import TextScreen
 from gputui.ui.gpu_facts import FactsView, facts_of
 from gputui.ui.gpu_lines import gpu_title
-from gputui.ui.keys import help_text
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.power_actions import PowerActions
 from gputui.ui.process_table import ProcessTable
-from gputui.ui.services import Services
 
 WIDE, TALL = 110, 38
 """From so many columns on, readings and charts stand side by side; from so many rows on, the processes
@@ -109,7 +106,7 @@ class GpuDetails(Overlay):
 
     def __init__(
         self,
-        services: Services,
+        show_keys: Callable[[], None],
         look: Look,
         history: History,
         memory: DetailsMemory,
@@ -117,8 +114,7 @@ class GpuDetails(Overlay):
         processes: ProcessTable,
         power: PowerActions,
     ) -> None:
-        super().__init__()
-        self._services = services
+        super().__init__(show_keys)
         self._look = look
         self._history = history
         self._memory = memory
@@ -308,12 +304,6 @@ class GpuDetails(Overlay):
     def action_power_limit(self) -> None:
         if self._sample is not None:
             self._power.request_limit(self._sample)
-
-    def action_keys(self) -> None:
-        async def read() -> str:
-            return help_text(self._services.config.keys)
-
-        self.app.push_screen(TextScreen("Keys", read))
 
     def restyle(self) -> None:
         self._show()

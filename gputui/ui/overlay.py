@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from textual.app import SystemCommand
@@ -21,11 +21,18 @@ class Seen:
 
 
 class Overlay(StillScreen[None]):
-    """One of the dashboard's further screens."""
+    """One of the dashboard's further screens; ``show_keys`` opens the list of keys."""
+
+    def __init__(self, show_keys: Callable[[], None]) -> None:
+        super().__init__()
+        self._show_keys = show_keys
 
     def take(self, seen: Seen) -> None:
         """Something new is known; called for each sample while the screen is open."""
         raise NotImplementedError
+
+    def action_keys(self) -> None:
+        self._show_keys()
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""

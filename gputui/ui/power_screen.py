@@ -63,8 +63,7 @@ class PowerTable(CellView, can_focus=True):
 
 
 class PowerScreen(Overlay):
-    """The table, alone. ``view`` gives what is known, for the GPU
-    under the cursor; ``show_keys`` opens the list of keys."""
+    """The table, alone. ``view`` gives what is known, for the GPU under the cursor."""
 
     AUTO_FOCUS = "PowerTable"
     BINDINGS = [
@@ -79,9 +78,8 @@ class PowerScreen(Overlay):
         actions: PowerActions,
         show_keys: Callable[[], None],
     ) -> None:
-        super().__init__()
+        super().__init__(show_keys)
         self._table = PowerTable(look, view, actions)
-        self._show_keys = show_keys
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="power-frame", can_focus=False) as frame:
@@ -91,9 +89,6 @@ class PowerScreen(Overlay):
 
     def take(self, seen: Seen) -> None:
         self._table.show()
-
-    def action_keys(self) -> None:
-        self._show_keys()
 
     def restyle(self) -> None:
         self._table.show()

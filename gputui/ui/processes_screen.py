@@ -30,10 +30,9 @@ class ProcessesScreen(Overlay):
         show_keys: Callable[[], None],
         seen: Seen,
     ) -> None:
-        super().__init__()
+        super().__init__(show_keys)
         self._look = look
         self._actions = actions
-        self._show_keys = show_keys
         self._seen = seen
 
     def compose(self) -> ComposeResult:
@@ -46,9 +45,6 @@ class ProcessesScreen(Overlay):
     def take(self, seen: Seen) -> None:
         if seen.snapshot is not None:
             self.query_one(ProcessTable).update_processes(seen.snapshot, seen.instances)
-
-    def action_keys(self) -> None:
-        self._show_keys()
 
     def restyle(self) -> None:
         self.query_one(ProcessTable).redraw()
