@@ -55,6 +55,11 @@ def clean_line(text: str, limit: int = 500) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def error_words(error: BaseException, limit: int = 500) -> str:
+    """An error that nobody expected, cleaned and on one line: ``KeyError: 'power'``."""
+    return clean_line(f"{type(error).__name__}: {error}", limit)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like ``word``, or None when none is near."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

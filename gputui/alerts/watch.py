@@ -17,7 +17,7 @@ from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.gpu.sample import SIMULATED, GpuSample, Snapshot
 from gputui.instances.status import InstanceStatus
-from gputui.text import clean_line
+from gputui.text import error_words
 
 _MOST_NEWS = 100
 
@@ -161,7 +161,7 @@ class AlertWatch:
             self._command.run_soon(event)
 
     def _fault(self, error: Exception) -> None:
-        what = clean_line(f"{type(error).__name__}: {error}", 200)
+        what = error_words(error, 200)
         self._tell(GputuiError(f"judging alerts failed: {what}", "Please report this."))
 
     def _tell(self, problem: GputuiError) -> None:

@@ -15,7 +15,7 @@ from gputui.chat.measure import Stopwatch
 from gputui.chat.model import Answer, Endpoint, Message, Sampling, Turn
 from gputui.chat.wire import Event, Finished, ModelNamed, TextDelta
 from gputui.errors import GputuiError
-from gputui.text import clean, clean_line
+from gputui.text import clean, clean_line, error_words
 
 if TYPE_CHECKING:
     import httpx
@@ -253,7 +253,7 @@ def _open_client() -> httpx.AsyncClient:
 def _in_words(error: BaseException) -> GputuiError:
     if isinstance(error, GputuiError):
         return error
-    what = clean_line(f"{type(error).__name__}: {error}", 300)
+    what = error_words(error, 300)
     return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
 
 

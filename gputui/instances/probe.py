@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gputui.instances.wire import Counters, Props, Slot, read_metrics
-from gputui.text import clean_line
+from gputui.text import error_words
 
 if TYPE_CHECKING:
     import httpx
@@ -82,7 +82,7 @@ class Probe:
         await asyncio.wait({self._task}, timeout=patience)
         if self._task.done() and not self._task.cancelled():
             error = self._task.exception()
-            trouble = clean_line(f"{type(error).__name__}: {error}", 200) if error else ""
+            trouble = error_words(error, 200) if error else ""
             self.last = replace(self.last, trouble=trouble)
         return self.last
 

@@ -26,7 +26,7 @@ from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus
 from gputui.power.remembered import Remembered
-from gputui.text import clean_line
+from gputui.text import error_words
 
 RETRY_SECONDS = 60.0
 """Until a limit is tried again that a GPU or driver in trouble did not take."""
@@ -206,9 +206,7 @@ class PowerSchedule:
             state.retry_at = self._clock() + RETRY_SECONDS
             done = False
         except Exception as error:  # noqa: BLE001  the thread's boundary: told, like any other
-            words = GputuiError(
-                clean_line(f"{type(error).__name__}: {error}"), "Please report this."
-            )
+            words = GputuiError(error_words(error), "Please report this.")
             self._tell_failure(state, words, again=False)
         else:
             state.trouble = ""

@@ -11,7 +11,7 @@ from textual.worker import Worker, WorkerError
 
 from gputui.errors import GputuiError
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.text import clean_line
+from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.messages import InstancesObserved
 from gputui.ui.services import Services
@@ -156,9 +156,7 @@ class Caretaker:
     def _tell_once(self, error: Exception) -> None:
         """Tell a problem, but not the same one at every look."""
         if not isinstance(error, GputuiError):
-            error = GputuiError(
-                clean_line(f"{type(error).__name__}: {error}"), "It is tried again."
-            )
+            error = GputuiError(error_words(error), "It is tried again.")
         if str(error) != self._told:
             self._told = str(error)
             self._say(error)

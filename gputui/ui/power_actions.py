@@ -14,7 +14,7 @@ from textual.screen import Screen
 from gputui.errors import GputuiError
 from gputui.gpu.sample import GpuSample
 from gputui.power.session import PowerSession
-from gputui.text import clean_line
+from gputui.text import error_words
 from gputui.ui.power_dialog import PowerLimitDialog
 
 _Answer = TypeVar("_Answer")
@@ -71,7 +71,7 @@ class PowerActions:
         except GputuiError as error:
             self._say(error)
         except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
-            words = clean_line(f"{type(error).__name__}: {error}")
+            words = error_words(error)
             self._say(GputuiError(words, "Please report this."))
         else:
             self._tell(change.words)

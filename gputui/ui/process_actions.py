@@ -12,7 +12,7 @@ from textual.screen import Screen
 from gputui.errors import GputuiError
 from gputui.gpu import own_processes
 from gputui.gpu.sample import HostProcess
-from gputui.text import clean_line, size
+from gputui.text import clean_line, error_words, size
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
 from gputui.ui.process_rows import ProcessRow
@@ -99,7 +99,7 @@ class ProcessActions:
 
     def tell(self, error: Exception) -> None:
         """Tell of what nobody had thought of."""
-        self._say(GputuiError(clean_line(f"{type(error).__name__}: {error}")))
+        self._say(GputuiError(error_words(error)))
 
     def _chosen(self, host: HostProcess, who: str, name: str | None) -> None:
         number = _NAMES.get(name or "")
