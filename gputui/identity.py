@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gputui.errors import GputuiError
@@ -18,6 +18,36 @@ class GpuIdentity:
     name: str
     pci_bus_id: str
     simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """What a GPU's memory held at one moment, in bytes; None is not known.
+
+    ``taken_at`` is Unix time. ``by_pid``: what each process there holds; None where the list is not known,
+    and for a process of which NVML does not say. Processes that this host does not know for certain are
+    left out. ``shared``: the GPU has no memory of its own.
+    """
+
+    taken_at: float
+    total: float | None
+    used: float | None
+    by_pid: Mapping[int, float | None] | None = None
+    shared: bool = False
+
+    @property
+    def free(self) -> float | None:
+        """What could still be taken."""
+        return None if self.total is None or self.used is None else max(0.0, self.total - self.used)
+
+
+MemoryReader = Callable[[], Mapping[str, GpuMemory]]
+"""The memory of each GPU now, by UUID; may block, and be called from any thread. Empty: not known."""
+
+
+def no_gpu_memory() -> Mapping[str, GpuMemory]:
+    """The reader of a machine, or a moment, without GPUs."""
+    return {}
 
 
 class GpuSelectionError(GputuiError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,13 +14,14 @@ from gputui.cli.compose import Options, make_source, make_supervisor
 from gputui.cli.root import report
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.identity import GpuIdentity
+from gputui.identity import GpuIdentity, GpuMemory
 from gputui.instances.status import InstanceStatus, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gputui.gpu.sample import Snapshot
+    from gputui.gpu.source import Source
     from gputui.instances.supervisor import Supervisor
 
 _Answer = TypeVar("_Answer")
@@ -70,12 +71,14 @@ async def supervising(
     options: Options, config: Config, gpus: tuple[GpuIdentity, ...]
 ) -> AsyncIterator[Supervisor]:
     """A supervisor for the length of the block."""
-    supervisor = make_supervisor(options, config, gpus)
+    memory = LiveMemory(options, config)
+    supervisor = make_supervisor(options, config, gpus, memory.read)
     supervisor.set_gpus(gpus)
     try:
         yield supervisor
     finally:
         await supervisor.close()
+        memory.close()
 
 
 async def start_each(
@@ -123,6 +126,33 @@ def sample(options: Options, config: Config) -> Snapshot:
     snapshots = driver_answer(source.samples)
     source.close()
     return snapshots[-1]
+
+
+class LiveMemory:
+    """The GPUs' memory, asked of the driver at each reading; the source is opened by the first one."""
+
+    def __init__(self, options: Options, config: Config) -> None:
+        self._options = options
+        self._config = config
+        self._source: Source | None = None
+
+    def read(self) -> Mapping[str, GpuMemory]:
+        """See MemoryReader; empty where the driver gives no answer."""
+        try:
+            return driver_answer(self._sample).memory()
+        except GputuiError:
+            return {}
+
+    def close(self) -> None:
+        """Let go of the driver. Idempotent."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _sample(self) -> Snapshot:
+        if self._source is None:
+            self._source = make_source(self._options, self._config)
+        return self._source.samples()[-1]
 
 
 def driver_answer(call: Callable[[], _Answer]) -> _Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gputui import config as configuration
 from gputui.config import Config
-from gputui.identity import GpuIdentity
+from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 
 if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch
@@ -68,11 +68,17 @@ def make_power(options: Options, config: Config, source: Source) -> PowerSession
     )
 
 
-def make_supervisor(options: Options, config: Config, gpus: Sequence[GpuIdentity]) -> Supervisor:
-    """The supervisor of the configured instances, on the given GPUs."""
+def make_supervisor(
+    options: Options,
+    config: Config,
+    gpus: Sequence[GpuIdentity],
+    memory: MemoryReader = no_gpu_memory,
+) -> Supervisor:
+    """The supervisor of the configured instances, on the given GPUs, whose memory ``memory`` tells."""
     from gputui.instances.supervisor import Supervisor
 
-    return Supervisor(config, gpus, configuration.state_dir(), config_file=options.config_file)
+    state = configuration.state_dir()
+    return Supervisor(config, gpus, state, config_file=options.config_file, memory=memory)
 
 
 def make_conversation() -> Conversation:

@@ -145,7 +145,7 @@ def _check(
     found: tuple[GpuIdentity, ...] | GputuiError,
     file: Path,
 ) -> bool:
-    from gputui.instances.command import check_model, prepare
+    from gputui.llama.command import check_model, prepare
 
     try:
         if isinstance(found, GputuiError) and instance.gpus:

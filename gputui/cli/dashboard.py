@@ -6,7 +6,7 @@ import locale
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gputui.gpu.sample import Snapshot
     from gputui.gpu.source import Source
     from gputui.host import HostSample
+    from gputui.identity import GpuMemory
     from gputui.ui.services import Services
 
 
@@ -49,6 +50,7 @@ class EarlySampler:
         self._lock = threading.Lock()
         self._listener: Callable[[Snapshot], None] | None = None
         self._early: list[Snapshot] = []
+        self._newest: Snapshot | None = None
         self._sampler = Sampler(source, interval, self._sampled, host=host)
         self.history = self._sampler.history
         self._live = source.live
@@ -74,7 +76,13 @@ class EarlySampler:
         """Sample no more; does not wait."""
         self._sampler.stop()
 
+    def memory(self) -> Mapping[str, GpuMemory]:
+        """The memory of each GPU at the newest sample, from any thread; empty before the first."""
+        newest = self._newest
+        return newest.memory() if newest else {}
+
     def _sampled(self, snapshot: Snapshot) -> None:
+        self._newest = snapshot
         with self._lock:
             if self._listener is None:
                 self._early.append(snapshot)
@@ -121,7 +129,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         config=config,
         themes=load_themes(),
         sampler=sampler.listen,
-        supervisor=make_supervisor(options, config, ()),
+        supervisor=make_supervisor(options, config, (), sampler.memory),
         conversation=make_conversation(),
         endpoint_of=lambda name: endpoint_of(config, name),
         watchers=(alerts, power.meter, power.schedule),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from gputui.config.arrangements import check_arrangements
 from gputui.config.checks import check_args, check_keys, check_unique, expectation, explain
 from gputui.config.paths import default_path
 from gputui.config.power_limits import check_power_limits
@@ -46,6 +47,7 @@ def parse(raw: bytes, file: Path) -> Config:
         raise ConfigError(explain(str(error), data, file), expectation(str(error))) from error
     check_unique(config, file)
     check_args(config, file)
+    check_arrangements(config, file)
     check_power_limits(config.power_limits, file)
     return config
 

@@ -20,6 +20,11 @@ Duration = (
     Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d)\Z")]
 )
 """Seconds as a number, or a number with its unit, as Prometheus writes them: ``90``, ``"10m"``."""
+CpuList = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*\Z")]
+"""Logical CPUs as the kernel writes them in cpulist files: ``0-15,32-47``."""
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
+"""The types that llama-server keeps its KV cache in."""
+Role = Literal["chat", "embedding", "rerank"]
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
 """Local time, ``22:30``."""
 
@@ -53,6 +58,16 @@ OWNED_FLAGS: dict[str, str] = {
     "--split-mode": "split_mode",
     "-ts": "tensor_split",
     "--tensor-split": "tensor_split",
+    "-ctk": "cache_type_k",
+    "--cache-type-k": "cache_type_k",
+    "-ctv": "cache_type_v",
+    "--cache-type-v": "cache_type_v",
+    "-mm": "mmproj",
+    "--mmproj": "mmproj",
+    "--embedding": "role",
+    "--embeddings": "role",
+    "--rerank": "role",
+    "--reranking": "role",
 }
 """llama-server flags that gputui sets itself, and the field to use instead ("" for none)."""
 
@@ -69,7 +84,12 @@ class TargetsConfig(Table, frozen=True):
 
 
 class InstanceConfig(Table, frozen=True):
-    """One ``[[instances]]`` table. None leaves llama-server's own default in force."""
+    """One ``[[instances]]`` table. None leaves llama-server's own default in force.
+
+    ``role`` is what it is for; ``mmproj`` the file that lets a model see. ``restart``: after a crash, or
+    never. Of the instances of one ``group`` one runs at a time. ``idle_unload``: stopped after so long
+    without a request; None for never. ``cpus`` and ``numa_node`` are what it may run on; None for all.
+    """
 
     name: Name
     model: Plain
@@ -85,6 +105,15 @@ class InstanceConfig(Table, frozen=True):
     parallel: Positive | None = None
     split_mode: Literal["layer", "none", "row", "tensor"] | None = None
     tensor_split: tuple[float, ...] = ()
+    cache_type_k: CacheType | None = None
+    cache_type_v: CacheType | None = None
+    role: Role = "chat"
+    mmproj: Plain | None = None
+    restart: Literal["never", "on-failure"] = "never"
+    group: Name | None = None
+    idle_unload: Duration | None = None
+    cpus: CpuList | None = None
+    numa_node: NotNegative | None = None
     llama_server: Plain | None = None
     stop_grace_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
     args: tuple[Argument, ...] = ()
@@ -95,6 +124,24 @@ class InstanceConfig(Table, frozen=True):
         """Where a client on this host reaches the server, without a trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class GroupConfig(Table, frozen=True):
+    """One ``[[groups]]`` table: what happens where a member is to start while another one answers.
+
+    ``refuse``: it does not start; ``queue``: it starts once the other is idle; ``stop``: the answer is
+    broken off. A group without a table refuses.
+    """
+
+    name: Name
+    when_busy: Literal["refuse", "queue", "stop"] = "refuse"
+
+
+class LayoutConfig(Table, frozen=True):
+    """One ``[[layouts]]`` table: instances that run together, and no others on their GPUs and ports."""
+
+    name: Name
+    instances: Annotated[tuple[Name, ...], Meta(min_length=1)]
 
 
 class EndpointConfig(Table, frozen=True):
@@ -149,15 +196,19 @@ class Config(Table, frozen=True):
     """The whole file. ``interval`` is in seconds between samples.
 
     ``on_alert`` is a program and its arguments, run when an alert begins or ends; () for none.
-    ``alert_bell``: the terminal's bell, too.
+    ``alert_bell``: the terminal's bell, too. ``login_scope``: where the system ends a user's processes at
+    logout, servers start in a systemd scope of their own (auto), or as they are (never).
     """
 
     interval: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     theme: str = "midnight"
     llama_server: Plain = "llama-server"
     source: Plain = "auto"
+    login_scope: Literal["auto", "never"] = "auto"
     power: PowerConfig = PowerConfig()
     instances: tuple[InstanceConfig, ...] = ()
+    groups: tuple[GroupConfig, ...] = ()
+    layouts: tuple[LayoutConfig, ...] = ()
     endpoints: tuple[EndpointConfig, ...] = ()
     keys: dict[str, str] = {}
     alerts: tuple[AlertConfig, ...] = ()

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from gputui.gpu.metrics import METRICS
 from gputui.host import HostSample
-from gputui.identity import GpuIdentity
+from gputui.identity import GpuIdentity, GpuMemory
 from gputui.processes import ProcessIdentity
 
 NOT_READ = "not read yet"
@@ -92,6 +92,17 @@ class GpuSample:
         """The value of ``metric`` in its base unit, None where not known."""
         return self.values.get(metric)
 
+    def memory(self, taken_at: float) -> GpuMemory:
+        """What its memory holds, as the rooms that know no GPU take it; ``taken_at`` is the sample's."""
+        held = {p.pid: p.used_gpu_memory for p in self.processes if p.host is not None}
+        return GpuMemory(
+            taken_at=taken_at,
+            total=self.get("memory_total"),
+            used=self.get("memory_used"),
+            by_pid=None if self.problem or self.processes_problem else held,
+            shared=self.shared_memory,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -119,6 +130,10 @@ class Snapshot:
     def identities(self) -> tuple[GpuIdentity, ...]:
         """The GPUs that the source knows."""
         return tuple(gpu.identity for gpu in self.gpus)
+
+    def memory(self) -> Mapping[str, GpuMemory]:
+        """The memory of each GPU by UUID; empty where the sample is not of this machine and of now."""
+        return {gpu.identity.uuid: gpu.memory(self.taken_at) for gpu in self.gpus if self.live}
 
 
 def snapshot_json(

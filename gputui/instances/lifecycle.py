@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from gputui import processes
@@ -18,9 +19,9 @@ from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.instances import locks, ports, process, records
-from gputui.instances.command import Launch
-from gputui.instances.diagnosis import diagnose, tail
 from gputui.instances.records import Paths, Record
+from gputui.llama.command import Launch
+from gputui.llama.diagnosis import diagnose, tail
 from gputui.processes import Life, NotOursError
 
 Child = subprocess.Popen[bytes]
@@ -65,6 +66,7 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
             log=str(log),
             started_at=time.time(),
             gpus=launch.gpus,
+            settings=msgspec.to_builtins(instance),
         )
         try:
             records.write(paths, record)

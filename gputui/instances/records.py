@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +23,10 @@ class Record(Struct, frozen=True, kw_only=True):
     ``started_at`` and ``ready_at`` are Unix time; ``ready_at`` is None until it was seen ready.
     ``stop_deadline`` is set once a stop was asked for: when SIGKILL follows, on the system's
     monotonic clock, which all processes of one boot share. ``failure`` and ``hint`` say why it died
-    unasked; ``exit_code`` is negative for a signal and None where not known.
+    unasked; ``exit_code`` is negative for a signal and None where not known. ``settings`` are the keys of
+    the configuration that it was started with, as TOML has them. ``failures`` are the Unix times of the
+    crashes since the user started it last, ``restart_at`` is when it is started again (None: it is not).
+    ``cpus`` and ``numa_node`` are what it was bound to; ``scope`` is its systemd scope, "" for none.
     """
 
     name: str
@@ -42,6 +46,12 @@ class Record(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     failure: str | None = None
     hint: str = ""
+    settings: dict[str, Any] = {}
+    failures: tuple[float, ...] = ()
+    restart_at: float | None = None
+    cpus: tuple[int, ...] = ()
+    numa_node: int | None = None
+    scope: str = ""
 
     @property
     def identity(self) -> ProcessIdentity:

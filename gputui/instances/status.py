@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from gputui.config.tables import Role
+
 
 class State(StrEnum):
     """The states of an instance."""
@@ -28,7 +30,7 @@ class InstanceMetrics:
     while nothing was generated or processed in between. ``memory_bytes`` is the process's resident
     host memory. ``requests_deferred`` is the queue. ``requests_total`` and ``requests_failed`` (answered
     with a status of 500 or more) count from the server's start, as far as its log says
-    (instances/requests.py); only of owned servers. ``requests_processing`` and ``tokens_generated`` are of
+    (llama/requests.py); only of owned servers. ``requests_processing`` and ``tokens_generated`` are of
     one moment; the latter counts since the server's start, and moves when a request ends. Both are None
     while the server takes its time to answer.
     """
@@ -55,7 +57,14 @@ class InstanceStatus:
     cleaned name for people. ``started_at`` is Unix time. ``load_progress`` is an estimate, 0 to 1.
     ``stop_seconds_left`` counts down to SIGKILL while stopping. ``last_error`` says in words why it
     failed or cannot start, ``hint`` what to do; ``note`` is anything else worth a line (the port is
-    used by another instance, for one).
+    used by another instance, for one). ``role`` is what it is for; ``sees`` whether it takes pictures.
+    ``context`` is the whole context of all slots in tokens, as the server says it; ``lowered`` says in words
+    what ``--fit`` took from what was asked for ("" for nothing). ``differs`` are the keys whose configured
+    value is another than the running one's. ``failures`` counts its crashes since the user started it,
+    ``restart_at`` is the Unix time of the next try. ``availability`` is the share, 0 to 1, of the last 30
+    days in which it was ready while it was wanted. ``cpus`` are those it is bound to, () for all.
+    ``prompt_progress`` is the share, 0 to 1, of the prompt in work that is processed, ``stalled_seconds`` for
+    how long it has been busy without a token. ``external`` is a server that no instance is configured for.
     """
 
     name: str
@@ -74,6 +83,19 @@ class InstanceStatus:
     last_error: str | None = None
     hint: str = ""
     note: str = ""
+    role: Role = "chat"
+    sees: bool | None = None
+    context: int | None = None
+    lowered: str = ""
+    differs: tuple[str, ...] = ()
+    failures: int = 0
+    restart_at: float | None = None
+    availability: float | None = None
+    cpus: tuple[int, ...] = ()
+    numa_node: int | None = None
+    prompt_progress: float | None = None
+    stalled_seconds: float | None = None
+    external: bool = False
 
 
 def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, list[dict[str, object]]]:

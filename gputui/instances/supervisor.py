@@ -11,60 +11,36 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
-from gputui.identity import GpuIdentity
-from gputui.instances import command, lifecycle, records
-from gputui.instances.command import Launch
-from gputui.instances.diagnosis import tail
+from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
+from gputui.instances import lifecycle, records
 from gputui.instances.lifecycle import Child, NotRunningError
-from gputui.instances.loading import Durations, estimate, model_bytes
-from gputui.instances.observe import Facts, describe, gather
-from gputui.instances.probe import Probe, Reading, new_client
-from gputui.instances.records import Paths, Record
-from gputui.instances.requests import RequestCounts, RequestLogs
+from gputui.instances.observer import Observer
+from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.llama import command
+from gputui.llama.command import Launch
+from gputui.llama.diagnosis import tail
 from gputui.text import clean, clean_line, nearest
-
-if TYPE_CHECKING:
-    import httpx
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
 _GPU_SECONDS = 5.0
-_WITNESSED = 3.0  # a load counts as timed where it was seen loading this many seconds before ready
 
 
 class UnknownInstanceError(ConfigError):
     """No instance of that name is configured, and none of that name runs."""
 
 
-_ProbeKey = tuple[str, str, int]
-
-
-def _probe_key(facts: Facts) -> _ProbeKey:
-    """A new process gets a new probe: its counters start anew."""
-    return facts.name, facts.url, facts.running.pid if facts.running else 0
-
-
-@dataclass(slots=True)
-class _Load:
-    """What this session has seen of the load of one process."""
-
-    process: tuple[int, int]
-    progress: float = 0.0
-    seen_at: float = 0.0
-
-
 class Supervisor:
     """The configured instances on one machine. Used by one event loop.
 
     ``gpus`` are the GPUs that pins resolve against; () where they are not known yet and come with
-    ``set_gpus``: a start that needs them waits some seconds for that.
+    ``set_gpus``: a start that needs them waits some seconds for that. ``memory`` tells what the GPUs hold.
     Every method that acts raises GputuiError where it refuses or fails.
     """
 
@@ -74,19 +50,17 @@ class Supervisor:
         gpus: Sequence[GpuIdentity],
         state_dir: Path,
         config_file: Path | None = None,
+        memory: MemoryReader = no_gpu_memory,
     ) -> None:
         self._config = config
         self._config_file = config_file
+        self._memory = memory
         self._instances = {instance.name: instance for instance in config.instances}
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
         self._gpus_known = asyncio.Event()
         self._paths = Paths(state_dir)
-        self._durations = Durations(self._paths.loads)
+        self._observer = Observer(self._paths)
         self._children: dict[int, Child] = {}
-        self._probes: dict[_ProbeKey, Probe] = {}
-        self._loads: dict[str, _Load] = {}
-        self._requests = RequestLogs()
-        self._client: httpx.AsyncClient | None = None
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
@@ -107,10 +81,11 @@ class Supervisor:
         Servers are asked at once and get ``patience`` seconds together; what one has not answered
         by then is as it was at the last look.
         """
-        found = await asyncio.to_thread(
-            gather, self._paths, tuple(self._instances.values()), self._children
+        looks = await self._observer.look(tuple(self._instances.values()), self._children, patience)
+        return tuple(
+            look.status if look.facts.running else self._configured(look.status, look.port_user)
+            for look in looks
         )
-        return await self._statuses(found, patience)
 
     async def start(self, name: str) -> None:
         """Start an instance; returns when its process runs, which is long before it is ready."""
@@ -152,76 +127,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
-        for probe in self._probes.values():
-            probe.cancel()
-        self._probes.clear()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    async def _statuses(
-        self, found: Sequence[Facts], patience: float
-    ) -> tuple[InstanceStatus, ...]:
-        taken = {facts.port: facts.name for facts in found if facts.alive}
-        asked = [f for f in found if f.alive or (f.answered and f.port not in taken)]
-        self._forget_probes(asked)
-        answers = await asyncio.gather(*(self._ask(facts, patience) for facts in asked))
-        readings = {facts.name: reading for facts, reading in zip(asked, answers, strict=True)}
-        running = [facts.running for facts in found if facts.running]
-        counts = await asyncio.to_thread(self._requests.read, running) if running else {}
-        statuses: list[InstanceStatus] = []
-        for facts in found:
-            status = _counted(describe(facts, readings.get(facts.name)), counts.get(facts.name))
-            if facts.running is not None:
-                status = await self._follow_load(facts.running, facts.resident, status)
-            else:
-                status = self._configured(status, taken.get(facts.port))
-            statuses.append(status)
-        return tuple(statuses)
-
-    async def _ask(self, facts: Facts, patience: float) -> Reading:
-        if self._client is None:
-            self._client = await asyncio.to_thread(new_client)
-        probe = self._probes.get(_probe_key(facts))
-        if probe is None:
-            argv = facts.running.argv if facts.running else None
-            # Only /health and /props leave a sleeping model and its idle clock alone.
-            may_wake = argv is not None and "--sleep-idle-seconds" not in argv
-            probe = self._probes[_probe_key(facts)] = Probe(facts.url, may_wake)
-        return await probe.look(self._client, patience)
-
-    def _forget_probes(self, asked: Sequence[Facts]) -> None:
-        current = {_probe_key(facts) for facts in asked}
-        for key in [key for key in self._probes if key not in current]:
-            self._probes.pop(key).cancel()
-
-    async def _follow_load(
-        self, record: Record, resident: int | None, status: InstanceStatus
-    ) -> InstanceStatus:
-        """Add the estimated progress of a load; at its end, write down that it is ready."""
-        process = (record.pid, record.start_ticks)
-        load = self._loads.get(record.name)
-        if load is None or load.process != process:
-            load = self._loads[record.name] = _Load(process)
-        now = time.monotonic()
-        if status.state in (State.STARTING, State.LOADING):
-            done = await asyncio.to_thread(self._estimate, record, resident)
-            load.seen_at = now
-            load.progress = max(load.progress, done or 0.0)
-            return replace(status, load_progress=None if done is None else load.progress)
-        if status.state is State.READY and record.ready_at is None:
-            await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
-        return status
-
-    def _estimate(self, record: Record, resident: int | None) -> float | None:
-        model = Path(record.model)
-        elapsed = time.time() - record.started_at
-        return estimate(resident, model_bytes(model), elapsed, self._durations.get(model))
-
-    def _note_ready(self, record: Record, witnessed: bool) -> None:
-        at = time.time()
-        if lifecycle.note_ready(self._paths, record, at) and witnessed:
-            self._durations.put(Path(record.model), at - record.started_at)
+        await self._observer.close()
 
     def _configured(self, status: InstanceStatus, port_user: str | None) -> InstanceStatus:
         """What the configuration adds to an instance that does not run: its pin, what forbids it."""
@@ -298,11 +204,3 @@ class Supervisor:
             f'no instance is named "{clean_line(name, 80)}"',
             f'Did you mean "{near}"?' if near else f"Configured: {known}.",
         )
-
-
-def _counted(status: InstanceStatus, counts: RequestCounts | None) -> InstanceStatus:
-    """The status with what the server's log says of its requests."""
-    if counts is None:
-        return status
-    metrics = replace(status.metrics, requests_total=counts.total, requests_failed=counts.failed)
-    return replace(status, metrics=metrics)

@@ -13,9 +13,9 @@ import pytest
 
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.instances.probe import Health, Probe
 from gputui.instances.status import InstanceMetrics, State, status_json
 from gputui.instances.supervisor import Supervisor
+from gputui.llama.probe import Health, Probe
 from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until
 
 
@@ -188,7 +188,7 @@ async def test_trouble_with_answers_is_a_note_until_they_are_read(
         def fail(_: str) -> NoReturn:
             raise ValueError("odd")
 
-        patched.setattr("gputui.instances.probe.read_metrics", fail)
+        patched.setattr("gputui.llama.probe.read_metrics", fail)
         status = await status_of(session, "one")
         assert (status.state, status.note) == (
             State.READY,

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
-from gputui.instances.diagnosis import diagnose
-from gputui.instances.loading import Durations, estimate, files_of, model_bytes, short_name
-from gputui.instances.probe import decode
+from gputui.instances.loading import Durations, estimate
 from gputui.instances.records import Paths, Record
-from gputui.instances.wire import Counters, Props, Slot, read_metrics
+from gputui.llama.diagnosis import diagnose
+from gputui.llama.probe import decode
+from gputui.llama.wire import Counters, Props, Slot, read_metrics
+from gputui.models.files import files_of, model_bytes, short_name
 
 LOGS = {
     "missing": (

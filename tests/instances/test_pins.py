@@ -10,8 +10,8 @@ import pytest
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
-from gputui.instances.binary import Device, inspect, parse_devices
-from gputui.instances.command import prepare
+from gputui.llama.binary import Device, inspect, parse_devices
+from gputui.llama.command import prepare
 from tests.instances.conftest import PRO, RTX, TWIN
 from tests.support.scripted_server import make_server
 

@@ -15,9 +15,9 @@ from gputui.config import Config, InstanceConfig
 from gputui.demo.parts import Parts
 from gputui.errors import GputuiError
 from gputui.instances import records
-from gputui.instances.binary import inspect
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
+from gputui.llama.binary import inspect
 from tests.instances.conftest import end_all, new_port, status_of
 
 pytestmark = pytest.mark.real

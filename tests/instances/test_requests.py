@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.instances import requests
 from gputui.instances.records import Record
-from gputui.instances.requests import RequestCounts, RequestLog, RequestLogs
 from gputui.instances.status import State, status_json
+from gputui.llama import requests
+from gputui.llama.requests import RequestCounts, RequestLog, RequestLogs
 from tests.instances.conftest import Rig, started, status_of
 
 GREETING = "0.00.563.178 I srv  llama_server: listening on http://127.0.0.1:8080\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, short_bus_id
-from gputui.instances import binary as binaries
-from gputui.instances.binary import Build
-from gputui.instances.loading import files_of
+from gputui.llama import binary as binaries
+from gputui.llama.binary import Build
+from gputui.models.files import files_of
 from gputui.text import clean_line, nearest
 
 
@@ -49,6 +49,8 @@ _FLAGS: tuple[tuple[str, str], ...] = (
     ("--threads", "threads"),
     ("--parallel", "parallel"),
     ("--split-mode", "split_mode"),
+    ("--cache-type-k", "cache_type_k"),
+    ("--cache-type-v", "cache_type_v"),
 )
 
 

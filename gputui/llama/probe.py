@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gputui.instances.wire import Counters, Props, Slot, read_metrics
+from gputui.llama.wire import Counters, Props, Slot, read_metrics
 from gputui.text import error_words
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
 from gputui.instances.lifecycle import TIDY, Child, settle
-from gputui.instances.loading import short_name
 from gputui.instances.locks import Holder
-from gputui.instances.probe import Health, Reading
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.llama.probe import Health, Reading
+from gputui.models.files import short_name
 from gputui.text import clean_line
 
 _SILENCE = 3.0  # seconds without an answer that are worth a word

@@ -20,8 +20,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from gputui.instances.records import Record
+from typing import Protocol
 
 READ_AT_ONCE = 4 * 2**20
 """Bytes of a log that one look reads at most."""
@@ -111,6 +110,26 @@ class RequestLog:
             self._live.pop(next(iter(self._live)))
 
 
+class Logged(Protocol):
+    """A running server that writes a log: an instance's record is one."""
+
+    @property
+    def name(self) -> str:
+        """Whose it is."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    @property
+    def start_ticks(self) -> int:
+        """When that began, see ProcessIdentity."""
+
+    @property
+    def log(self) -> str:
+        """The path of its log."""
+
+
 class RequestLogs:
     """The logs of all running servers; from any thread."""
 
@@ -118,16 +137,16 @@ class RequestLogs:
         self._lock = threading.Lock()
         self._logs: dict[tuple[int, int], RequestLog] = {}
 
-    def read(self, records: Iterable[Record]) -> Mapping[str, RequestCounts]:
-        """What is known, by instance; forgets processes that are not in ``records``. Blocks shortly."""
+    def read(self, servers: Iterable[Logged]) -> Mapping[str, RequestCounts]:
+        """What is known, by instance; forgets processes that are not in ``servers``. Blocks shortly."""
         with self._lock:
             logs: dict[tuple[int, int], RequestLog] = {}
             found: dict[str, RequestCounts] = {}
-            for record in records:
-                key = record.pid, record.start_ticks
-                logs[key] = self._logs.get(key) or RequestLog(Path(record.log))
+            for server in servers:
+                key = server.pid, server.start_ticks
+                logs[key] = self._logs.get(key) or RequestLog(Path(server.log))
                 with contextlib.suppress(ValueError):  # a path that no system takes
                     if counts := logs[key].read():
-                        found[record.name] = counts
+                        found[server.name] = counts
             self._logs = logs
             return found

@@ -1,0 +1,158 @@
+"""Looking at all instances: their processes, what their servers say, how far a load is.
+
+What it remembers only makes a better answer (rates, a load's progress); nothing of it is needed to act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gputui.config import InstanceConfig
+from gputui.instances import lifecycle
+from gputui.instances.facts import Facts, describe, gather
+from gputui.instances.lifecycle import Child
+from gputui.instances.loading import Durations, estimate
+from gputui.instances.records import Paths, Record
+from gputui.instances.status import InstanceStatus, State
+from gputui.llama.probe import Probe, Reading, new_client
+from gputui.llama.requests import RequestCounts, RequestLogs
+from gputui.models.files import model_bytes
+
+if TYPE_CHECKING:
+    import httpx
+
+_WITNESSED = 3.0  # a load counts as timed where it was seen loading this many seconds before ready
+
+_ProbeKey = tuple[str, str, int]
+
+
+def _probe_key(facts: Facts) -> _ProbeKey:
+    """A new process gets a new probe: its counters start anew."""
+    return facts.name, facts.url, facts.running.pid if facts.running else 0
+
+
+@dataclass(slots=True)
+class _Load:
+    """What this session has seen of the load of one process."""
+
+    process: tuple[int, int]
+    progress: float = 0.0
+    seen_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: the facts of each instance, its status, and the port's user of each that does not run."""
+
+    facts: Facts
+    status: InstanceStatus
+    port_user: str | None
+
+
+class Observer:
+    """Looks at the instances of a state directory. Used by one event loop."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._durations = Durations(paths.loads)
+        self._probes: dict[_ProbeKey, Probe] = {}
+        self._loads: dict[str, _Load] = {}
+        self._requests = RequestLogs()
+        self._client: httpx.AsyncClient | None = None
+
+    async def look(
+        self, instances: Sequence[InstanceConfig], children: dict[int, Child], patience: float
+    ) -> tuple[Look, ...]:
+        """All of ``instances`` in their order, then running ones that are configured no more.
+
+        Servers are asked at once and get ``patience`` seconds together. ``children`` are the processes
+        that this session started, by pid; the dead are taken out.
+        """
+        found = await asyncio.to_thread(gather, self._paths, tuple(instances), children)
+        taken = {facts.port: facts.name for facts in found if facts.alive}
+        readings = await self._ask_all(found, taken, patience)
+        running = [facts.running for facts in found if facts.running]
+        counts = await asyncio.to_thread(self._requests.read, running) if running else {}
+        looks: list[Look] = []
+        for facts in found:
+            status = _counted(describe(facts, readings.get(facts.name)), counts.get(facts.name))
+            if facts.running is not None:
+                status = await self._follow_load(facts.running, facts.resident, status)
+                looks.append(Look(facts, status, None))
+            else:
+                looks.append(Look(facts, status, taken.get(facts.port)))
+        return tuple(looks)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for probe in self._probes.values():
+            probe.cancel()
+        self._probes.clear()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _ask_all(
+        self, found: Sequence[Facts], taken: Mapping[int, str], patience: float
+    ) -> Mapping[str, Reading]:
+        asked = [f for f in found if f.alive or (f.answered and f.port not in taken)]
+        self._forget_probes(asked)
+        answers = await asyncio.gather(*(self._ask(facts, patience) for facts in asked))
+        return {facts.name: reading for facts, reading in zip(asked, answers, strict=True)}
+
+    async def _ask(self, facts: Facts, patience: float) -> Reading:
+        if self._client is None:
+            self._client = await asyncio.to_thread(new_client)
+        probe = self._probes.get(_probe_key(facts))
+        if probe is None:
+            argv = facts.running.argv if facts.running else None
+            # Only /health and /props leave a sleeping model and its idle clock alone.
+            may_wake = argv is not None and "--sleep-idle-seconds" not in argv
+            probe = self._probes[_probe_key(facts)] = Probe(facts.url, may_wake)
+        return await probe.look(self._client, patience)
+
+    def _forget_probes(self, asked: Sequence[Facts]) -> None:
+        current = {_probe_key(facts) for facts in asked}
+        for key in [key for key in self._probes if key not in current]:
+            self._probes.pop(key).cancel()
+
+    async def _follow_load(
+        self, record: Record, resident: int | None, status: InstanceStatus
+    ) -> InstanceStatus:
+        """Add the estimated progress of a load; at its end, write down that it is ready."""
+        process = (record.pid, record.start_ticks)
+        load = self._loads.get(record.name)
+        if load is None or load.process != process:
+            load = self._loads[record.name] = _Load(process)
+        now = time.monotonic()
+        if status.state in (State.STARTING, State.LOADING):
+            done = await asyncio.to_thread(self._estimate, record, resident)
+            load.seen_at = now
+            load.progress = max(load.progress, done or 0.0)
+            return replace(status, load_progress=None if done is None else load.progress)
+        if status.state is State.READY and record.ready_at is None:
+            await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
+        return status
+
+    def _estimate(self, record: Record, resident: int | None) -> float | None:
+        model = Path(record.model)
+        elapsed = time.time() - record.started_at
+        return estimate(resident, model_bytes(model), elapsed, self._durations.get(model))
+
+    def _note_ready(self, record: Record, witnessed: bool) -> None:
+        at = time.time()
+        if lifecycle.note_ready(self._paths, record, at) and witnessed:
+            self._durations.put(Path(record.model), at - record.started_at)
+
+
+def _counted(status: InstanceStatus, counts: RequestCounts | None) -> InstanceStatus:
+    """The status with what the server's log says of its requests."""
+    if counts is None:
+        return status
+    metrics = replace(status.metrics, requests_total=counts.total, requests_failed=counts.failed)
+    return replace(status, metrics=metrics)
