@@ -19,6 +19,8 @@ from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
+
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
