@@ -70,10 +70,10 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
         )
         try:
             records.write(paths, record)
-        except GputuiError:
-            child.kill()  # without its record nobody could ever stop it
-            child.wait()
+        except BaseException:
+            child.communicate()  # without its record nobody could ever stop it: it never begins
             raise
+        process.let_go(child)
         return record, child
 
 
