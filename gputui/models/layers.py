@@ -86,6 +86,62 @@ _ENCODERS = frozenset(
 """Architectures that keep nothing from one batch to the next."""
 
 
+KNOWN = frozenset(
+    {
+        "llama",
+        "llama4",
+        "qwen2",
+        "qwen2moe",
+        "qwen3",
+        "qwen3moe",
+        "qwen2vl",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3n",
+        "phi2",
+        "phi3",
+        "phimoe",
+        "deepseek",
+        "deepseek2",
+        "mistral3",
+        "command-r",
+        "cohere2",
+        "olmo",
+        "olmo2",
+        "olmoe",
+        "exaone",
+        "exaone4",
+        "glm4",
+        "glm4moe",
+        "chatglm",
+        "gpt-oss",
+        "starcoder2",
+        "stablelm",
+        "internlm2",
+        "minicpm",
+        "granite",
+        "granitemoe",
+        "smollm3",
+        "falcon",
+        "mpt",
+        "baichuan",
+        "ernie4_5",
+        "ernie4_5-moe",
+        "hunyuan-moe",
+        "hunyuan-dense",
+        "seed_oss",
+        "bailingmoe2",
+        "dots1",
+        "apertus",
+        "smallthinker",
+    }
+)
+"""Architectures with nothing but attention whose caches are computed here as llama.cpp does."""
+
+
 def layers_of(header: Header) -> tuple[Layer, ...]:
     """What each layer keeps, in order; () where the header does not say how many there are."""
     name = header.architecture

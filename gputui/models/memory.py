@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gputui.models.caches import caches_of, cells_of
 from gputui.models.compute import compute_of, copies_bytes, streamed_bytes
 from gputui.models.gguf import Header
-from gputui.models.layers import RECURRENT, layers_of
+from gputui.models.layers import KNOWN, RECURRENT, layers_of
 from gputui.models.options import ServerOptions
 from gputui.models.placement import HOST, Placement, place, weights_of
 
@@ -148,15 +148,6 @@ def _spread(
         caches[home] += cache
         states[home] += state
     return caches, states
-
-
-KNOWN = frozenset(
-    "llama llama4 qwen2 qwen2moe qwen3 qwen3moe qwen2vl qwen3vl qwen3vlmoe gemma gemma2 gemma3 gemma3n phi2 "
-    "phi3 phimoe deepseek deepseek2 mistral3 command-r cohere2 olmo olmo2 olmoe exaone exaone4 glm4 glm4moe "
-    "chatglm gpt-oss starcoder2 stablelm internlm2 minicpm granite granitemoe smollm3 falcon mpt baichuan "
-    "ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense seed_oss bailingmoe2 dots1 apertus smallthinker".split()
-)
-"""Architectures whose caches are computed as llama.cpp does."""
 
 
 def _warnings(header: Header, options: ServerOptions, projector: Header | None) -> tuple[str, ...]:
