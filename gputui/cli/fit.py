@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -45,7 +46,7 @@ _NOWHERE = 1  # no server is started: this port is never bound
 @common_options
 @click.pass_context
 def command(
-    context: click.Context, model: str, gpus: tuple[str, ...], as_json: bool, **given: Any
+    context: click.Context, /, model: str, gpus: tuple[str, ...], as_json: bool, **given: Any
 ) -> None:
     """Show what MODEL takes, where it fits, and what would fit.
 
@@ -57,6 +58,8 @@ def command(
     instance, configured = _instance(model, config)
     instance = _changed(instance, {key: value for key, value in given.items() if value is not None})
     report = _report(options, config, instance, gpus, configured)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an encoding without "✓" is no reason to fail
     if as_json:
         click.echo(json.dumps(report_json(report), indent=2, ensure_ascii=False))
         return

@@ -59,8 +59,7 @@ class Report:
 def lines(report: Report, width: int) -> list[Line]:
     """The tables, ``width`` cells wide at most."""
     every: list[Line] = [*_head(report)]
-    for place in report.places:
-        every += [[], *_memory(place, width)]
+    every += [[], *_memory(report.places, width)]
     known = [place for place in report.places if place.fit.fits is not None]
     if known:
         every += [[], *_would_fit(known, report.header, width), []]
@@ -96,41 +95,34 @@ def _head(report: Report) -> list[Line]:
     ]
 
 
-def _memory(place: Place, width: int) -> list[Line]:
-    """What it takes, one line a GPU and one for the host."""
-    rows = place.fit.rows
+def _memory(places: Sequence[Place], width: int) -> list[Line]:
+    """What it takes: for each place a line a GPU, and one for the host."""
+    rows = [row for place in places for row in place.fit.rows]
+    reasons: list[Line] = [
+        [(f"{place.name}: {place.fit.reason}", "warning")] for place in places if not place.fit.rows
+    ]
     if not rows:
-        return [[(place.name, "strong")], [(f"not known: {place.fit.reason}", "warning")]]
+        return reasons
     unit, divisor = _unit(rows)
     shown = [part for part in _PARTS if any(getattr(row.needed, part[0]) for row in rows)]
     columns: list[Column[FitRow]] = [
-        Column("", 0, lambda row: row.name, left=True, least=12, role=_hue(place)),
+        Column(unit, 0, lambda row: row.name, left=True, least=12, role=_hue(places)),
         *(Column(heading, 3, _part(name, divisor)) for name, heading in shown),
-        Column(
-            "needed", 0, lambda row: _amount(row.needed.total, divisor), role=lambda _: "strong"
-        ),
+        Column("needed", 0, lambda row: _amount(row.needed.total, divisor), role=_strong),
         Column("free", 1, lambda row: _amount(row.free, divisor)),
         Column("", 0, lambda row: _verdict(row, unit, divisor), left=True, role=_verdict_role),
     ]
-    table = grid(_named(columns), rows, width)
-    source: Line = [(f"{unit}, {_source(place.fit)}", "dim")]
-    return [table.heading, *table.lines, source]
+    table = grid(columns, rows, width)
+    every: list[Line] = [table.heading]
+    lines = iter(table.lines)
+    for number, place in enumerate(places):
+        every += [[]] if number and len(places) > 1 else []
+        every += [next(lines) for _ in place.fit.rows]
+    return [*every, [], *reasons, [(_source(places), "dim")]]
 
 
-def _named(columns: Sequence[Column[FitRow]]) -> list[Column[FitRow]]:
-    """Two columns have no heading: a grid knows its columns by heading, so one is a blank."""
-    return [
-        Column(
-            " " * number if not column.heading else column.heading,
-            column.rank,
-            column.text,
-            column.left,
-            column.least,
-            column.shrinks_at,
-            column.role,
-        )
-        for number, column in enumerate(columns)
-    ]
+def _strong(_row: FitRow) -> str:
+    return "strong"
 
 
 def _part(name: str, divisor: float) -> Callable[[FitRow], str]:
@@ -139,8 +131,8 @@ def _part(name: str, divisor: float) -> Callable[[FitRow], str]:
     )
 
 
-def _hue(place: Place) -> Callable[[FitRow], str]:
-    hues = {gpu.uuid: f"gpu{gpu.index}" for gpu in place.gpus}
+def _hue(places: Sequence[Place]) -> Callable[[FitRow], str]:
+    hues = {gpu.uuid: f"gpu{gpu.index}" for place in places for gpu in place.gpus}
     return lambda row: hues.get(row.uuid or "", "")
 
 
@@ -156,10 +148,11 @@ def _verdict_role(row: FitRow) -> str:
     return "warning" if row.missing or row.missing is None else ""
 
 
-def _source(fit: Fit) -> str:
-    if fit.source == "estimate":
-        return "an estimate from the file's header"
-    return f"as {fit.source} says"
+def _source(places: Sequence[Place]) -> str:
+    """Who says so: a margin of error is part of the answer."""
+    if all(place.fit.source == "estimate" for place in places):
+        return "An estimate from the file's header. A GPU keeps 256 MiB free."
+    return "As llama-fit-params beside the server says; the driver's share is an estimate."
 
 
 def _would_fit(places: Sequence[Place], header: Header, width: int) -> list[Line]:

@@ -32,6 +32,7 @@ QUANTIZATIONS: tuple[tuple[str, float], ...] = (
 Llama 3.1 8B; of other models they differ by some per cent."""
 
 _STEP = 256
+_OUTPUT_BITS = 6.5625
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,18 @@ def quantizations(room: Room) -> tuple[Quantization, ...]:
     now = float(room.header.tensor_bytes) or 1.0
     found: list[Quantization] = []
     for name, bits in QUANTIZATIONS:
-        weights = room.header.parameters * bits / 8
+        weights = now if name == room.header.quantization else _weights(room.header, bits)
         scaled = _scaled(everything, weights / now)
         found.append(Quantization(name, bits, weights, scaled.total, room.holds(scaled)))
     return tuple(found)
+
+
+def _weights(header: Header, bits: float) -> float:
+    """The weights at so many bits each. llama-quantize gives an output, or what serves as one, 6 at least."""
+    outer = ("output.weight", "token_embd.weight")
+    wide = sum(tensor.elements for tensor in header.tensors if tensor.name == outer[0])
+    wide = wide or sum(tensor.elements for tensor in header.tensors if tensor.name == outer[1])
+    return ((header.parameters - wide) * bits + wide * max(bits, _OUTPUT_BITS)) / 8
 
 
 def _scaled(needed: Estimate, factor: float) -> Estimate:
