@@ -15,6 +15,7 @@ from gputui.cli.root import report
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, GpuMemory
+from gputui.instances.fit_words import explain
 from gputui.instances.status import InstanceStatus, State
 
 if TYPE_CHECKING:
@@ -100,6 +101,22 @@ async def start_each(
     statuses = await asyncio.gather(*(supervisor.wait(name, limit) for name in started))
     good = [_tell_start(status, wait) for status in statuses]
     return all(good) and len(started) == len(names)
+
+
+async def check_fit(supervisor: Supervisor, name: str, *, force: bool) -> None:
+    """Warn where an instance will not fit as it is configured.
+
+    Raises GputuiError where it would not even start, unless ``force``.
+    """
+    fit = await supervisor.fit(name)
+    if fit.fits is not False:
+        return
+    words = " ".join(explain(fit))
+    if fit.fails and not force:
+        raise GputuiError(
+            f"{name} will not fit. {words}", f"To try it all the same: gputui start --force {name}"
+        )
+    click.echo(f"{name} does not fit as configured. {words}", err=True)
 
 
 def _tell_start(status: InstanceStatus, wait: bool) -> bool:

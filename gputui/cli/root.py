@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "gpus": "what each GPU does now",
     "record": "record the GPUs into a file",
     "power-limit": "show and set how much each GPU may draw",
+    "fit": "whether a model fits, and what would",
     "status": "which instances run, and how",
     "start": "start instances",
     "stop": "stop instances",

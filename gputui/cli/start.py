@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gputui.cli.acting import choose, find_gpus, refuse_readonly, start_each, supervising
+from gputui.cli.acting import check_fit, choose, find_gpus, refuse_readonly, start_each, supervising
 from gputui.cli.root import common_options, options_of
 from gputui.errors import GputuiError
 
@@ -28,6 +28,7 @@ def starting_command(
     @click.argument("names", nargs=-1, metavar="NAME…")
     @click.option("--all", "everything", is_flag=True, help="All configured instances.")
     @click.option("--wait", is_flag=True, help="Return when they are ready, or failed.")
+    @click.option("--force", is_flag=True, help="Also what will not fit into memory.")
     @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
     @common_options
     @click.pass_context
@@ -37,6 +38,7 @@ def starting_command(
         everything: bool,
         wait: bool,
         timeout: float | None,
+        force: bool,
     ) -> None:
         options = options_of(context)
         config = options.load_config()
@@ -50,7 +52,12 @@ def starting_command(
             async with supervising(options, config, gpus) as supervisor:
                 for chosen_name in chosen:
                     supervisor.check_name(chosen_name)
-                return await start_each(supervisor, chosen, method(supervisor), wait, timeout)
+
+                async def begin(one: str) -> None:
+                    await check_fit(supervisor, one, force=force)
+                    await method(supervisor)(one)
+
+                return await start_each(supervisor, chosen, begin, wait, timeout)
 
         context.exit(0 if asyncio.run(run()) else 1)
 

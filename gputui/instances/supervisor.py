@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
+from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records
+from gputui.instances.fit import Fit, Server, Surroundings
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
@@ -114,6 +116,21 @@ class Supervisor:
             )
             self._children[record.pid] = child
 
+    async def fit(
+        self, name: str, *, leaving: Collection[str] = (), coming: Sequence[str] = ()
+    ) -> Fit:
+        """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
+
+        Instances named in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
+        UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
+        """
+        wanted = [self._find(one) for one in (name, *coming)]
+        try:
+            servers = [await self._server(instance) for instance in wanted]
+            return await asyncio.to_thread(self._fit, servers, {name, *leaving})
+        except GputuiError as error:
+            return fitting.not_known(name, error)
+
     async def wait(self, name: str, timeout: float | None = None) -> InstanceStatus:  # noqa: ASYNC109
         """The status once the instance is ready, failed or stopped, or after ``timeout`` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
@@ -182,6 +199,17 @@ class Supervisor:
             f"{name} was not started by gputui: port {status.port} is served by {who}",
             "Stop it where it was started.",
         )
+
+    async def _server(self, instance: InstanceConfig) -> Server:
+        launch = await self._prepare(instance)
+        gpus = tuple(gpu for uuid in launch.gpus for gpu in self._gpus or () if gpu.uuid == uuid)
+        return Server(instance.name, launch.argv, launch.model, gpus, launch.environment)
+
+    def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
+        running = records.running(self._paths.state_dir)
+        host = fitting.host_memory()
+        around = Surroundings(self._memory(), running, leaving, servers[1:], host)
+        return fitting.fit_of(servers[0], around)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
         if instance.gpus and self._gpus is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections import Counter
@@ -15,7 +16,7 @@ from gputui.models.gguf_reader import Part, Skipped, Tensor, Value, read_part
 from gputui.models.gguf_types import FILE_TYPES
 from gputui.text import clean_line
 
-__all__ = ["Header", "Skipped", "Tensor", "Value", "read_header"]
+__all__ = ["Header", "Skipped", "Tensor", "Value", "known_header", "read_header"]
 
 _MAX_TENSORS = 1 << 15
 
@@ -127,10 +128,24 @@ def read_header(path: Path) -> Header:
     return Header(parts[0].version, parts[0].metadata, tensors, files, file_bytes)
 
 
+def known_header(path: Path) -> Header:
+    """As ``read_header``, but read again only once a file has changed. For any thread."""
+    try:
+        state = tuple((found.st_size, found.st_mtime_ns) for found in map(os.stat, files_of(path)))
+    except OSError:
+        return read_header(path)  # says which file, and what is wrong
+    return _kept(path, state)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept(path: Path, _state: tuple[tuple[int, int], ...]) -> Header:
+    return read_header(path)
+
+
 def _read(file: Path) -> tuple[Part, int]:
     try:
         # A pipe in the place of a model must not block.
-        with open(file, "rb", buffering=0, opener=_open_at_once) as content:  # noqa: PTH123
+        with open(file, "rb", buffering=0, opener=_open_at_once) as content:
             found = os.fstat(content.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise GputuiError(f"{file}: is not a file", "Name the .gguf file.")

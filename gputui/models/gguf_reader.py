@@ -24,6 +24,7 @@ _KEPT_BYTES = 16 << 20
 _PAIRS = 1 << 16
 _TENSORS = 1 << 15
 _STRINGS = 10_000_000
+_HEADER_BYTES = 256 << 20
 _DIMENSIONS = 4
 _U64 = struct.Struct("<Q")
 
@@ -184,12 +185,14 @@ class _Reader:
         while left:
             self._need(8)
             window, at = self._window, self._at
+            more = left
             try:
-                for left in range(left - 1, -1, -1):
+                for more in range(left, 0, -1):  # noqa: B007 - how many are left when the window ends
                     (length,) = unpack(window, at)
                     at += length + 8
-            except (struct.error, OverflowError):  # the window ends here
-                left += 1
+                left = 0
+            except (struct.error, OverflowError):
+                left = more
             self._at = at
             self._check_inside()
 
@@ -278,8 +281,11 @@ class _Reader:
             raise self._truncated("it ends within its header")
 
     def _check_inside(self) -> None:
-        if self._start + self._at > self._length:
+        here = self._start + self._at
+        if here > self._length:
             raise self._truncated("it ends within its header")
+        if here > _HEADER_BYTES:
+            raise self._wrong(f"has a header of more than {size(_HEADER_BYTES)}")
 
     def _has_room(self, count: int) -> bool:
         return self._kept + count <= _KEPT_BYTES

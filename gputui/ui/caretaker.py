@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,9 +11,11 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
 from gputui.errors import GputuiError
+from gputui.instances.fit import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
+from gputui.ui.fit_question import asks, fit_dialog
 from gputui.ui.messages import InstancesObserved
 from gputui.ui.services import Services
 
@@ -84,13 +87,19 @@ class Caretaker:
         if self._services.readonly:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
         elif action == "start":
-            self.act(action, name)
+            self.ask_fit(action, name)
         else:
             question = f"{action.capitalize()} {name}? Its open answers end."
             self._screen.app.push_screen(
                 ConfirmDialog(question, yes=action.capitalize(), no="Leave it running"),
                 partial(self._confirmed, action, name),
             )
+
+    def ask_fit(self, action: str, name: str) -> None:
+        """Start or restart it; asked first where it will not fit."""
+        self._screen.run_worker(
+            self._ask_fit(action, name), group=f"fit {name}", exclusive=True, exit_on_error=False
+        )
 
     def act(self, action: str, name: str) -> None:
         """Carry it out, in the background."""
@@ -123,8 +132,26 @@ class Caretaker:
                 self._tell_once(error)
 
     def _confirmed(self, action: str, name: str, answer: str | None) -> None:
-        if answer == "yes":
+        if answer != "yes":
+            return
+        if action == "restart":
+            self.ask_fit(action, name)
+        else:
             self.act(action, name)
+
+    async def _ask_fit(self, action: str, name: str) -> None:
+        fit: Fit | None = None
+        with contextlib.suppress(GputuiError):  # what is wrong with it, the start itself says
+            fit = await self._services.supervisor.fit(name)
+        if fit is None or not asks(fit):
+            self.act(action, name)
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                self.act(action, name)
+
+        self._screen.app.push_screen(fit_dialog(fit), answered)
 
     def _observe_soon(self) -> None:
         self._screen.run_worker(self.observe(), group="look", exclusive=True)

@@ -16,6 +16,7 @@ from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
@@ -47,6 +48,9 @@ class SupervisorLike(Protocol):
 
     async def restart(self, name: str) -> None:
         """Stop one if it runs, and start it."""
+
+    async def fit(self, name: str) -> Fit:
+        """Whether one would fit now."""
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""

@@ -17,6 +17,7 @@ from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.processes import ProcessIdentity
 from gputui.themes import load_themes, shipped_dir
@@ -95,6 +96,7 @@ class StubSupervisor:
     statuses: list[InstanceStatus] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: GputuiError | None = None
+    fits: dict[str, Fit] = field(default_factory=dict)
     log: str = ""
     gpus: Sequence[GpuIdentity] = ()
 
@@ -109,6 +111,9 @@ class StubSupervisor:
 
     async def restart(self, name: str) -> None:
         self._ask("restart", name)
+
+    async def fit(self, name: str) -> Fit:
+        return self.fits.get(name, Fit(name, True))
 
     def _ask(self, action: str, name: str) -> None:
         self.asked.append((action, name))
