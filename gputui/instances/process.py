@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.errors import GputuiError
+from gputui.instances.placement import Placement, in_place
 from gputui.processes import ProcessIdentity, identify
 
 MARKER = "GPUTUI_INSTANCE"
@@ -19,9 +21,22 @@ def marker_of(name: str) -> str:
     return f"{MARKER}={name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process that was started, and where it was placed in fact."""
+
+    identity: ProcessIdentity
+    child: subprocess.Popen[bytes]
+    placement: Placement
+
+
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], log: Path, name: str
-) -> tuple[ProcessIdentity, subprocess.Popen[bytes]]:
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    name: str,
+    placement: Placement = Placement(),  # noqa: B008 - frozen
+) -> Spawned:
     """Start the server of the instance ``name``: it has nothing of ours but its environment.
 
     It gets a session of its own (no terminal, no SIGHUP), /dev/null as input, ``log`` (mode 0600)
@@ -34,16 +49,20 @@ def spawn(
     except OSError as error:
         raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
     try:
-        child = subprocess.Popen(
-            list(argv),
-            env={**environment, MARKER: name},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            close_fds=True,
-            start_new_session=True,
-            cwd="/",
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                list(argv),
+                env={**environment, MARKER: name},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                close_fds=True,
+                start_new_session=True,
+                cwd="/",
+            )
+
+        child, placed = in_place(placement, start) if placement else (start(), placement)
     except OSError as error:
         raise GputuiError(
             f"{argv[0]}: cannot be run: {error.strerror}",
@@ -51,4 +70,4 @@ def spawn(
         ) from error
     finally:
         os.close(output)
-    return identify(child.pid, marker_of(name)), child
+    return Spawned(identify(child.pid, marker_of(name)), child, placed)

@@ -22,6 +22,7 @@ from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.instances.surroundings import Surroundings
 from gputui.llama import command
 from gputui.llama.command import Launch
 from gputui.llama.diagnosis import tail
@@ -51,10 +52,12 @@ class Supervisor:
         state_dir: Path,
         config_file: Path | None = None,
         memory: MemoryReader = no_gpu_memory,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._config = config
         self._config_file = config_file
         self._memory = memory
+        self._surroundings = surroundings or Surroundings(config.login_scope)
         self._instances = {instance.name: instance for instance in config.instances}
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
         self._gpus_known = asyncio.Event()
@@ -70,6 +73,10 @@ class Supervisor:
     def check_name(self, name: str) -> None:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
         self._find(name)
+
+    async def login_warning(self) -> GputuiError | None:
+        """What is to be told where a logout ends the servers that are started here; else None."""
+        return await asyncio.to_thread(self._surroundings.warning)
 
     async def log_tail(self, name: str, limit: int = 65536) -> str:
         """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
@@ -190,7 +197,8 @@ class Supervisor:
         known = self._gpus or ()
         gpus = resolve_gpus(instance, known, self._config_file)
         server = self._config.llama_server
-        return await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        launch = await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        return await asyncio.to_thread(self._surroundings.surround, launch, instance)
 
     def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:

@@ -95,6 +95,7 @@ class StubSupervisor:
     statuses: list[InstanceStatus] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: GputuiError | None = None
+    warning: GputuiError | None = None
     log: str = ""
     gpus: Sequence[GpuIdentity] = ()
 
@@ -117,6 +118,9 @@ class StubSupervisor:
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         self.gpus = gpus
+
+    async def login_warning(self) -> GputuiError | None:
+        return self.warning
 
     async def log_tail(self, name: str, limit: int = 65536) -> str:
         return self.log
