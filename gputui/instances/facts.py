@@ -175,7 +175,7 @@ def _running(
         pid=record.pid,
         pinned=bool(record.gpus),
         started_at=record.started_at,
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
         cpus=facts.cpus or record.cpus,
         numa_node=record.numa_node,
     )
@@ -213,11 +213,11 @@ def _waits(reading: Reading) -> bool:
     return time.monotonic() - answered_at > _SILENCE
 
 
-def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+def metrics_of(reading: Reading, resident: int | None) -> InstanceMetrics:
     """What the server said of itself, as long as it answers: the last numbers of one that does not
     say nothing of now. Its memory the host tells."""
     if reading.health is not Health.READY or _waits(reading):
-        return InstanceMetrics(memory_bytes=facts.resident)
+        return InstanceMetrics(memory_bytes=resident)
     counted = reading.counted_at == reading.asked_at  # an unfinished round says nothing of now
     return InstanceMetrics(
         generation_tokens_per_second=reading.generation_rate,
@@ -225,7 +225,7 @@ def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
         slots_busy=reading.slots_busy,
         slots_total=reading.props.slots if reading.props else None,
         requests_deferred=reading.requests_deferred,
-        memory_bytes=facts.resident,
+        memory_bytes=resident,
         requests_processing=reading.requests_processing if counted else None,
         tokens_generated=reading.tokens_generated if counted else None,
     )
@@ -249,6 +249,6 @@ def _external(status: InstanceStatus, facts: Facts, reading: Reading) -> Instanc
     return replace(
         status,
         state=State.READY,
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
         note="not started by gputui",
     )
