@@ -48,7 +48,7 @@ def command(context: click.Context, as_json: bool) -> None:
         return
     if statuses:
         click.echo("\n".join(table(statuses, config, gpus)))
-    if not config.instances:
+    if all(status.external for status in statuses):
         raise GputuiError("no instance is configured", "Write a configuration: gputui init")
 
 

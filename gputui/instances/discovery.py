@@ -35,6 +35,7 @@ PROGRAM = "llama-server"
 SCAN_SECONDS = 3.0
 """Seconds between two looks at all processes; the servers that are known are asked at every look."""
 
+_THOROUGH = 10
 _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN, net/tcp_states.h
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
@@ -73,6 +74,7 @@ class Discovery:
     def __init__(self, reserved: Collection[str] = (), proc: Path = _PROC) -> None:
         self._reserved = {name.lower() for name in reserved}
         self._proc = proc
+        self._scanner = Scanner(proc)
         self._found: tuple[Found, ...] = ()
         self._scanned_at = -SCAN_SECONDS
         self._probes: dict[tuple[int, int, str], Probe] = {}
@@ -84,7 +86,7 @@ class Discovery:
     ) -> tuple[InstanceStatus, ...]:
         """Those that run now, by port: without ``own_pids`` and what listens on ``ports``."""
         if time.monotonic() - self._scanned_at >= SCAN_SECONDS:
-            self._found = await asyncio.to_thread(scan, self._proc, self._found)
+            self._found = await asyncio.to_thread(self._scanner.scan)
             self._scanned_at = time.monotonic()
         found = [f for f in self._found if f.pid not in own_pids and f.port not in ports]
         self._forget(found)
@@ -96,7 +98,7 @@ class Discovery:
     def pid_of(self, name: str) -> int | None:
         """The pid of the one of that name; None where there was none at the last look."""
         if not self._pids:
-            return next((f.pid for f in scan(self._proc, self._found) if f.name == name), None)
+            return next((f.pid for f in Scanner(self._proc).scan() if f.name == name), None)
         return self._pids.get(name)
 
     async def close(self) -> None:
@@ -137,31 +139,56 @@ class Discovery:
         return tuple(sorted(statuses, key=lambda status: status.port))
 
 
-def scan(proc: Path = _PROC, before: Sequence[Found] = ()) -> tuple[Found, ...]:
-    """All processes that are llama-servers and listen; blocks for some milliseconds.
+class Scanner:
+    """Looks for llama-servers among all processes.
 
-    Those of ``before`` that still run are taken as they were.
+    Reading a name costs some 20 to 90 µs, and processes are many and old: one that twice was another
+    program is looked at again only at every tenth scan, as an exec may have made it a server since.
     """
-    known = {(one.pid, one.start_ticks): one for one in before}
-    found: list[Found] = []
-    for pid in _pids(proc):
-        start = _start_ticks(proc, pid)
-        if start is None:
-            continue
-        one = known.get((pid, start)) or _look(proc, pid, start)
-        if one is not None:
-            found.append(one)
-    return tuple(found)
+
+    def __init__(self, proc: Path = _PROC) -> None:
+        self._proc = proc
+        self._known: dict[tuple[int, int], Found] = {}
+        self._others: dict[str, int] = {}
+        self._scans = 0
+
+    def scan(self) -> tuple[Found, ...]:
+        """All processes that are llama-servers and listen, those known before as they were then. Blocks."""
+        found: dict[tuple[int, int], Found] = {}
+        for pid in self._servers():
+            start = _start_ticks(self._proc, pid)
+            if start is not None:
+                one = self._known.get((pid, start)) or _look(self._proc, pid, start)
+                if one is not None:
+                    found[pid, start] = one
+        self._known = found
+        return tuple(found.values())
+
+    def _servers(self) -> Iterator[int]:
+        """The pids of processes of that name."""
+        thorough = self._scans % _THOROUGH == 0
+        self._scans += 1
+        others: dict[str, int] = {}
+        for pid in _pids(self._proc):
+            seen = self._others.get(pid, 0)
+            if seen < 2 or thorough:
+                if _comm(self._proc, pid) == PROGRAM:
+                    yield int(pid)
+                    continue
+                seen += 1
+            others[pid] = seen
+        self._others = others
 
 
-def _pids(proc: Path) -> Iterator[int]:
-    """The pids of processes of that name (proc_pid_comm(5))."""
-    with contextlib.suppress(OSError), os.scandir(proc) as entries:
-        for entry in entries:
-            if entry.name.isdecimal():
-                with contextlib.suppress(OSError), open(f"{entry.path}/comm", "rb") as comm:  # noqa: PTH123
-                    if comm.read(64).rstrip() == PROGRAM.encode():
-                        yield int(entry.name)
+def _pids(proc: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        yield from filter(str.isdecimal, os.listdir(proc))  # noqa: PTH208 - strings are enough
+
+
+def _comm(proc: Path, pid: str) -> str:
+    with contextlib.suppress(OSError), open(f"{proc}/{pid}/comm", "rb") as comm:  # noqa: PTH123
+        return comm.read(64).decode(errors="replace").rstrip("\n")
+    return ""
 
 
 def _start_ticks(proc: Path, pid: int) -> int | None:

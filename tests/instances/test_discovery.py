@@ -19,7 +19,7 @@ from gputui.config import Config, EndpointConfig
 from gputui.demo.parts import Parts
 from gputui.errors import GputuiError
 from gputui.instances import discovery
-from gputui.instances.discovery import Discovery, scan
+from gputui.instances.discovery import Discovery, Scanner
 from gputui.instances.status import InstanceStatus, State, status_json
 from gputui.instances.supervisor import Supervisor
 from tests.instances.conftest import Rig, new_port, started
@@ -40,7 +40,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         server = make_server(folder, **{"comm": discovery.PROGRAM} | script)
         argv = [str(server), "--port", str(port), "-m", "/models/Qwen2.5-7B-Q4_K_M.gguf", *flags]
         children.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
-        wait_for(lambda: any(one.port == port for one in scan()))
+        wait_for(lambda: any(one.port == port for one in Scanner().scan()))
         return port
 
     yield run
@@ -171,8 +171,24 @@ def test_the_port_of_another_users_process_is_guessed(
     made_up(tmp_path, 12, cmdline="llama-server\0--port\08085\0")
     made_up(tmp_path, 13, cmdline="llama-server\0--port=70000\0")
     made_up(tmp_path, 14, cmdline="llama-server\0--host\0::1\0--port\0x\0")
-    found = [(one.pid, one.url, one.certain) for one in scan(tmp_path)]
+    found = [(one.pid, one.url, one.certain) for one in Scanner(tmp_path).scan()]
     assert sorted(found) == [(12, "http://127.0.0.1:8085", False), (14, "http://[::1]:8080", False)]
+
+
+def test_a_process_that_becomes_a_server_is_found(tmp_path: Path) -> None:
+    """Others are not looked at each time, and are not forgotten either."""
+    made_up(tmp_path, 12, comm="bash\n", cmdline="bash")
+    scanner = Scanner(tmp_path)
+    for _ in range(5):
+        assert scanner.scan() == ()
+    (tmp_path / "12/comm").write_text(f"{discovery.PROGRAM}\n")
+    assert any(scanner.scan() for _ in range(10)) is False  # it listens nowhere
+    (tmp_path / "12/fd").mkdir()
+    (tmp_path / "12/fd/3").symlink_to("socket:[99]")
+    (tmp_path / "12/net").mkdir()
+    row = "0: 0100007F:1F95 00000000:0000 0A 0:0 0:0 0 0 0 99 1"
+    (tmp_path / "12/net/tcp").write_text(f"header\n{row}\n")
+    assert [one.url for one in scanner.scan()] == ["http://127.0.0.1:8085"]
 
 
 async def test_a_guessed_port_counts_only_where_a_server_answers(
