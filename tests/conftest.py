@@ -42,6 +42,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.delenv(
         "GPUTUI_CONFIG"
     )  # a missing default file means defaults; a named one must be
+    # Servers of tests beside this one are no part of it; who looks for servers asks for his own.
+    monkeypatch.setattr("gputui.instances.discovery.PROGRAM", f"llama-{os.getpid()}")
     before = _children()
     yield
     left = _still_there([*(_children() - before), *_instances_of(tmp_path)])

@@ -97,6 +97,8 @@ async def start_each(
             started.append(name)
         except GputuiError as error:
             report(error)
+    if started and (warning := await supervisor.login_warning()) is not None:
+        report(warning)
     limit = timeout if wait else EARLY_DEATH_SECONDS
     statuses = await asyncio.gather(*(supervisor.wait(name, limit) for name in started))
     good = [_tell_start(status, wait) for status in statuses]

@@ -75,10 +75,20 @@ def make_supervisor(
     memory: MemoryReader = no_gpu_memory,
 ) -> Supervisor:
     """The supervisor of the configured instances, on the given GPUs, whose memory ``memory`` tells."""
+    from gputui.instances.discovery import Discovery
     from gputui.instances.supervisor import Supervisor
 
     state = configuration.state_dir()
-    return Supervisor(config, gpus, state, config_file=options.config_file, memory=memory)
+    names = [instance.name for instance in config.instances]
+    names += [endpoint.name for endpoint in config.endpoints]
+    return Supervisor(
+        config,
+        gpus,
+        state,
+        config_file=options.config_file,
+        memory=memory,
+        discovery=Discovery(names),
+    )
 
 
 def make_conversation() -> Conversation:

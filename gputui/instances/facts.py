@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast, get_args
 
 from gputui import processes
 from gputui.config import InstanceConfig
+from gputui.config.tables import Role
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
 from gputui.instances.lifecycle import TIDY, Child, settle
 from gputui.instances.locks import Holder
+from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.llama.probe import Health, Reading
@@ -28,7 +31,7 @@ class Facts:
     ``record`` is what is on disk, ``alive`` whether its process lives, ``holder`` the gputui that
     works on it now, ``resident`` the process's host memory in bytes, ``answered``
     whether anybody accepts connections on the port of one that does not run, ``trouble`` why its
-    record is not known.
+    record is not known. ``cpus`` are those it may run on now, where it was bound to some.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Facts:
     alive: bool = False
     holder: Holder | None = None
     resident: int | None = None
+    cpus: tuple[int, ...] = ()
     answered: bool = False
     trouble: str = ""
 
@@ -66,6 +70,14 @@ class Facts:
     def connect_host(self) -> str:
         """The host of ``url``, without the brackets of an IPv6 address."""
         return self.url.removeprefix("http://").rpartition(":")[0].strip("[]")
+
+    @property
+    def role(self) -> Role:
+        """What it is for, of the running process before the configuration's."""
+        if self.running is not None and self.running.settings:
+            role = self.running.settings.get("role", "chat")
+            return cast(Role, role) if role in get_args(Role) else "chat"
+        return self.instance.role if self.instance else "chat"
 
     @property
     def model(self) -> str:
@@ -101,7 +113,9 @@ def _facts(
         record = settle(paths, record, children.get(record.pid))
         _reap(children)
     resident = processes.resident_bytes(record.pid) if record and alive else None
-    facts = Facts(name, instance, record, alive, holder, resident, trouble=trouble)
+    bound = record is not None and alive and bool(record.cpus)
+    cpus = affinity_of(record.pid) if record and bound else None
+    facts = Facts(name, instance, record, alive, holder, resident, cpus or (), trouble=trouble)
     if alive:
         return facts
     return replace(facts, answered=ports.answers(facts.connect_host, facts.port))
@@ -131,6 +145,8 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
         url=facts.url,
         model=clean_line(short_name(facts.model), 120),
         gpus=facts.record.gpus if facts.record else (),
+        role=facts.role,
+        sees=reading.props.sees if reading and reading.props else None,
     )
     if facts.running is not None:
         return _running(status, facts, facts.running, reading or Reading())
@@ -159,7 +175,9 @@ def _running(
         pid=record.pid,
         pinned=bool(record.gpus),
         started_at=record.started_at,
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
+        cpus=facts.cpus or record.cpus,
+        numa_node=record.numa_node,
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
@@ -170,7 +188,7 @@ def _running(
     )
     if record.ready_at is not None or reading.props is not None:
         state = State.READY  # a hung server is not a loading one; its silence is a note
-    return replace(status, state=state, note=_note(reading))
+    return replace(status, state=state, note=_note(reading) or placement_note(record, facts.cpus))
 
 
 def _note(reading: Reading) -> str:
@@ -195,11 +213,11 @@ def _waits(reading: Reading) -> bool:
     return time.monotonic() - answered_at > _SILENCE
 
 
-def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+def metrics_of(reading: Reading, resident: int | None) -> InstanceMetrics:
     """What the server said of itself, as long as it answers: the last numbers of one that does not
     say nothing of now. Its memory the host tells."""
     if reading.health is not Health.READY or _waits(reading):
-        return InstanceMetrics(memory_bytes=facts.resident)
+        return InstanceMetrics(memory_bytes=resident)
     counted = reading.counted_at == reading.asked_at  # an unfinished round says nothing of now
     return InstanceMetrics(
         generation_tokens_per_second=reading.generation_rate,
@@ -207,7 +225,7 @@ def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
         slots_busy=reading.slots_busy,
         slots_total=reading.props.slots if reading.props else None,
         requests_deferred=reading.requests_deferred,
-        memory_bytes=facts.resident,
+        memory_bytes=resident,
         requests_processing=reading.requests_processing if counted else None,
         tokens_generated=reading.tokens_generated if counted else None,
     )
@@ -231,6 +249,6 @@ def _external(status: InstanceStatus, facts: Facts, reading: Reading) -> Instanc
     return replace(
         status,
         state=State.READY,
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
         note="not started by gputui",
     )

@@ -19,6 +19,7 @@ from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.instances import locks, ports, process, records
+from gputui.instances.placement import Placement
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
 from gputui.llama.diagnosis import diagnose, tail
@@ -52,7 +53,10 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
         _refuse_port(paths, instance)
         log = paths.log(instance.name)
         _rotate(log)
-        identity, child = process.spawn(launch.argv, launch.environment, log, instance.name)
+        command = (*launch.through, *launch.argv)
+        place = Placement(launch.cpus, launch.numa_node)
+        spawned = process.spawn(command, launch.environment, log, instance.name, place)
+        identity, child = spawned.identity, spawned.child
         record = Record(
             name=instance.name,
             pid=identity.pid,
@@ -67,6 +71,9 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
             started_at=time.time(),
             gpus=launch.gpus,
             settings=msgspec.to_builtins(instance),
+            cpus=spawned.placement.cpus,
+            numa_node=spawned.placement.numa_node,
+            scope=launch.scope,
         )
         try:
             records.write(paths, record)

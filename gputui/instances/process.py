@@ -13,9 +13,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.errors import GputuiError
+from gputui.instances.placement import Placement, in_place
 from gputui.processes import ProcessIdentity, identify
 
 MARKER = "GPUTUI_INSTANCE"
@@ -37,9 +39,22 @@ _MAGICS = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How programs begin: ELF, scripts, Mach-O."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process that was started, and where it was placed in fact."""
+
+    identity: ProcessIdentity
+    child: subprocess.Popen[bytes]
+    placement: Placement
+
+
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], log: Path, name: str
-) -> tuple[ProcessIdentity, subprocess.Popen[bytes]]:
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    name: str,
+    placement: Placement = Placement(),  # noqa: B008 - frozen
+) -> Spawned:
     """Prepare the server of the instance ``name``; it runs from ``let_go`` on.
 
     It gets a session of its own (no terminal, no SIGHUP), /dev/null as input, ``log`` (mode 0600)
@@ -54,21 +69,25 @@ def spawn(
     except OSError as error:
         raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
     try:
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", _GATE, "gputui", *argv],
-            env={**environment, MARKER: name},
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            close_fds=True,
-            start_new_session=True,
-            cwd="/",
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _GATE, "gputui", *argv],
+                env={**environment, MARKER: name},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                close_fds=True,
+                start_new_session=True,
+                cwd="/",
+            )
+
+        child, placed = in_place(placement, start) if placement else (start(), placement)
     except OSError as error:
         raise _not_run(argv[0], error) from error
     finally:
         os.close(output)
-    return identify(child.pid, marker_of(name)), child
+    return Spawned(identify(child.pid, marker_of(name)), child, placed)
 
 
 def let_go(child: subprocess.Popen[bytes]) -> None:

@@ -106,6 +106,7 @@ def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, list[dict[str
             {key: getattr(status, key) for key in keys}
             | ({} if status.gpus or status.pinned is False else {"gpus": None})
             | {"metrics": asdict(status.metrics), "last_error": status.last_error}
+            | {"external": status.external, "role": status.role}
             for status in statuses
         ]
     }

@@ -19,11 +19,13 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records
-from gputui.instances.fit import Fit, Server, Surroundings
+from gputui.instances.discovery import Discovery
+from gputui.instances.fit import Fit, Server
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.instances.surroundings import Surroundings
 from gputui.llama import command
 from gputui.llama.command import Launch
 from gputui.llama.diagnosis import tail
@@ -43,6 +45,7 @@ class Supervisor:
 
     ``gpus`` are the GPUs that pins resolve against; () where they are not known yet and come with
     ``set_gpus``: a start that needs them waits some seconds for that. ``memory`` tells what the GPUs hold.
+    ``discovery`` finds the servers that gputui did not start; None leaves them unseen.
     Every method that acts raises GputuiError where it refuses or fails.
     """
 
@@ -53,10 +56,14 @@ class Supervisor:
         state_dir: Path,
         config_file: Path | None = None,
         memory: MemoryReader = no_gpu_memory,
+        surroundings: Surroundings | None = None,
+        discovery: Discovery | None = None,
     ) -> None:
         self._config = config
         self._config_file = config_file
         self._memory = memory
+        self._discovery = discovery
+        self._surroundings = surroundings or Surroundings(config.login_scope)
         self._instances = {instance.name: instance for instance in config.instances}
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
         self._gpus_known = asyncio.Event()
@@ -73,6 +80,10 @@ class Supervisor:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
         self._find(name)
 
+    async def login_warning(self) -> GputuiError | None:
+        """What is to be told where a logout ends the servers that are started here; else None."""
+        return await asyncio.to_thread(self._surroundings.warning)
+
     async def log_tail(self, name: str, limit: int = 65536) -> str:
         """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
         return clean(await asyncio.to_thread(tail, self._paths.log(name), limit))
@@ -81,13 +92,18 @@ class Supervisor:
         """All configured instances in their order, then running ones that are configured no more.
 
         Servers are asked at once and get ``patience`` seconds together; what one has not answered
-        by then is as it was at the last look.
+        by then is as it was at the last look. At the end are the servers that gputui did not start.
         """
         looks = await self._observer.look(tuple(self._instances.values()), self._children, patience)
-        return tuple(
+        statuses = tuple(
             look.status if look.facts.running else self._configured(look.status, look.port_user)
             for look in looks
         )
+        if self._discovery is None:
+            return statuses
+        pids = {status.pid for status in statuses if status.pid is not None}
+        ports = {status.port for status in statuses}
+        return (*statuses, *await self._discovery.look(pids, ports, patience))
 
     async def start(self, name: str) -> None:
         """Start an instance; returns when its process runs, which is long before it is ready."""
@@ -145,6 +161,8 @@ class Supervisor:
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
         await self._observer.close()
+        if self._discovery is not None:
+            await self._discovery.close()
 
     def _configured(self, status: InstanceStatus, port_user: str | None) -> InstanceStatus:
         """What the configuration adds to an instance that does not run: its pin, what forbids it."""
@@ -208,7 +226,7 @@ class Supervisor:
     def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
         running = records.running(self._paths.state_dir)
         host = fitting.host_memory()
-        around = Surroundings(self._memory(), running, leaving, servers[1:], host)
+        around = fitting.Surroundings(self._memory(), running, leaving, servers[1:], host)
         return fitting.fit_of(servers[0], around)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
@@ -218,14 +236,25 @@ class Supervisor:
         known = self._gpus or ()
         gpus = resolve_gpus(instance, known, self._config_file)
         server = self._config.llama_server
-        return await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        launch = await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        return await asyncio.to_thread(self._surroundings.surround, launch, instance)
 
     def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:
             raise self._unknown(name)
         return self._instances[name]
 
-    def _unknown(self, name: str) -> UnknownInstanceError:
+    def _unknown(self, name: str) -> GputuiError:
+        if self._discovery is not None and (pid := self._discovery.pid_of(name)) is not None:
+            return GputuiError(
+                f"{clean_line(name, 80)} was not started by gputui (pid {pid})",
+                "Start and stop it where it was started.",
+            )
+        if any(endpoint.name == name for endpoint in self._config.endpoints):
+            return GputuiError(
+                f"{name} is an endpoint: gputui only talks to it",
+                "Start and stop it where it runs.",
+            )
         near = nearest(name, self._instances)
         known = ", ".join(self._instances) or "none"
         return UnknownInstanceError(

@@ -41,6 +41,7 @@ class Caretaker:
         self._acts: set[Worker[None]] = set()
         self._awaited: set[str] = set()
         self._told: str | None = None
+        self._warned = False
         self.statuses: tuple[InstanceStatus, ...] = ()
         self.observed = False
 
@@ -172,7 +173,17 @@ class Caretaker:
             self._say(error)
         except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
             self._tell_once(error)
+        else:
+            await self._warn_of_logouts(action)
         await self.observe()
+
+    async def _warn_of_logouts(self, action: str) -> None:
+        """Once a session, after the first start: what was started may end with the login."""
+        if action != "stop" and not self._warned:
+            self._warned = True
+            warning = await self._services.supervisor.login_warning()
+            if warning is not None:
+                self._say(warning)
 
     def _end_streams_to(self, name: str) -> None:
         """A server waits for its open streams when told to stop: ours are closed first."""

@@ -16,11 +16,12 @@ from textual.widgets.option_list import Option
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One thing to choose; ``note`` is shown dim behind it."""
+    """One thing to choose; ``note`` is shown dim behind it. ``disabled``: seen, and not to be had."""
 
     id: str
     text: str
     note: str = ""
+    disabled: bool = False
 
 
 class ChoiceDialog(ModalScreen[str | None]):
@@ -41,7 +42,7 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     def _option(self, choice: Choice) -> Option:
         text = Content.assemble(choice.text, ("  " + choice.note, "dim") if choice.note else "")
-        return Option(text, id=choice.id)
+        return Option(text, id=choice.id, disabled=choice.disabled)
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)

@@ -169,6 +169,8 @@ class InstancesPanel(CellView, can_focus=True):
                 _state_cell(line, row, column.width + GAP, self.look)
             elif column.title == "GPU":
                 _gpu_cell(line, row, column.width + GAP, self.look)
+            elif column.title == "model":
+                _model_cell(line, row, column.width + name_width, self.look)
             else:
                 style = palette.strong if column.title == "name" and marked else palette.value
                 _cell(line, column.text(row), column, name_width, style)
@@ -227,6 +229,16 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
     width = column.width + (extra if column.title == "model" else 0)
     line.cell(text, width, style, right=column.right, gap=GAP)
+
+
+def _model_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
+    """The model, and dim what it can do where that is not chat alone."""
+    status, palette, end = row.status, look.palette, line.width + width + GAP
+    abilities: list[str] = [status.role] if status.role != "chat" else []
+    abilities += ["vision"] if status.sees else []
+    tail = f" {' '.join(abilities)}" if abilities else ""
+    line.add(cut(status.model, width - len(tail)), palette.value).add(tail, palette.dim)
+    line.pad_to(end)
 
 
 def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:

@@ -55,6 +55,9 @@ class SupervisorLike(Protocol):
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""
 
+    async def login_warning(self) -> GputuiError | None:
+        """What is to be told where a logout ends the servers that are started here; else None."""
+
     async def log_tail(self, name: str, limit: int = 65536) -> str:
         """The end of an instance's log, cleaned, at most ``limit`` bytes."""
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,11 @@ class Machine:
             text=True,
         )
 
+    def instances(self) -> list[dict[str, Any]]:
+        """What ``status --json`` says, without servers that other tests have started."""
+        found = json.loads(self.run("status", "--json"))["instances"]
+        return [one for one in found if not one["external"]]
+
     def run(self, *words: str, code: int = 0) -> str:
         """Standard output and then standard error; the exit code is ``code``."""
         process = self.popen(*words)
@@ -74,11 +80,10 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert re.search(
         r"one: ready on http://127.0.0.1:\d+ \(pid \d+\)", machine.run("start", "--wait", "one")
     )
-    body = json.loads(machine.run("status", "--json"))
-    one, two = body["instances"]
+    one, two = machine.instances()
     assert set(one) == {
         *("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at"),
-        *("metrics", "last_error"),
+        *("metrics", "last_error", "external", "role"),
     }
     assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
     assert len(one["gpus"]) == 1
@@ -88,7 +93,7 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert re.search(r"one +one Q4_K_M +1 GeForce RTX 5090 +\d+ +ready", table)
     assert re.search(r"two +two Q4_K_M +CPU +\d+ +stopped", table)
     machine.run("restart", "--wait", "one", "two")
-    (after, _) = json.loads(machine.run("status", "--json"))["instances"]
+    (after, _) = machine.instances()
     assert after["pid"] != one["pid"]
     assert sorted(machine.run("stop", "--all").splitlines()) == ["one: stopped", "two: stopped"]
     assert machine.run("stop", "one") == "one is not running\n"

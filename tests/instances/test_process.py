@@ -123,7 +123,7 @@ def spawn_writer(tmp_path: Path, written: Path) -> subprocess.Popen[bytes]:
     )
     program.chmod(0o755)
     argv = [str(program), "a  b", "$x;'"]
-    return spawn(argv, {"PATH": os.defpath, "MINE": "v"}, tmp_path / "log", "m")[1]
+    return spawn(argv, {"PATH": os.defpath, "MINE": "v"}, tmp_path / "log", "m").child
 
 
 def test_a_server_runs_from_let_go_on_as_the_process_that_was_recorded(

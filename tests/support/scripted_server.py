@@ -15,6 +15,7 @@ hang_file      where this file exists nothing at all is answered, as with "hang"
 ignore_sigterm True: only SIGKILL ends it
 bodies         {"/props": "text"}: what a route answers instead
 slots          4; sleeping: False
+comm           the name of its process, as the kernel shows it
 reply          the words that are streamed; rate: tokens per second, 50; prompt_seconds: 0
 die_after      exit with 1 after so many tokens of a stream; stall_after: stop streaming there
 """
@@ -88,6 +89,7 @@ class Server:
             "total_slots": self.slots,
             "model_alias": self.options.alias,
             "model_path": self.options.model,
+            "modalities": {"vision": self.options.mmproj is not None, "audio": False},
             "is_sleeping": self.script.get("sleeping", False),
             "build_info": "scripted",
         }
@@ -278,6 +280,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("-sm", "--split-mode")
     parser.add_argument("-ts", "--tensor-split")
     parser.add_argument("-fa", "--flash-attn")
+    parser.add_argument("--embeddings", action="store_true")
+    parser.add_argument("--rerank", action="store_true")
+    parser.add_argument("-mm", "--mmproj")
     parser.add_argument("--sleep-idle-seconds", type=int)
     parser.add_argument("--list-devices", action="store_true")
     return parser
@@ -291,6 +296,8 @@ def main() -> None:
     if chosen.list_devices:
         list_devices(script)
         return
+    if "comm" in script:
+        Path("/proc/self/comm").write_text(script["comm"])
     if "dump" in script:
         dump(Path(script["dump"]))
     if script.get("ignore_sigterm"):

@@ -97,6 +97,7 @@ class StubSupervisor:
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: GputuiError | None = None
     fits: dict[str, Fit] = field(default_factory=dict)
+    warning: GputuiError | None = None
     log: str = ""
     gpus: Sequence[GpuIdentity] = ()
 
@@ -122,6 +123,9 @@ class StubSupervisor:
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         self.gpus = gpus
+
+    async def login_warning(self) -> GputuiError | None:
+        return self.warning
 
     async def log_tail(self, name: str, limit: int = 65536) -> str:
         return self.log
