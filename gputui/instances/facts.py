@@ -10,8 +10,8 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
-from gputui.instances.lifecycle import TIDY, Child, settle
-from gputui.instances.locks import Holder
+from gputui.instances.lifecycle import Child, settle
+from gputui.instances.locks import TIDY, Holder
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.llama.probe import Health, Reading
