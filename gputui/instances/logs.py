@@ -26,7 +26,7 @@ MOST_BYTES = 64 * 2**20
 four times as much on disk."""
 LOOK_SECONDS = 5.0
 _PIECE = 2**20
-_CATCH_UP_LOOKS, _CATCH_UP_SECONDS = 20, 0.005
+_CATCH_UP_LOOKS, _CATCH_UP_SECONDS = 5, 0.002
 
 
 def rotate(log: Path) -> None:
