@@ -8,6 +8,7 @@ library and ggml print when a server dies has no letter.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -134,6 +135,29 @@ class Wanted:
     def takes(self, line: LogLine) -> bool:
         """Whether this line is wanted."""
         return line.level >= self.least and (self.search is None or self.search.is_in(line.text))
+
+
+class LineFeed:
+    """Lines out of bytes that come piece by piece; one that does not end is given out in parts.
+
+    ``level`` is what a line without a letter is at the beginning.
+    """
+
+    def __init__(self, level: Level = Level.INFO, longest: int = 64 * 1024) -> None:
+        self._level = level
+        self._longest = longest
+        self._rest = b""
+
+    def take(self, data: bytes) -> Iterator[LogLine]:
+        """The lines that these bytes end; their places are not told."""
+        *ended, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > self._longest:
+            ended, self._rest = [*ended, self._rest], b""
+        for raw in ended:
+            text = line_text(raw)
+            level = line_level(text, self._level)
+            self._level = self._level if letter_level(text) is None else level
+            yield LogLine(0, 0, text, level)
 
 
 def _is_odd(block: bytes) -> bool:

@@ -126,7 +126,7 @@ class LogFile:
             if stop(chunk.start):
                 return Page(tuple(lines), chunk.start, edge=False)
             if before is None and (wanted.search is None or wanted.search.may_be_in(chunk.data)):
-                before = self._level_before(chunk.start)
+                before = self.level_before(chunk.start)
             if before is None or not wanted.may_be_in(chunk.data, before):
                 before = None if wanted.search else before  # else it is less than what is wanted
                 continue
@@ -138,7 +138,7 @@ class LogFile:
                     return Page(tuple(lines), line.start, edge=True)
                 if len(lines) >= count:
                     return Page(tuple(lines), line.end, edge=line.end >= self.size)
-        return Page(tuple(lines), self._whole_end(start), edge=True)
+        return Page(tuple(lines), max(start, self.whole_end), edge=True)
 
     def lines_before(
         self, end: int, count: int, wanted: Wanted | None = None, stop: Stop = _never
@@ -168,6 +168,13 @@ class LogFile:
                     return found.start
         return 0
 
+    @property
+    def whole_end(self) -> int:
+        """The end of the last line that is whole: where one goes on to read once more comes."""
+        for chunk in self._chunks_before(self.size):
+            return chunk.start + chunk.data.rfind(b"\n") + 1
+        return 0
+
     def line_start(self, place: int) -> int:
         """Where the line begins that has the byte ``place``."""
         if not 0 < place < self.size:
@@ -175,6 +182,10 @@ class LogFile:
         for chunk in self._chunks_before(place + 1):
             return chunk.start + chunk.data.rfind(b"\n", 0, place - chunk.start) + 1
         return 0
+
+    def level_before(self, place: int) -> Level:
+        """What a line without a letter that begins at ``place`` is."""
+        return self._letter_before(place).level
 
     def _found_before(self, end: int, wanted: Wanted, stop: Stop) -> Iterator[LogLine | int | None]:
         """Going backwards, the lines that are wanted; between them places that were reached, and None
@@ -193,9 +204,6 @@ class LogFile:
                         if wanted.takes(line):
                             yield line
             yield chunk.start
-
-    def _level_before(self, place: int) -> Level:
-        return self._letter_before(place).level
 
     def _letter_before(self, place: int) -> _Letter:
         """The last letter before ``place``; what it stands for where none is near."""
@@ -220,12 +228,6 @@ class LogFile:
             whole = raw.endswith(b"\n") or end < self.size
             yield LogLine(start, end, text, level, whole), before
             start = end
-
-    def _whole_end(self, start: int) -> int:
-        """The end of the last whole line, at ``start`` at the least."""
-        for chunk in self._chunks_before(self.size):
-            return max(start, chunk.start + chunk.data.rfind(b"\n") + 1)
-        return start
 
     # ── blocks ───────────────────────────────────────────────────────────────────────────────
 

@@ -19,13 +19,13 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import lifecycle, records
 from gputui.instances.lifecycle import Child, NotRunningError
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.llama import command
 from gputui.llama.command import Launch
-from gputui.llama.diagnosis import tail
-from gputui.text import clean, clean_line, nearest
+from gputui.text import clean_line, nearest
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
@@ -71,9 +71,9 @@ class Supervisor:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
         self._find(name)
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
-        return clean(await asyncio.to_thread(tail, self._paths.log(name), limit))
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance, and the older ones; nothing is read yet."""
+        return InstanceLog(self._paths.log(name))
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.

@@ -16,6 +16,7 @@ from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
@@ -51,8 +52,8 @@ class SupervisorLike(Protocol):
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes."""
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance; nothing is read yet."""
 
     async def close(self) -> None:
         """Give back sockets; running servers go on."""
