@@ -39,9 +39,9 @@ class LogBar(CellView):
         self._place(line)
         if view.least is not Level.DEBUG:
             line.add(f"  {view.least.words}", palette.strong)
-        if not view.wrap:
-            line.add("  no wrap", palette.dim)
-            line.add(f" from column {view.column + 1}" if view.column else "", palette.dim)
+        if view.cut_from is not None:
+            from_column = f" from column {view.cut_from + 1}" if view.cut_from else ""
+            line.add(f"  no wrap{from_column}", palette.dim)
         if view.search is not None:
             line.add(f"  /{view.search.words}", palette.strong)
         if view.note and not view.busy:

@@ -3,60 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 
 from textual.binding import Binding
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from gputui.instances.log_lines import Level, LogLine, Search, Wanted
-from gputui.instances.log_reader import Change, InstanceLog, LogFile, Page, Stop
+from gputui.instances.log_lines import Level, Search, Wanted
+from gputui.instances.log_reader import Change, InstanceLog, LogFile, Stop
 from gputui.ui.cells import CellView, Line
-from gputui.ui.log_lines import GUTTER, pieces, row
+from gputui.ui.log_lines import GUTTER, row
+from gputui.ui.log_window import MOST_LINES, LogWindow
 from gputui.ui.palette import Look
 
 TICK_SECONDS = 0.5
 """Between two looks for what is new."""
-MOST_LINES = 600
-"""Lines that are kept at most; more are read again."""
 MUCH = 512 * 1024
 """Bytes that came at once from which on their end alone is read."""
-
-
-@dataclass
-class Window:
-    """The lines that are kept: all that are wanted between the bytes ``low`` and ``high``."""
-
-    lines: list[LogLine] = field(default_factory=list)
-    low: int = 0
-    high: int = 0
-    at_begin: bool = True
-    at_end: bool = True
-
-    def above(self, page: Page) -> int:
-        """Put lines before the first one; how many."""
-        self.lines[:0] = page.lines
-        self.low, self.at_begin = page.reached, page.edge
-        return len(page.lines)
-
-    def below(self, page: Page) -> None:
-        """Put lines behind the last whole one."""
-        while self.lines and self.lines[-1].start >= self.high:
-            self.lines.pop()  # it had no end yet, and is read again
-        self.lines += page.lines
-        self.high, self.at_end = page.reached, page.edge
-
-    def trim(self, top: int) -> int:
-        """Give up what is far from the line ``top``; how many lines before it."""
-        ahead = max(0, top - MOST_LINES // 2) if len(self.lines) > MOST_LINES else 0
-        if ahead:
-            del self.lines[:ahead]
-            self.low, self.at_begin = self.lines[0].start, False
-        if len(self.lines) > MOST_LINES:
-            del self.lines[MOST_LINES:]
-            self.high, self.at_end = self.lines[-1].end, False
-        return ahead
 
 
 class LogView(CellView, can_focus=True):
@@ -91,17 +55,13 @@ class LogView(CellView, can_focus=True):
     def __init__(self, look: Look, log: InstanceLog, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self._log = log
-        self._window = Window()
-        self._top = self._row = 0
+        self._window = LogWindow()
         self._job = 0
         self._cancelled = False
-        self._rows_of: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
         self.file: LogFile | None = None
         self.age = 0
         self.follow = True
         self.least = Level.DEBUG
-        self.wrap = True
-        self.column = 0
         self.search: Search | None = None
         self.hit: int | None = None
         self.place: int | None = (
@@ -172,7 +132,7 @@ class LogView(CellView, can_focus=True):
         page = await asyncio.to_thread(
             file.lines_before, file.size, 2 * self._height, self._wanted, self._stop()
         )
-        self._window = Window(list(page.lines), page.reached, end, page.edge, at_end=True)
+        self._window.show_end(page, end)
         self.follow = True
         self._show()
 
@@ -183,12 +143,8 @@ class LogView(CellView, can_focus=True):
             return
         above = await asyncio.to_thread(file.lines_before, start, height, self._wanted, stop)
         below = await asyncio.to_thread(file.lines_from, start, 2 * height, self._wanted, stop)
-        self._window = Window(low=start, high=start)
-        self._window.below(below)
-        self._top, self._row = self._window.above(above), 0
+        self._window.show_around(start, above, below)
         self.follow = False
-        self._move_rows(-(height // 3))
-        self._clamp()
 
     async def _read_on(self, by: int) -> None:
         """More lines in the direction of ``by``, then so many rows that way."""
@@ -198,12 +154,12 @@ class LogView(CellView, can_focus=True):
         count = max(abs(by), self._height) * 2
         if by < 0:
             page = await asyncio.to_thread(file.lines_before, window.low, count, self._wanted, stop)
-            self._top += window.above(page)
+            window.put_above(page)
         else:
             page = await asyncio.to_thread(file.lines_from, window.high, count, self._wanted, stop)
-            window.below(page)
-        self._top -= window.trim(self._top)
-        self._move_rows(by)
+            window.put_below(page)
+        window.trim(window.top)
+        window.move(by)
 
     # ── what is new ──────────────────────────────────────────────────────────────────────────
 
@@ -246,65 +202,20 @@ class LogView(CellView, can_focus=True):
             page = await asyncio.to_thread(
                 file.lines_from, window.high, MOST_LINES, self._wanted, self._stop()
             )
-            window.below(page)
-            self._top -= window.trim(len(window.lines) if self.follow else self._top)
+            window.put_below(page)
+            window.trim(len(window.lines) if self.follow else window.top)
 
     # ── moving ───────────────────────────────────────────────────────────────────────────────
-
-    def _parts(self, line: LogLine) -> list[tuple[int, int]]:
-        """The rows of a line."""
-        if not self.wrap:
-            return [(min(self.column, len(line.text)), len(line.text))]
-        width = max(1, self.content_size.width - GUTTER)
-        key = line.start, line.end, width
-        if key not in self._rows_of:
-            if len(self._rows_of) > 4 * MOST_LINES:
-                self._rows_of.clear()
-            self._rows_of[key] = pieces(line.text, width)
-        return self._rows_of[key]
-
-    def _last_place(self) -> tuple[int, int]:
-        """The line and its row on top where the last one is at the bottom."""
-        left = self._height
-        for number in range(len(self._window.lines) - 1, -1, -1):
-            rows = len(self._parts(self._window.lines[number]))
-            if rows >= left:
-                return number, rows - left
-            left -= rows
-        return 0, 0
-
-    def _move_rows(self, by: int) -> int:
-        """Move by so many rows within what is kept; how many are left over."""
-        lines = self._window.lines
-        while by < 0 and (self._top, self._row) > (0, 0):
-            if self._row == 0:
-                self._top -= 1
-                self._row = len(self._parts(lines[self._top]))
-            step = min(-by, self._row)
-            self._row, by = self._row - step, by + step
-        last = self._last_place()
-        while by > 0 and (self._top, self._row) < last:
-            rows = len(self._parts(lines[self._top]))
-            step = min(by, rows - self._row)
-            self._row, by = self._row + step, by - step
-            if self._row == rows:
-                self._top, self._row = self._top + 1, 0
-            self._clamp()
-        return by
-
-    def _clamp(self) -> None:
-        last = self._last_place()
-        self._top, self._row = max((0, 0), min((self._top, self._row), last))
 
     def action_move(self, by: int) -> None:
         """By so many rows; up leaves the end, and at the end one follows again."""
         if by < 0:
             self.follow = False
-        left = self._move_rows(by)
         window = self._window
+        left = window.move(by)
         if (left < 0 and not window.at_begin) or (left > 0 and not window.at_end):
             self._run(self._read_on(left))
-        elif by > 0 and window.at_end and (self._top, self._row) >= self._last_place():
+        elif by > 0 and window.at_end and window.at_last:
             self.follow = True
         self._show()
 
@@ -323,8 +234,9 @@ class LogView(CellView, can_focus=True):
 
     def action_sideways(self, by: int) -> None:
         """By half a screen, where lines are not wrapped."""
-        if not self.wrap:
-            self.column = max(0, self.column + by * max(1, self.content_size.width // 2))
+        window = self._window
+        if not window.wrap:
+            window.column = max(0, window.column + by * max(1, window.width // 2))
             self._show()
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
@@ -336,8 +248,11 @@ class LogView(CellView, can_focus=True):
         self.action_move(-3)
 
     def on_resize(self) -> None:
-        self._clamp()
-        if not self.busy and not self._window.at_begin and self._last_place() == (0, 0):
+        window, size = self._window, self.content_size
+        window.width, window.height = max(1, size.width - GUTTER), max(1, size.height)
+        window.clamp()
+        short = window.last_place() == (0, 0)
+        if not self.busy and not window.at_begin and short:
             self._run(self._read_on(-1))
         super().on_resize()
 
@@ -345,15 +260,16 @@ class LogView(CellView, can_focus=True):
 
     def action_wrap(self) -> None:
         """Long lines on several rows, or cut."""
-        self.wrap, self.column, self._row = not self.wrap, 0, 0
-        self._clamp()
+        window = self._window
+        window.wrap, window.column, window.row = not window.wrap, 0, 0
+        window.clamp()
         self._show()
 
     def action_level(self) -> None:
         """The next of all, info+, warnings+, errors."""
         self.least = Level((self.least + 1) % len(Level))
-        lines = self._window.lines
-        here = lines[self._top].start if lines and not self.follow else None
+        window = self._window
+        here = window.lines[window.top].start if window.lines and not self.follow else None
         self._run(self._read_end() if here is None else self._read_at(here))
 
     def action_older(self, by: int) -> None:
@@ -389,7 +305,9 @@ class LogView(CellView, can_focus=True):
         if self.search is None or not lines:
             return
         here = next((line for line in lines if line.start == self.hit), None)
-        start = lines[self._top].start if here is None else here.end if by > 0 else here.start
+        start = (
+            lines[self._window.top].start if here is None else here.end if by > 0 else here.start
+        )
         if here is None and self.hit is not None:
             start = self.hit + (by > 0)
         self.note = ""
@@ -417,39 +335,37 @@ class LogView(CellView, can_focus=True):
     # ── drawing ──────────────────────────────────────────────────────────────────────────────
 
     @property
+    def cut_from(self) -> int | None:
+        """From which column on lines are shown; None where they are wrapped."""
+        return None if self._window.wrap else self._window.column
+
+    @property
     def share(self) -> float:
         """How much of the file is above the bottom of the screen, 0 to 1."""
         size = self.file.size if self.file else 0
-        shown = [line for line, _ in self._shown()]
+        shown = [line for line, _ in self._window.shown()]
         return min(1.0, shown[-1].end / size) if shown and size else 1.0
 
     def _show(self) -> None:
         self.redraw()
         self.post_message(self.Changed())
 
-    def _shown(self) -> Iterator[tuple[LogLine, int]]:
-        """The rows on the screen: a line, and which of its rows."""
-        left, first = self._height, self._row
-        for line in self._window.lines[self._top :]:
-            for number in range(first, len(self._parts(line))):
-                if left == 0:
-                    return
-                yield line, number
-                left -= 1
-            first = 0
-
     def lines(self, width: int) -> Sequence[Line]:
-        palette = self.look.palette
+        palette, window = self.look.palette, self._window
         if self.follow:
-            self._top, self._row = self._last_place()
-        if not self._window.lines:
+            window.top, window.row = window.last_place()
+        if not window.lines:
             return [Line().add(f" {self._nothing}", palette.dim)]
         drawn = []
-        for line, number in self._shown():
-            start, end = self._parts(line)[number]
+        for line, number in window.shown():
+            start, end = window.parts(line)[number]
             mark = "▸" if line.start == self.hit and number == 0 else ""
-            part = start, min(end, start + width)
+            room = width - GUTTER
+            cut = not window.wrap and end - start > room
+            part = start, min(end, start + room - cut)
             drawn.append(row(line, part, mark, self.search, palette))
+            if cut:
+                drawn[-1].add("…", palette.dim)
         return drawn
 
     @property
