@@ -12,8 +12,8 @@ from gputui.config import InstanceConfig
 from gputui.config.tables import Role
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
-from gputui.instances.lifecycle import TIDY, Child, settle
-from gputui.instances.locks import Holder
+from gputui.instances.lifecycle import Child, settle
+from gputui.instances.locks import TIDY, Holder
 from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State

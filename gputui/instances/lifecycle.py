@@ -17,8 +17,7 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.files import make_private
-from gputui.instances import locks, ports, process, records
+from gputui.instances import locks, logs, ports, process, records
 from gputui.instances.placement import Placement
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
@@ -26,9 +25,6 @@ from gputui.llama.diagnosis import diagnose, tail
 from gputui.processes import Life, NotOursError
 
 Child = subprocess.Popen[bytes]
-
-TIDY = "tidy"
-"""The action of an observer that writes down a death: it holds a lock for milliseconds."""
 
 _LOCK_SECONDS = 1.0
 _SPAWN_LOCK_SECONDS = 10.0
@@ -52,7 +48,7 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
         _refuse_running(paths, instance.name)
         _refuse_port(paths, instance)
         log = paths.log(instance.name)
-        _rotate(log)
+        logs.rotate(log)
         command = (*launch.through, *launch.argv)
         place = Placement(launch.cpus, launch.numa_node)
         spawned = process.spawn(command, launch.environment, log, instance.name, place)
@@ -126,7 +122,7 @@ def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(paths.lock(record.name), TIDY))
+            stack.enter_context(locks.hold(paths.lock(record.name), locks.TIDY))
         except locks.LockHeldError:
             return record
         except GputuiError:
@@ -142,7 +138,7 @@ def note_ready(paths: Paths, record: Record, at: float) -> bool:
 
     Skipped while somebody else holds the lock, and where nothing can be written.
     """
-    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), TIDY):
+    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), locks.TIDY):
         now = records.read(paths.record(record.name))
         if now is not None and now.identity == record.identity and now.ready_at is None:
             records.write(paths, replace(now, ready_at=at))
@@ -219,16 +215,6 @@ def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
         hidden = ("another user's process", "Give the instance another port.")
         who, hint = port_user(paths, instance.port) or hidden
         raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
-
-
-def _rotate(log: Path) -> None:
-    """The log before this one is kept: a restart after a crash does not lose its reason."""
-    try:
-        make_private(log.parent)
-        with contextlib.suppress(FileNotFoundError):
-            log.replace(log.with_name(f"{log.name}.1"))
-    except OSError as error:
-        raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
 
 
 def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:

@@ -17,6 +17,7 @@ from gputui.instances import lifecycle
 from gputui.instances.facts import Facts, describe, gather
 from gputui.instances.lifecycle import Child
 from gputui.instances.loading import Durations, estimate
+from gputui.instances.logs import LogBounds
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceStatus, State
 from gputui.llama.probe import Probe, Reading, new_client
@@ -63,6 +64,7 @@ class Observer:
         self._probes: dict[_ProbeKey, Probe] = {}
         self._loads: dict[str, _Load] = {}
         self._requests = RequestLogs()
+        self._log_bounds = LogBounds(paths)
         self._client: httpx.AsyncClient | None = None
 
     async def look(
@@ -78,6 +80,8 @@ class Observer:
         readings = await self._ask_all(found, taken, patience)
         running = [facts.running for facts in found if facts.running]
         counts = await asyncio.to_thread(self._requests.read, running) if running else {}
+        if running and self._log_bounds.due:
+            await asyncio.to_thread(self._log_bounds.keep, running)
         looks: list[Look] = []
         for facts in found:
             status = _counted(describe(facts, readings.get(facts.name)), counts.get(facts.name))

@@ -22,14 +22,14 @@ from gputui.instances import lifecycle, records
 from gputui.instances.discovery import Discovery
 from gputui.instances.fit import Fit, Server
 from gputui.instances.lifecycle import Child, NotRunningError
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.instances.surroundings import Surroundings
 from gputui.llama import command
 from gputui.llama.command import Launch
-from gputui.llama.diagnosis import tail
-from gputui.text import clean, clean_line, nearest
+from gputui.text import clean_line, nearest
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
@@ -84,9 +84,9 @@ class Supervisor:
         """What is to be told where a logout ends the servers that are started here; else None."""
         return await asyncio.to_thread(self._surroundings.warning)
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
-        return clean(await asyncio.to_thread(tail, self._paths.log(name), limit))
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance, and the older ones; nothing is read yet."""
+        return InstanceLog(self._paths.log(name))
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.

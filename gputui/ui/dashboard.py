@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -27,6 +26,7 @@ from gputui.ui.header import Header
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
+from gputui.ui.log_screen import LogScreen
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -185,8 +185,8 @@ class Dashboard(StillScreen[None]):
         if row is None:
             return
         name = row.status.name
-        read = partial(self._services.supervisor.log_tail, name)
-        self.app.push_screen(TextScreen(f"log of {name}", read, follow=True))
+        log = self._services.supervisor.log(name)
+        self.app.push_screen(LogScreen(self._look, name, log, self.action_keys))
 
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(

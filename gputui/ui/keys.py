@@ -44,6 +44,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
     from gputui.ui.instances_panel import InstancesPanel
+    from gputui.ui.log_view import LogView
     from gputui.ui.power_screen import PowerTable
     from gputui.ui.process_table import ProcessTable
 
@@ -57,6 +58,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
+        ("In a log", LogView),
     )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]

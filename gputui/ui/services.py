@@ -17,6 +17,7 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.fit import Fit
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
@@ -58,8 +59,8 @@ class SupervisorLike(Protocol):
     async def login_warning(self) -> GputuiError | None:
         """What is to be told where a logout ends the servers that are started here; else None."""
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes."""
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance; nothing is read yet."""
 
     async def close(self) -> None:
         """Give back sockets; running servers go on."""

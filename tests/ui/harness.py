@@ -6,6 +6,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from textual.pilot import Pilot
 
@@ -18,6 +20,7 @@ from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.fit import Fit
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.processes import ProcessIdentity
 from gputui.themes import load_themes, shipped_dir
@@ -98,8 +101,9 @@ class StubSupervisor:
     refusal: GputuiError | None = None
     fits: dict[str, Fit] = field(default_factory=dict)
     warning: GputuiError | None = None
-    log: str = ""
+    log_text: str = ""
     gpus: Sequence[GpuIdentity] = ()
+    _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
 
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
@@ -127,8 +131,15 @@ class StubSupervisor:
     async def login_warning(self) -> GputuiError | None:
         return self.warning
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        return self.log
+    def log(self, name: str) -> InstanceLog:
+        if self.log_text:
+            self.log_folder.joinpath(f"{name}.log").write_text(self.log_text, errors="replace")
+        return InstanceLog(self.log_folder / f"{name}.log")
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the logs are; gone with the supervisor."""
+        return Path(self._folder.name)
 
     async def close(self) -> None:
         return None
