@@ -80,7 +80,7 @@ async def released(
     reader: MemoryReader,
     held: Sequence[Holding],
     tell: Callable[[], Awaitable[None]],
-    timeout: float = SECONDS,  # noqa: ASYNC109 - it is no failure
+    timeout: float,  # noqa: ASYNC109 - it is no failure
 ) -> bool:
     """Wait until all of ``held`` is free again; False where it is not after ``timeout`` seconds.
 

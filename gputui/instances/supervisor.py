@@ -65,6 +65,16 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
 
+    @property
+    def config(self) -> Config:
+        """The configuration that instances are started by."""
+        return self._config
+
+    @property
+    def gpus(self) -> tuple[GpuIdentity, ...]:
+        """The GPUs that pins resolve against; () where they are not known yet."""
+        return self._gpus or ()
+
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
         self._gpus = tuple(gpus)
@@ -119,6 +129,17 @@ class Supervisor:
         """Stop an instance where it runs; returns when its GPU memory is free, too. ``why`` is shown."""
         await self._swapper.empty(name, self._ground(tell), why)
 
+    async def obstacle(self, name: str, leaving: Sequence[str]) -> GputuiError | None:
+        """Why an instance could not start once those in ``leaving`` are gone; None where it could."""
+        instance = self._find(name)
+        gone = (*leaving, name)
+        try:
+            await self._prepare(instance)
+            await asyncio.to_thread(lifecycle.refuse_start, self._paths, instance, gone)
+        except GputuiError as error:
+            return error
+        return None
+
     def give_up_waits(self) -> None:
         """End every wait for another instance's answer; those starts are refused then."""
         self._swapper.give_up()
@@ -148,7 +169,7 @@ class Supervisor:
             self._children[record.pid] = child
 
     def _ground(self, tell: Tell, force: bool = False) -> Ground:
-        return Ground(self._config, self._gpus or (), tell, force)
+        return Ground(self._config, self.gpus, tell, force)
 
     def _refuse_waiting(self, name: str) -> None:
         instance = self._instances.get(name)

@@ -287,7 +287,7 @@ class Swapper:
         async def tell() -> None:
             await notes(f"waiting for {words()} to be free")
 
-        if await release.released(self._memory, held, tell):
+        if await release.released(self._memory, held, tell, release.SECONDS):
             return
         left = words()
         if instance is not None and await asyncio.to_thread(self._fits, instance, held):
