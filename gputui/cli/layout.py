@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -21,6 +22,8 @@ from gputui.text import clean_line
 if TYPE_CHECKING:
     from gputui.instances.layouts import LayoutPlan
     from gputui.instances.switch import Layouts, Step
+
+_Answer = TypeVar("_Answer")
 
 
 @click.command("layout")
@@ -47,26 +50,44 @@ def command(
     if not looking:
         refuse_readonly(options, "switched")
     gpus = _known_gpus(options, config, looking=looking)
+    asked = _Asked(options, config, gpus)
+    if name is None:
+        _list(asked.run(lambda layouts: layouts.all()), config, as_json=as_json)
+        return
+    plan = asked.run(lambda layouts: layouts.plan(name))
+    if as_json:
+        _echo_json(plan)
+    else:
+        click.echo("\n".join(plan_lines(plan, gpus)))
+    if looking or plan.active:
+        context.exit(1 if plan.cannot else 0)
+    if plan.cannot:
+        raise GputuiError(f"layout {plan.name} cannot be had as things are")
+    if not yes:
+        _ask(f"Switch to layout {plan.name}?")
+    _switch(asked, plan, yes=yes, force=force)
 
-    async def run() -> bool:
-        async with supervising(options, config, gpus) as supervisor:
-            layouts = make_layouts(supervisor)
-            if name is None:
-                _list(await layouts.all(), config, as_json=as_json)
-                return True
-            plan = await layouts.plan(name)
-            if as_json:
-                _echo_json(plan)
-            else:
-                click.echo("\n".join(plan_lines(plan, gpus)))
-            if looking or plan.active:
-                return not plan.cannot
-            if plan.cannot:
-                raise GputuiError(f"layout {name} cannot be had as things are")
-            await asyncio.to_thread(_confirm, plan, yes)
-            return await _switch(layouts, plan, yes=yes, force=force)
 
-    context.exit(0 if asyncio.run(run()) else 1)
+@dataclass(frozen=True)
+class _Asked:
+    """The layouts, asked one thing at a time: between two of them the user may be asked, which blocks."""
+
+    options: Options
+    config: Config
+    gpus: tuple[GpuIdentity, ...]
+
+    def run(self, act: Callable[[Layouts], Awaitable[_Answer]]) -> _Answer:
+        """What ``act`` gives; what it is broken off in is said."""
+
+        async def acting() -> _Answer:
+            async with supervising(self.options, self.config, self.gpus) as supervisor:
+                try:
+                    return await act(make_layouts(supervisor))
+                except asyncio.CancelledError as error:
+                    report_broken_off(error)
+                    raise
+
+        return asyncio.run(acting())
 
 
 def plan_lines(plan: LayoutPlan, gpus: Sequence[GpuIdentity]) -> Iterator[str]:
@@ -125,12 +146,6 @@ def _echo_json(plan: LayoutPlan) -> None:
     click.echo(json.dumps(plan_json(plan), indent=2, ensure_ascii=False))
 
 
-def _confirm(plan: LayoutPlan, yes: bool) -> None:
-    """Ask, unless told not to. Raises GputuiError for a no."""
-    if not yes:
-        _ask(f"Switch to layout {plan.name}?")
-
-
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("there is nobody to ask: give --yes")
@@ -138,22 +153,19 @@ def _ask(question: str) -> None:
         raise GputuiError("nothing was changed")
 
 
-async def _switch(layouts: Layouts, plan: LayoutPlan, *, yes: bool, force: bool) -> bool:
+def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
     from gputui.instances.swap import BusyError
 
     try:
-        await layouts.switch(plan, _tell, force=force)
+        asked.run(lambda layouts: layouts.switch(plan, _tell, force=force))
     except BusyError as error:
         if yes or not sys.stdin.isatty():
             raise
         report(GputuiError(error.message))
-        await asyncio.to_thread(_ask, "Break the answers off?")
-        return await _switch(layouts, plan, yes=yes, force=True)
-    except asyncio.CancelledError as error:
-        report_broken_off(error)
-        raise
-    click.echo(f"layout {plan.name} runs")
-    return True
+        _ask("Break the answers off?")
+        _switch(asked, plan, yes=yes, force=True)
+    else:
+        click.echo(f"layout {plan.name} runs")
 
 
 def _tell(step: Step) -> None:

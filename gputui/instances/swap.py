@@ -143,7 +143,7 @@ class Swapper:
         notes = _Notes(ground.tell)
         async with lifecycle.holding(self._paths, name, "stop") as say:
             notes.says.append(say)
-            await notes(why)
+            await asyncio.to_thread(say, why)
             record = await asyncio.to_thread(self._running, name)
             if record is not None:
                 (held,) = await self._held((record,), ground)
