@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
+    from gputui.instances.switch import Layouts
     from gputui.power.session import PowerSession
 
 
@@ -89,6 +90,13 @@ def make_supervisor(
         memory=memory,
         discovery=Discovery(names),
     )
+
+
+def make_layouts(supervisor: Supervisor) -> Layouts:
+    """The configured layouts, switched by ``supervisor``."""
+    from gputui.instances.switch import Layouts
+
+    return Layouts(supervisor, configuration.state_dir())
 
 
 def make_conversation() -> Conversation:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "start": "start instances",
     "stop": "stop instances",
     "restart": "stop and start instances",
+    "layout": "switch to a set of instances that run together",
     "logs": "the log of an instance",
     "chat": "one prompt to one or two models",
     "config": "check the configuration",

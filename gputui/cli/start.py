@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gputui.cli.acting import check_fit, choose, find_gpus, refuse_readonly, start_each, supervising
+from gputui.cli.acting import (
+    check_fit,
+    choose,
+    find_gpus,
+    refuse_readonly,
+    refuse_together,
+    start_each,
+    supervising,
+    tell_waiting,
+)
 from gputui.cli.root import common_options, options_of
 from gputui.errors import GputuiError
 
@@ -46,6 +55,7 @@ def starting_command(
         if not chosen:
             raise GputuiError("no instance is configured", "Write a configuration: gputui init")
         refuse_readonly(options, done)
+        refuse_together(config, chosen)
         gpus = find_gpus(options, config, chosen)
 
         async def run() -> bool:
@@ -70,11 +80,11 @@ command = starting_command(
     "start",
     "started",
     f"Start instances; they go on running when gputui ends.\n\n{_EXIT}",
-    lambda supervisor: supervisor.start,
+    lambda supervisor: lambda name: supervisor.start(name, tell_waiting(name)),
 )
 restart = starting_command(
     "restart",
     "restarted",
     f"Stop instances where they run, and start them.\n\n{_EXIT}",
-    lambda supervisor: supervisor.restart,
+    lambda supervisor: lambda name: supervisor.restart(name, tell_waiting(name)),
 )

@@ -17,6 +17,7 @@ from gputui.instances.locks import TIDY, Holder
 from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.instances.swap import turn_of
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name
 from gputui.text import clean_line
@@ -108,6 +109,9 @@ def _facts(
     holder = locks.holder(paths.lock(name))
     if holder is not None and holder.action == TIDY:
         holder = None
+    if holder is None and instance is not None:
+        turn = turn_of(paths, instance)
+        holder = replace(turn, action="start") if turn else None
     alive = record is not None and processes.matches(record.identity)
     if record is not None and not alive and record.failure is None:
         record = settle(paths, record, children.get(record.pid))
@@ -151,7 +155,7 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
     if facts.running is not None:
         return _running(status, facts, facts.running, reading or Reading())
     if facts.holder is not None and facts.holder.action in ("start", "restart"):
-        return replace(status, state=State.STARTING, owned=True)
+        return replace(status, state=State.STARTING, owned=True, note=facts.holder.note)
     if reading is not None and reading.health in (Health.READY, Health.LOADING):
         status = _external(status, facts, reading)
     if status.state is not State.STOPPED:
@@ -181,8 +185,8 @@ def _running(
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
-        interrupted = "" if facts.holder else "its stop was interrupted: stop it again"
-        return replace(status, state=State.STOPPING, stop_seconds_left=left, note=interrupted)
+        note = facts.holder.note if facts.holder else "its stop was interrupted: stop it again"
+        return replace(status, state=State.STOPPING, stop_seconds_left=left, note=note)
     state = {Health.READY: State.READY, Health.LOADING: State.LOADING}.get(
         reading.health or Health.REFUSED, State.STARTING
     )

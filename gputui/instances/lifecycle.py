@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances import locks, logs, ports, process, records
+from gputui.instances.locks import Say
 from gputui.instances.placement import Placement
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
@@ -36,17 +37,13 @@ class NotRunningError(GputuiError):
     """There is nothing to stop."""
 
 
-def start(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
-    """Start an instance. Blocks shortly. Raises GputuiError where it runs or its port is used."""
-    with _hold(paths, instance.name, "start"):
-        return start_locked(paths, instance, launch)
-
-
 def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
-    """``start`` for a caller that holds the instance's lock already."""
+    """Start an instance, for a caller that holds its lock. Blocks shortly.
+
+    Raises GputuiError where it runs, or its port or its place in a group is another's.
+    """
     with locks.hold(paths.spawn_lock, "start", patience=_SPAWN_LOCK_SECONDS):
-        _refuse_running(paths, instance.name)
-        _refuse_port(paths, instance)
+        refuse_start(paths, instance)
         log = paths.log(instance.name)
         logs.rotate(log)
         command = (*launch.through, *launch.argv)
@@ -81,17 +78,23 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
 
 
 @contextlib.asynccontextmanager
-async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[None]:
+async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[Say]:
     """The lock of an instance for the length of the block; refused in words where it is held."""
+    async with taking(_hold(paths, name, action)) as say:
+        yield say
+
+
+@contextlib.asynccontextmanager
+async def taking(lock: contextlib.AbstractContextManager[Say]) -> AsyncIterator[Say]:
+    """A lock that may have to be waited for, taken on a thread."""
     with contextlib.ExitStack() as stack:
-        lock = _hold(paths, name, action)
-        taking = asyncio.ensure_future(asyncio.to_thread(stack.enter_context, lock))
+        taken = asyncio.ensure_future(asyncio.to_thread(stack.enter_context, lock))
         try:
-            await asyncio.shield(taking)
+            say = await asyncio.shield(taken)
         except asyncio.CancelledError:
-            await asyncio.gather(taking, return_exceptions=True)  # what it still takes is let go
+            await asyncio.gather(taken, return_exceptions=True)  # what it still takes is let go
             raise
-        yield
+        yield say
 
 
 async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None) -> None:
@@ -176,17 +179,34 @@ def busy(name: str, holder: locks.Holder | None) -> GputuiError:
     if holder is not None and holder.pid == os.getpid():
         return GputuiError(f"{name} is already being {verb}")
     who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
-    return GputuiError(f"{name} is being {verb} by {who}", "Wait a moment: gputui status")
+    at = f": {holder.note}" if holder and holder.note else ""
+    return GputuiError(f"{name} is being {verb} by {who}{at}", "Wait a moment: gputui status")
 
 
 @contextlib.contextmanager
-def _hold(paths: Paths, name: str, action: str) -> Iterator[None]:
+def _hold(paths: Paths, name: str, action: str) -> Iterator[Say]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
+            say = stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
         except locks.LockHeldError as error:
             raise busy(name, error.holder) from None
-        yield
+        yield say
+
+
+def refuse_start(paths: Paths, instance: InstanceConfig, leaving: Collection[str] = ()) -> None:
+    """Raise GputuiError where an instance cannot start as things are: it runs, or what it needs alone
+    (its port, its group) has somebody else. Those in ``leaving`` are about to make room."""
+    if instance.name not in leaving:
+        _refuse_running(paths, instance.name)
+    running = records.running(paths.state_dir)
+    others = [one for one in running if one.name not in (*leaving, instance.name)]
+    for other in others:
+        if instance.group and other.settings.get("group") == instance.group:
+            raise GputuiError(
+                f"{other.name} runs, and of group {instance.group} one runs at a time",
+                f"Stop it first: gputui stop {other.name}",
+            )
+    _refuse_port(paths, instance, others, [one for one in running if one.name in leaving])
 
 
 def _refuse_running(paths: Paths, name: str) -> None:
@@ -204,17 +224,22 @@ def _refuse_running(paths: Paths, name: str) -> None:
     )
 
 
-def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
-    for other in records.running(paths.state_dir):
+def _refuse_port(
+    paths: Paths, instance: InstanceConfig, others: Sequence[Record], going: Sequence[Record]
+) -> None:
+    for other in others:
         if other.port == instance.port:
             raise GputuiError(
                 f"{other.name} runs on port {instance.port}: stop it first",
                 f"gputui stop {other.name}, or give {instance.name} another port.",
             )
-    if not ports.is_free(instance.host, instance.port):
-        hidden = ("another user's process", "Give the instance another port.")
-        who, hint = port_user(paths, instance.port) or hidden
-        raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
+    if any(one.port == instance.port for one in going):
+        return  # nobody else can be on it
+    if ports.is_free(instance.host, instance.port):
+        return
+    hidden = ("another user's process", "Give the instance another port.")
+    who, hint = port_user(paths, instance.port) or hidden
+    raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
 
 
 def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:

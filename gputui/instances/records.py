@@ -77,6 +77,15 @@ class Paths:
         """The log of an instance; the one before it has ``.1`` added."""
         return self.state_dir / "logs" / f"{name}.log"
 
+    def group_lock(self, group: str) -> Path:
+        """Held while a member of a group takes the place of another."""
+        return self.state_dir / "groups" / f"{group}.lock"
+
+    @property
+    def layout_lock(self) -> Path:
+        """Held while one layout takes the place of another."""
+        return self.state_dir / "layout.lock"
+
     @property
     def spawn_lock(self) -> Path:
         """Held while a port is checked and a server is started on it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.instances.surroundings import Surroundings
+from gputui.instances.swap import Ground, Swapper, Tell, quiet, turn_of
 from gputui.llama import command
 from gputui.llama.command import Launch
 from gputui.text import clean_line, nearest
@@ -70,6 +72,17 @@ class Supervisor:
         self._paths = Paths(state_dir)
         self._observer = Observer(self._paths)
         self._children: dict[int, Child] = {}
+        self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
+
+    @property
+    def config(self) -> Config:
+        """The configuration that instances are started by."""
+        return self._config
+
+    @property
+    def gpus(self) -> tuple[GpuIdentity, ...]:
+        """The GPUs that pins resolve against; () where they are not known yet."""
+        return self._gpus or ()
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
@@ -105,32 +118,49 @@ class Supervisor:
         ports = {status.port for status in statuses}
         return (*statuses, *await self._discovery.look(pids, ports, patience))
 
-    async def start(self, name: str) -> None:
-        """Start an instance; returns when its process runs, which is long before it is ready."""
-        instance = self._find(name)
-        launch = await self._prepare(instance)
-        record, child = await asyncio.to_thread(lifecycle.start, self._paths, instance, launch)
-        self._children[record.pid] = child
+    async def start(self, name: str, tell: Tell = quiet, *, force: bool = False) -> None:
+        """Start an instance; returns when its process runs, which is long before it is ready.
+
+        Another member of its group is stopped first, as ``when_busy`` says where that one is answering, or
+        at once with ``force``. ``tell`` is told what is waited for.
+        """
+        await self._begin(name, "start", tell, force)
 
     async def stop(self, name: str) -> None:
         """Stop an instance; returns when its process is gone. A failed one counts as stopped then.
 
-        Raises NotRunningError where nothing runs, GputuiError where what runs is not gputui's.
+        One that waits for its turn in its group gives that up. Raises NotRunningError where nothing runs,
+        GputuiError where what runs is not gputui's.
         """
+        if self._swapper.give_up(name):
+            return
+        self._swapper.forget(name)
+        await asyncio.to_thread(self._refuse_waiting, name)
         async with lifecycle.holding(self._paths, name, "stop"):
             await self._stop_locked(name)
 
-    async def restart(self, name: str) -> None:
-        """Stop an instance if it runs, and start it; nobody can come between."""
+    async def restart(self, name: str, tell: Tell = quiet, *, force: bool = False) -> None:
+        """Stop an instance if it runs, and start it; nobody can come between. Else as ``start``."""
+        await self._begin(name, "restart", tell, force)
+
+    async def empty(self, name: str, why: str, tell: Tell = quiet) -> None:
+        """Stop an instance where it runs; returns when its GPU memory is free, too. ``why`` is shown."""
+        await self._swapper.empty(name, self._ground(tell), why)
+
+    async def obstacle(self, name: str, leaving: Sequence[str]) -> GputuiError | None:
+        """Why an instance could not start once those in ``leaving`` are gone; None where it could."""
         instance = self._find(name)
-        launch = await self._prepare(instance)  # refused before anything stops
-        async with lifecycle.holding(self._paths, name, "restart"):
-            with contextlib.suppress(NotRunningError):
-                await self._stop_locked(name)
-            record, child = await asyncio.to_thread(
-                lifecycle.start_locked, self._paths, instance, launch
-            )
-            self._children[record.pid] = child
+        gone = (*leaving, name)
+        try:
+            await self._prepare(instance)
+            await asyncio.to_thread(lifecycle.refuse_start, self._paths, instance, gone)
+        except GputuiError as error:
+            return error
+        return None
+
+    def give_up_waits(self) -> None:
+        """End every wait for another instance's answer; those starts are refused then."""
+        self._swapper.give_up()
 
     async def fit(
         self, name: str, *, leaving: Collection[str] = (), coming: Sequence[str] = ()
@@ -164,6 +194,27 @@ class Supervisor:
         if self._discovery is not None:
             await self._discovery.close()
 
+    async def _begin(self, name: str, action: str, tell: Tell, force: bool) -> None:
+        instance = self._find(name)
+        launch = await self._prepare(instance)  # refused before anything stops
+        async with self._swapper.room_for(instance, action, self._ground(tell, force)):
+            record, child = await asyncio.to_thread(
+                lifecycle.start_locked, self._paths, instance, launch
+            )
+            self._children[record.pid] = child
+
+    def _ground(self, tell: Tell, force: bool = False) -> Ground:
+        return Ground(self._config, self.gpus, tell, force)
+
+    def _refuse_waiting(self, name: str) -> None:
+        instance = self._instances.get(name)
+        turn = turn_of(self._paths, instance) if instance else None
+        if turn is not None and turn.pid != os.getpid():
+            raise GputuiError(
+                f"{name} waits for its turn in another gputui (pid {turn.pid}): {turn.note}",
+                "Give it up there: x in its dashboard, ctrl-C in its terminal.",
+            )
+
     def _configured(self, status: InstanceStatus, port_user: str | None) -> InstanceStatus:
         """What the configuration adds to an instance that does not run: its pin, what forbids it."""
         instance = self._instances.get(status.name)
@@ -173,6 +224,8 @@ class Supervisor:
         if instance is None or external:
             return status
         status = replace(status, pinned=bool(instance.gpus))
+        if status.state is State.FAILED and (back := self._swapper.way_back(status.name)):
+            status = replace(status, hint=f"{status.hint} {back}".strip())
         if self._gpus is None:
             return status
         try:

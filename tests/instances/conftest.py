@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gputui.config import Config, InstanceConfig
-from gputui.identity import GpuIdentity
+from gputui.config import Config, GroupConfig, InstanceConfig, LayoutConfig
+from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import records
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
@@ -43,6 +43,9 @@ class Rig:
     instances: list[InstanceConfig] = field(default_factory=list)
     gpus: tuple[GpuIdentity, ...] = ()
     sessions: list[Supervisor] = field(default_factory=list)
+    groups: tuple[GroupConfig, ...] = ()
+    layouts: tuple[LayoutConfig, ...] = ()
+    memory: MemoryReader = no_gpu_memory
 
     @property
     def state(self) -> Path:
@@ -59,8 +62,8 @@ class Rig:
 
     def session(self) -> Supervisor:
         """A gputui of its own: what it shares with others is on disk."""
-        config = Config(instances=tuple(self.instances))
-        supervisor = Supervisor(config, self.gpus, self.state)
+        config = Config(instances=tuple(self.instances), groups=self.groups, layouts=self.layouts)
+        supervisor = Supervisor(config, self.gpus, self.state, memory=self.memory)
         self.sessions.append(supervisor)
         return supervisor
 
@@ -75,6 +78,13 @@ class Rig:
             for key in ("name", "model", "port", "llama_server", "stop_grace_seconds"):
                 lines.append(f"{key} = {json.dumps(getattr(instance, key))}")
             lines.append(f"args = {json.dumps(instance.args)}")
+            if instance.group:
+                lines.append(f"group = {json.dumps(instance.group)}")
+        for group in self.groups:
+            lines += ["[[groups]]", f'name = "{group.name}"', f'when_busy = "{group.when_busy}"']
+        for layout in self.layouts:
+            names = json.dumps(layout.instances)
+            lines += ["[[layouts]]", f'name = "{layout.name}"', f"instances = {names}"]
         file = self.folder / "config.toml"
         file.write_text("\n".join(lines))
         return file
