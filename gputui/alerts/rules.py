@@ -15,7 +15,7 @@ from gputui.alerts.readings import READINGS, Scope
 from gputui.config import AlertConfig, Config, default_path, duration_seconds
 from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus
-from gputui.text import clean_line, nearest
+from gputui.text import clean_line, duration, nearest
 
 KEEP_FIRING_SECONDS = 60.0
 
@@ -84,14 +84,6 @@ class Rule:
         what = READINGS[self.metric].what
         fields = {"what": what, "value": value, "condition": self.condition}
         return clean_line(f"{subject} {self.says.format_map(fields)}")
-
-
-def duration(value: float) -> str:
-    """``30 s``, ``10 min``, ``2 h``."""
-    for length, unit in ((3600, "h"), (60, "min")):
-        if value >= length and value % length == 0:
-            return f"{value / length:.0f} {unit}"
-    return f"{value:g} s"
 
 
 _COOLER = "Look at fans, filters and room; a lower power limit cools at once."
