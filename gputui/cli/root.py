@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "start": "start instances",
     "stop": "stop instances",
     "restart": "stop and start instances",
+    "supervise": "restart what crashes and unload what idles, without a screen",
     "logs": "the log of an instance",
     "chat": "one prompt to one or two models",
     "config": "check the configuration",

@@ -31,9 +31,7 @@ class Run:
     alive: bool = False
 
 
-def availability(
-    runs: Iterable[Run], now: float, window: float = WINDOW_SECONDS
-) -> float | None:
+def availability(runs: Iterable[Run], now: float, window: float = WINDOW_SECONDS) -> float | None:
     """The share, 0 to 1, of the last ``window`` seconds; None where it was not wanted in them.
 
     A run that neither lives nor has an end says nothing, and is left out.

@@ -156,9 +156,7 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
     return replace(status, note=status.note or clean_line(facts.trouble) or _unloaded(facts.record))
 
 
-def _failed(
-    status: InstanceStatus, facts: Facts, record: Record, failure: str
-) -> InstanceStatus:
+def _failed(status: InstanceStatus, facts: Facts, record: Record, failure: str) -> InstanceStatus:
     allowed = facts.instance is None or facts.instance.restart == "on-failure"
     return replace(
         status,
@@ -207,7 +205,9 @@ def _running(
 
 def _crashes(record: Record) -> str:
     count = len(record.failures)
-    return f"crashed {'once' if count == 1 else f'{count} times'} and was started again" * bool(count)
+    return f"crashed {'once' if count == 1 else f'{count} times'} and was started again" * bool(
+        count
+    )
 
 
 def _note(reading: Reading) -> str:

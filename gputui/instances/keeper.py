@@ -67,6 +67,11 @@ class Keeper:
                 self._tasks[status.name] = task
         return problems
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was begun is not done yet."""
+        return any(not task.done() for task in self._tasks.values())
+
     async def settle(self) -> None:
         """Return when all that was begun is done: a stop that is left half-way is no stop."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -88,7 +88,5 @@ def _messages(kmsg: Path) -> Iterator[str]:
 
 def _journal() -> Iterator[str]:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(
-            _JOURNAL, capture_output=True, timeout=_JOURNAL_SECONDS, check=False
-        )
+        found = subprocess.run(_JOURNAL, capture_output=True, timeout=_JOURNAL_SECONDS, check=False)
         yield from found.stdout.decode(errors="replace").splitlines()

@@ -124,7 +124,9 @@ async def stop_locked(
 def note_stopped(paths: Paths, record: Record) -> None:
     """Write down that a process ended as asked. Raises GputuiError where that cannot be written."""
     at = time.time()
-    Journal(paths).ended(record, at, Ending.STOPPED if record.unloaded_after is None else Ending.UNLOADED)
+    Journal(paths).ended(
+        record, at, Ending.STOPPED if record.unloaded_after is None else Ending.UNLOADED
+    )
     if record.unloaded_after is None:
         records.remove(paths, record.name)
     else:

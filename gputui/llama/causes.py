@@ -160,16 +160,10 @@ _RULES: tuple[tuple[re.Pattern[str], _Explain], ...] = (
         "the model file does not hold what this llama-server expects: {0}",
         "It was made for another llama.cpp: use a newer one, or another conversion of the model.",
     ),
-    _memory(
-        r"(?:failed|unable) to allocate (?P<device>\S+) buffer of size (?P<size>\d{1,18})"
-    ),
-    _memory(
-        r"allocating (?P<size>\d{1,12}(?:\.\d{1,6})?) (?P<unit>MiB) on device.*out of memory"
-    ),
+    _memory(r"(?:failed|unable) to allocate (?P<device>\S+) buffer of size (?P<size>\d{1,18})"),
+    _memory(r"allocating (?P<size>\d{1,12}(?:\.\d{1,6})?) (?P<unit>MiB) on device.*out of memory"),
     _memory(r"Device memory allocation of size (?P<size>\d{1,18}) failed"),
-    _memory(
-        r"failed to allocate buffer of size (?P<size>\d{1,12}(?:\.\d{1,6})?) (?P<unit>MiB)"
-    ),
+    _memory(r"failed to allocate buffer of size (?P<size>\d{1,12}(?:\.\d{1,6})?) (?P<unit>MiB)"),
     _some_memory(
         r"(CUDA error: out of memory|cudaMalloc failed: out of memory|ErrorOutOfDeviceMemory"
         r"|CUBLAS_STATUS_ALLOC_FAILED|hipErrorOutOfMemory|cuMemCreate\([^\n]*out of memory"
