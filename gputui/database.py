@@ -74,7 +74,26 @@ CREATE INDEX events_by_subject ON events (rule, subject_key);
 """
 """What tells a subject from all others: the number in a GPU's name can change, its UUID cannot."""
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS)
+_RUNS = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    started_at REAL NOT NULL,                   -- Unix time, as all others here
+    ready_at REAL,
+    ended_at REAL,
+    wanted_until REAL,                          -- NULL: it is wanted still
+    again INTEGER NOT NULL,                     -- 1: started after a crash
+    ending TEXT NOT NULL DEFAULT '',            -- as the journal's Ending has it
+    reason TEXT NOT NULL DEFAULT '',
+    UNIQUE (name, pid, start_ticks, boot_id)
+);
+CREATE INDEX runs_by_start ON runs (started_at);
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 
@@ -83,12 +102,13 @@ class Database:
 
     ``loss`` says what a failure means ("this chat is not being kept"). Each transaction raises
     GputuiError where the database is locked, read-only, full or damaged; the next one tries again from
-    the start.
+    the start. ``patience``: seconds to wait where others write.
     """
 
-    def __init__(self, path: Path, loss: str) -> None:
+    def __init__(self, path: Path, loss: str, patience: float = _BUSY_SECONDS) -> None:
         self._path = path
         self._loss = loss
+        self._patience = patience
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -115,7 +135,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         """SQLite does not wait where two sessions switch a new file to WAL at once: wait here."""
-        give_up = time.monotonic() + _BUSY_SECONDS
+        give_up = time.monotonic() + self._patience
         while True:
             try:
                 return self._try_connect()
@@ -127,7 +147,7 @@ class Database:
     def _try_connect(self) -> sqlite3.Connection:
         make_private(self._path.parent)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")

@@ -96,6 +96,14 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
 
 
+def duration(value: float) -> str:
+    """A length of time as it was configured: ``30 s``, ``10 min``, ``2 h``."""
+    for length, unit in ((3600, "h"), (60, "min")):
+        if value >= length and value % length == 0:
+            return f"{value / length:.0f} {unit}"
+    return f"{value:g} s"
+
+
 def uptime(value: float | None) -> str:
     """A long time: ``07 s``-less clock form ``04:11``, ``2:04:11``, ``3 d 04:11``."""
     if value is None:

@@ -245,6 +245,10 @@ def _rate(value: float) -> str:
     return f"{value:.1f} tok/s"
 
 
+def _minutes(value: float) -> str:
+    return seconds(value) if value < 60 else f"{value // 60:.0f} min"
+
+
 def _of_instance(
     name: str,
     what: str,
@@ -312,6 +316,10 @@ INSTANCE_READINGS: tuple[Reading[InstanceView], ...] = (
     ),
     _of_instance("slots_busy", "busy slots", _plain, lambda metrics: metrics.slots_busy),
     _of_instance("memory_host", "host memory", size, lambda metrics: metrics.memory_bytes),
+    Reading(
+        "stalled_seconds", Scope.INSTANCE, "busy without a token",
+        lambda view: view.status.stalled_seconds, _minutes,
+    ),
     Reading("failed", Scope.INSTANCE, "failed", _failed, _plain, _failure),
     Reading(
         "gpu_utilization_while_busy", Scope.INSTANCE, "GPU utilization while busy",

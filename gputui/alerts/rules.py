@@ -15,7 +15,8 @@ from gputui.alerts.readings import READINGS, Scope
 from gputui.config import AlertConfig, Config, default_path, duration_seconds
 from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus
-from gputui.text import clean_line, nearest
+from gputui.instances.status import HUNG_SECONDS
+from gputui.text import clean_line, duration, nearest
 
 KEEP_FIRING_SECONDS = 60.0
 
@@ -84,14 +85,6 @@ class Rule:
         what = READINGS[self.metric].what
         fields = {"what": what, "value": value, "condition": self.condition}
         return clean_line(f"{subject} {self.says.format_map(fields)}")
-
-
-def duration(value: float) -> str:
-    """``30 s``, ``10 min``, ``2 h``."""
-    for length, unit in ((3600, "h"), (60, "min")):
-        if value >= length and value % length == 0:
-            return f"{value / length:.0f} {unit}"
-    return f"{value:g} s"
 
 
 _COOLER = "Look at fans, filters and room; a lower power limit cools at once."
@@ -168,6 +161,11 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(
         "error-rate", "error_rate_percent", ">", 0.1, says="error rate {value} ({condition})",
         mark="errors", hint="The reasons are in its log: l in the table, or gputui logs NAME.",
+    ),
+    Rule(
+        "instance-hung", "stalled_seconds", ">", HUNG_SECONDS, keep_firing_seconds=0,
+        severity=Severity.CRITICAL, says="is busy, and no token for {value}", mark="hung",
+        hint="r restarts it. A long batch on a slow CPU can look the same: does it use the processor?",
     ),
     Rule(
         "instance-failed", "failed", ">", 0, keep_firing_seconds=0, severity=Severity.CRITICAL,

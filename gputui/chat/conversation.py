@@ -308,6 +308,13 @@ class Conversation:
             if side.endpoint is not None and side.endpoint.url == url:
                 side.stop()
 
+    def answers_from(self, url: str) -> bool:
+        """Whether an answer of that endpoint is being written."""
+        return any(
+            side.busy and side.endpoint is not None and side.endpoint.url == url
+            for side in self.sides.values()
+        )
+
     async def wait(self) -> None:
         """Return when no side is busy and everything is kept."""
         while self._tasks:

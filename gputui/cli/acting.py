@@ -90,12 +90,13 @@ def tell_waiting(name: str) -> Callable[[str], None]:
 
 @asynccontextmanager
 async def supervising(
-    options: Options, config: Config, gpus: tuple[GpuIdentity, ...]
+    options: Options, config: Config, gpus: tuple[GpuIdentity, ...] | None
 ) -> AsyncIterator[Supervisor]:
-    """A supervisor for the length of the block."""
+    """A supervisor for the length of the block; ``gpus`` None: they come later, with ``set_gpus``."""
     memory = LiveMemory(options, config)
-    supervisor = make_supervisor(options, config, gpus, memory.read)
-    supervisor.set_gpus(gpus)
+    supervisor = make_supervisor(options, config, gpus or (), memory.read)
+    if gpus is not None:
+        supervisor.set_gpus(gpus)
     try:
         yield supervisor
     finally:

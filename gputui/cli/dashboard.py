@@ -117,6 +117,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     from msgspec.structs import replace
 
     from gputui.chat.endpoints import endpoint_of
+    from gputui.instances.keeper import Keeper
     from gputui.themes import load_themes
     from gputui.ui.services import Services
 
@@ -125,16 +126,22 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     except GputuiError as error:  # the built-in rules are better than none
         alerts = make_alerts(options, replace(config, alerts=(), on_alert=()))
         problem = error
+    supervisor, conversation = (
+        make_supervisor(options, config, (), sampler.memory),
+        make_conversation(),
+    )
+    keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
     return Services(
         config=config,
         themes=load_themes(),
         sampler=sampler.listen,
-        supervisor=make_supervisor(options, config, (), sampler.memory),
-        conversation=make_conversation(),
+        supervisor=supervisor,
+        conversation=conversation,
         endpoint_of=lambda name: endpoint_of(config, name),
         watchers=(alerts, power.meter, power.schedule),
         alerts=alerts,
         power=power,
+        keeper=None if options.readonly else keeper,
         config_error=problem,
         config_file=options.config_file,
         readonly=options.readonly,

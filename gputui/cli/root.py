@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "stop": "stop instances",
     "restart": "stop and start instances",
     "layout": "switch to a set of instances that run together",
+    "supervise": "restart what crashes and unload what idles, without a screen",
     "logs": "the log of an instance",
     "chat": "one prompt to one or two models",
     "config": "check the configuration",

@@ -15,7 +15,7 @@ from gputui.cli.root import common_options, options_of
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
-from gputui.instances.status import InstanceStatus, State, status_json
+from gputui.instances.status import InstanceStatus, State, retry_words, status_json
 from gputui.text import UNKNOWN, clean_line, number, size, uptime
 
 _PATIENCE = 1.0
@@ -115,6 +115,8 @@ def _state(status: InstanceStatus) -> str:
         return f"{status.state} ~{status.load_progress * 100:.0f} %"
     if status.stop_seconds_left is not None:
         return f"{status.state} {status.stop_seconds_left:.0f} s"
+    if status.restart_at is not None:
+        return f"{status.state}, {retry_words(status, time.time())}"
     return f"{status.state} (external)" if not status.owned and _runs(status) else status.state
 
 

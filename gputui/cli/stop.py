@@ -33,7 +33,7 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool) ->
     async def run() -> bool:
         async with supervising(options, config, ()) as supervisor:
             statuses = await supervisor.observe()
-            owned = (status.name for status in statuses if status.owned)
+            owned = (s.name for s in statuses if s.owned or s.restart_at is not None)
             chosen = choose(names, everything, owned)
             for name in set(chosen).difference(status.name for status in statuses):
                 supervisor.check_name(name)

@@ -12,15 +12,17 @@ from gputui.config import InstanceConfig
 from gputui.config.tables import Role
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
-from gputui.instances.lifecycle import Child, settle
+from gputui.instances.lifecycle import Child
 from gputui.instances.locks import TIDY, Holder
 from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
+from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.instances.swap import turn_of
+from gputui.llama.diagnosis import exit_words
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name
-from gputui.text import clean_line
+from gputui.text import clean_line, duration
 
 _SILENCE = 3.0  # seconds without an answer that are worth a word
 
@@ -88,7 +90,10 @@ class Facts:
 
 
 def gather(
-    paths: Paths, instances: tuple[InstanceConfig, ...], children: dict[int, Child]
+    paths: Paths,
+    instances: tuple[InstanceConfig, ...],
+    children: dict[int, Child],
+    settler: Settler,
 ) -> tuple[Facts, ...]:
     """The facts of all configured instances, then of running ones whose configuration is gone.
 
@@ -99,11 +104,15 @@ def gather(
         record.name for record in records.running(paths.state_dir) if record.name not in configured
     ]
     names = (*configured, *stray)
-    return tuple(_facts(paths, name, configured.get(name), children) for name in names)
+    return tuple(_facts(paths, name, configured.get(name), children, settler) for name in names)
 
 
 def _facts(
-    paths: Paths, name: str, instance: InstanceConfig | None, children: dict[int, Child]
+    paths: Paths,
+    name: str,
+    instance: InstanceConfig | None,
+    children: dict[int, Child],
+    settler: Settler,
 ) -> Facts:
     record, trouble = _recorded(paths, name)
     holder = locks.holder(paths.lock(name))
@@ -113,8 +122,10 @@ def _facts(
         turn = turn_of(paths, instance)
         holder = replace(turn, action="start") if turn else None
     alive = record is not None and processes.matches(record.identity)
-    if record is not None and not alive and record.failure is None:
-        record = settle(paths, record, children.get(record.pid))
+    if record is not None and alive:
+        settler.saw_alive(record)
+    elif record is not None and not record.ended:
+        record = settler.settle(record, instance, children.get(record.pid))
         _reap(children)
     resident = processes.resident_bytes(record.pid) if record and alive else None
     bound = record is not None and alive and bool(record.cpus)
@@ -161,13 +172,28 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
     if status.state is not State.STOPPED:
         return status
     if facts.record is not None and facts.record.failure is not None:
-        return replace(
-            status,
-            state=State.FAILED,
-            last_error=clean_line(facts.record.failure),
-            hint=clean_line(facts.record.hint),
-        )
-    return replace(status, note=status.note or clean_line(facts.trouble))
+        return _failed(status, facts, facts.record, facts.record.failure)
+    return replace(status, note=status.note or clean_line(facts.trouble) or _unloaded(facts.record))
+
+
+def _failed(status: InstanceStatus, facts: Facts, record: Record, failure: str) -> InstanceStatus:
+    allowed = facts.instance is None or facts.instance.restart == "on-failure"
+    return replace(
+        status,
+        state=State.FAILED,
+        last_error=clean_line(failure),
+        hint=clean_line(record.hint),
+        failures=len(record.failures),
+        restart_at=record.restart_at if allowed and record.this_boot else None,
+        exit_words=exit_words(record.exit_code),
+        evidence=tuple(clean_line(line) for line in record.evidence[:3]),
+    )
+
+
+def _unloaded(record: Record | None) -> str:
+    if record is None or record.unloaded_after is None or not record.this_boot:
+        return ""
+    return f"unloaded after {duration(record.unloaded_after)} without a request"
 
 
 def _running(
@@ -179,9 +205,10 @@ def _running(
         pid=record.pid,
         pinned=bool(record.gpus),
         started_at=record.started_at,
-        metrics=metrics_of(reading, facts.resident),
         cpus=facts.cpus or record.cpus,
         numa_node=record.numa_node,
+        failures=len(record.failures),
+        metrics=metrics_of(reading, facts.resident),
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
@@ -192,7 +219,17 @@ def _running(
     )
     if record.ready_at is not None or reading.props is not None:
         state = State.READY  # a hung server is not a loading one; its silence is a note
-    return replace(status, state=state, note=_note(reading) or placement_note(record, facts.cpus))
+    if state is not State.READY:
+        return replace(status, state=state, note=_note(reading))
+    note = _note(reading) or _crashes(record) or placement_note(record, facts.cpus)
+    return replace(status, state=state, note=note, stalled_seconds=reading.stalled_seconds)
+
+
+def _crashes(record: Record) -> str:
+    count = len(record.failures)
+    return f"crashed {'once' if count == 1 else f'{count} times'} and was started again" * bool(
+        count
+    )
 
 
 def _note(reading: Reading) -> str:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -17,13 +16,13 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import locks, logs, ports, process, records
+from gputui.instances import kernel, locks, logs, ports, process, records
+from gputui.instances.journal import Ending, Journal
 from gputui.instances.locks import Say
 from gputui.instances.placement import Placement
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
-from gputui.llama.diagnosis import diagnose, tail
-from gputui.processes import Life, NotOursError
+from gputui.processes import NotOursError
 
 Child = subprocess.Popen[bytes]
 
@@ -37,8 +36,10 @@ class NotRunningError(GputuiError):
     """There is nothing to stop."""
 
 
-def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
-    """Start an instance, for a caller that holds its lock. Blocks shortly.
+def start_locked(
+    paths: Paths, instance: InstanceConfig, launch: Launch, after: Record | None = None
+) -> tuple[Record, Child]:
+    """Start an instance, for a caller that holds its lock. Blocks shortly; ``after``: the crash it follows.
 
     Raises GputuiError where it runs, or its port or its place in a group is another's.
     """
@@ -48,6 +49,7 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
         logs.rotate(log)
         command = (*launch.through, *launch.argv)
         place = Placement(launch.cpus, launch.numa_node)
+        oom_kills = kernel.kills()
         spawned = process.spawn(command, launch.environment, log, instance.name, place)
         identity, child = spawned.identity, spawned.child
         record = Record(
@@ -67,6 +69,10 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
             cpus=spawned.placement.cpus,
             numa_node=spawned.placement.numa_node,
             scope=launch.scope,
+            failures=after.failures if after else (),
+            streak=after.streak if after else 0,
+            failed_loads=after.failed_loads if after else 0,
+            oom_kills=oom_kills,
         )
         try:
             records.write(paths, record)
@@ -74,6 +80,7 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
             child.communicate()  # without its record nobody could ever stop it: it never begins
             raise
         process.let_go(child)
+        Journal(paths).began(record)
         return record, child
 
 
@@ -97,14 +104,18 @@ async def taking(lock: contextlib.AbstractContextManager[Say]) -> AsyncIterator[
         yield say
 
 
-async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None) -> None:
+async def stop_locked(
+    paths: Paths, name: str, grace: float, child: Child | None, unloaded: float | None = None
+) -> None:
     """SIGTERM, ``grace`` seconds, SIGKILL; returns when the process is gone.
+
+    ``unloaded``: not the user's wish, but so many seconds without a request; the record then says so.
 
     The deadline is in the record, so every session shows the same countdown; one that is left over
     from an interrupted stop stays in force. Raises NotRunningError, and GputuiError where not even
     SIGKILL helps.
     """
-    record, deadline = await asyncio.to_thread(_ask_to_end, paths, name, grace)
+    record, deadline = await asyncio.to_thread(_ask_to_end, paths, name, grace, unloaded)
     if not await _gone(record, deadline, child):
         await asyncio.to_thread(_signal, record, signal.SIGKILL)
         if not await _gone(record, time.monotonic() + _KILL_SECONDS, child):
@@ -112,28 +123,19 @@ async def stop_locked(paths: Paths, name: str, grace: float, child: Child | None
                 f"{name}: process {record.pid} does not end, not even by SIGKILL",
                 "It hangs in a driver. dmesg may say which; a reboot ends it.",
             )
-    await asyncio.to_thread(records.remove, paths, name)
+    await asyncio.to_thread(note_stopped, paths, replace(record, unloaded_after=unloaded))
 
 
-def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
-    """Write down the end of a recorded process; what then remains of the record.
-
-    None where it was stopped on request, or before a reboot, or so long ago that its pid is another
-    process's now; a record with ``failure`` where it died unasked. Leaves the record as it is while
-    somebody else holds the lock: they are about to change it. Where nothing can be written it is
-    told all the same, and written down by whoever can.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locks.hold(paths.lock(record.name), locks.TIDY))
-        except locks.LockHeldError:
-            return record
-        except GputuiError:
-            return _settle(paths, record, child)
-        now = records.read(paths.record(record.name))
-        if now is None or now.identity != record.identity or now.failure is not None:
-            return now
-        return _settle(paths, now, child)
+def note_stopped(paths: Paths, record: Record) -> None:
+    """Write down that a process ended as asked. Raises GputuiError where that cannot be written."""
+    at = time.time()
+    Journal(paths).ended(
+        record, at, Ending.STOPPED if record.unloaded_after is None else Ending.UNLOADED
+    )
+    if record.unloaded_after is None:
+        records.remove(paths, record.name)
+    else:
+        records.write(paths, replace(record, ended_at=at))
 
 
 def note_ready(paths: Paths, record: Record, at: float) -> bool:
@@ -144,16 +146,22 @@ def note_ready(paths: Paths, record: Record, at: float) -> bool:
     with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), locks.TIDY):
         now = records.read(paths.record(record.name))
         if now is not None and now.identity == record.identity and now.ready_at is None:
-            records.write(paths, replace(now, ready_at=at))
+            ready = replace(now, ready_at=at)
+            records.write(paths, ready)
+            Journal(paths).began(ready)
             return True
     return False
 
 
 def forget_failure(paths: Paths, name: str) -> bool:
-    """Forget why an instance failed, for a caller that holds its lock: it counts as stopped."""
+    """Forget how an instance ended, for a caller that holds its lock: it counts as stopped.
+
+    It is not started again then. False where there is nothing to forget.
+    """
     record = records.read(paths.record(name))
-    if record is None or record.failure is None:
+    if record is None or not record.ended:
         return False
+    Journal(paths).dismissed(name, time.time())
     records.remove(paths, name)
     return True
 
@@ -242,28 +250,9 @@ def _refuse_port(
     raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
 
 
-def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
-    fate = processes.life(record.identity)
-    if fate is Life.ALIVE:
-        return record
-    if fate is not Life.DEAD or record.stop_deadline is not None:
-        with contextlib.suppress(GputuiError):
-            records.remove(paths, record.name)
-        return None
-    code = processes.exit_code(record.identity)
-    if code is None and child is not None:
-        code = child.poll()
-    found = diagnose(tail(Path(record.log)), code, record.port)
-    reason, hint = found.reason, found.hint
-    if reason == f"port {record.port} is in use" and (user := port_user(paths, record.port)):
-        reason, hint = f"port {record.port} is used by {user[0]}", user[1]
-    failed = replace(record, exit_code=code, failure=reason, hint=hint)
-    with contextlib.suppress(GputuiError):
-        records.write(paths, failed)
-    return failed
-
-
-def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
+def _ask_to_end(
+    paths: Paths, name: str, grace: float, unloaded: float | None
+) -> tuple[Record, float]:
     """SIGTERM; what was signalled, and when SIGKILL is due."""
     record = records.read(paths.record(name))
     if record is None or not processes.matches(record.identity):
@@ -272,7 +261,7 @@ def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
     if deadline is None:
         deadline = time.monotonic() + grace
         with contextlib.suppress(GputuiError):  # a full disk keeps no server running
-            records.write(paths, replace(record, stop_deadline=deadline))
+            records.write(paths, replace(record, stop_deadline=deadline, unloaded_after=unloaded))
     _signal(record, signal.SIGTERM)
     return record, deadline
 

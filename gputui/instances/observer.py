@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 from gputui.config import InstanceConfig
 from gputui.instances import lifecycle
 from gputui.instances.facts import Facts, describe, gather
+from gputui.instances.idleness import Idleness
+from gputui.instances.journal import Availabilities
 from gputui.instances.lifecycle import Child
 from gputui.instances.loading import Durations, estimate
 from gputui.instances.logs import LogBounds
 from gputui.instances.records import Paths, Record
+from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceStatus, State
 from gputui.llama.probe import Probe, Reading, new_client
 from gputui.llama.requests import RequestCounts, RequestLogs
@@ -58,8 +61,11 @@ class Look:
 class Observer:
     """Looks at the instances of a state directory. Used by one event loop."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, settler: Settler) -> None:
         self._paths = paths
+        self._settler = settler
+        self._idleness = Idleness()
+        self._availabilities = Availabilities(paths)
         self._durations = Durations(paths.loads)
         self._probes: dict[_ProbeKey, Probe] = {}
         self._loads: dict[str, _Load] = {}
@@ -75,17 +81,23 @@ class Observer:
         Servers are asked at once and get ``patience`` seconds together. ``children`` are the processes
         that this session started, by pid; the dead are taken out.
         """
-        found = await asyncio.to_thread(gather, self._paths, tuple(instances), children)
+        found = await asyncio.to_thread(
+            gather, self._paths, tuple(instances), children, self._settler
+        )
         taken = {facts.port: facts.name for facts in found if facts.alive}
         readings = await self._ask_all(found, taken, patience)
         running = [facts.running for facts in found if facts.running]
         counts = await asyncio.to_thread(self._requests.read, running) if running else {}
         if running and self._log_bounds.due:
             await asyncio.to_thread(self._log_bounds.keep, running)
+        ready = await asyncio.to_thread(self._availabilities.read, running)
         looks: list[Look] = []
         for facts in found:
-            status = _counted(describe(facts, readings.get(facts.name)), counts.get(facts.name))
+            reading = readings.get(facts.name)
+            status = _counted(describe(facts, reading), counts.get(facts.name))
+            status = replace(status, availability=ready.get(facts.name))
             if facts.running is not None:
+                status = self._follow_idleness(facts.running, reading or Reading(), status)
                 status = await self._follow_load(facts.running, facts.resident, status)
                 looks.append(Look(facts, status, None))
             else:
@@ -142,6 +154,13 @@ class Observer:
         if status.state is State.READY and record.ready_at is None:
             await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
         return status
+
+    def _follow_idleness(
+        self, record: Record, reading: Reading, status: InstanceStatus
+    ) -> InstanceStatus:
+        requests = status.metrics.requests_total
+        idle = self._idleness.take(record, reading, requests, time.monotonic(), time.time())
+        return replace(status, idle_seconds=idle)
 
     def _estimate(self, record: Record, resident: int | None) -> float | None:
         model = Path(record.model)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gputui.errors import GputuiError
 from gputui.files import write_file
 from gputui.instances.process import marker_of
-from gputui.processes import ProcessIdentity, matches
+from gputui.processes import ProcessIdentity, boot_id, matches
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -26,6 +26,10 @@ class Record(Struct, frozen=True, kw_only=True):
     unasked; ``exit_code`` is negative for a signal and None where not known. ``settings`` are the keys of
     the configuration that it was started with, as TOML has them. ``failures`` are the Unix times of the
     crashes since the user started it last, ``restart_at`` is when it is started again (None: it is not).
+    ``streak`` and ``failed_loads`` count crashes in a row, as Backoff has them. ``evidence`` are the lines
+    of its log that say why it died. ``ended_at`` is when its end was written down; ``unloaded_after`` the
+    seconds without a request after which it was stopped. ``oom_kills`` is how many processes the kernel
+    had killed for want of memory before it began, see kernel.py.
     ``cpus`` and ``numa_node`` are what it was bound to; ``scope`` is its systemd scope, "" for none.
     """
 
@@ -49,6 +53,12 @@ class Record(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     failures: tuple[float, ...] = ()
     restart_at: float | None = None
+    streak: int = 0
+    failed_loads: int = 0
+    evidence: tuple[str, ...] = ()
+    ended_at: float | None = None
+    unloaded_after: float | None = None
+    oom_kills: int | None = None
     cpus: tuple[int, ...] = ()
     numa_node: int | None = None
     scope: str = ""
@@ -57,6 +67,16 @@ class Record(Struct, frozen=True, kw_only=True):
     def identity(self) -> ProcessIdentity:
         """Who the recorded process is."""
         return ProcessIdentity(self.pid, self.start_ticks, self.boot_id, marker_of(self.name))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end is written down already."""
+        return self.failure is not None or self.ended_at is not None
+
+    @property
+    def this_boot(self) -> bool:
+        """Whether it was started since the machine was booted last."""
+        return self.boot_id == boot_id()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,11 @@ class State(StrEnum):
 RUNNING = frozenset({State.STARTING, State.LOADING, State.READY, State.STOPPING})
 
 
+HUNG_SECONDS = 120.0
+"""Busy for so long without a token is hung."""
+_OVERDUE = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceMetrics:
     """Readings of a running server; None is not known.
@@ -61,10 +66,13 @@ class InstanceStatus:
     ``context`` is the whole context of all slots in tokens, as the server says it; ``lowered`` says in words
     what ``--fit`` took from what was asked for ("" for nothing). ``differs`` are the keys whose configured
     value is another than the running one's. ``failures`` counts its crashes since the user started it,
-    ``restart_at`` is the Unix time of the next try. ``availability`` is the share, 0 to 1, of the last 30
+    ``restart_at`` is the Unix time of the next try; ``exit_words`` says how it ended ("exit code 1"),
+    ``evidence`` are the lines of its log that say why. ``availability`` is the share, 0 to 1, of the last 30
     days in which it was ready while it was wanted. ``cpus`` are those it is bound to, () for all.
     ``prompt_progress`` is the share, 0 to 1, of the prompt in work that is processed, ``stalled_seconds`` for
-    how long it has been busy without a token. ``external`` is a server that no instance is configured for.
+    how long it has been busy, or has said nothing, without a token; None where it is not busy.
+    ``idle_seconds``: for how long it has been seen without a request; None where that cannot be seen now.
+    ``external`` is a server that no instance is configured for.
     """
 
     name: str
@@ -90,12 +98,34 @@ class InstanceStatus:
     differs: tuple[str, ...] = ()
     failures: int = 0
     restart_at: float | None = None
+    exit_words: str = ""
+    evidence: tuple[str, ...] = ()
     availability: float | None = None
     cpus: tuple[int, ...] = ()
     numa_node: int | None = None
     prompt_progress: float | None = None
     stalled_seconds: float | None = None
+    idle_seconds: float | None = None
     external: bool = False
+
+
+_MORE = (
+    *("hint", "note", "failures", "restart_at", "exit_words", "evidence"),
+    *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
+)
+
+
+def retry_words(status: InstanceStatus, now: float) -> str:
+    """When a failed instance is tried again, at ``now`` in Unix time; "" where it is not.
+
+    ``next try in 7 s``; ``next try due`` where nobody is there to try.
+    """
+    if status.restart_at is None:
+        return ""
+    left = status.restart_at - now
+    if left < -_OVERDUE:
+        return "next try due"
+    return f"next try in {left:.0f} s" if left > 0.5 else "next try now"
 
 
 def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, list[dict[str, object]]]:
@@ -106,7 +136,7 @@ def status_json(statuses: tuple[InstanceStatus, ...]) -> dict[str, list[dict[str
             {key: getattr(status, key) for key in keys}
             | ({} if status.gpus or status.pinned is False else {"gpus": None})
             | {"metrics": asdict(status.metrics), "last_error": status.last_error}
-            | {"external": status.external, "role": status.role}
+            | {key: getattr(status, key) for key in _MORE}
             for status in statuses
         ]
     }

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,15 @@ from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import fit as fitting
-from gputui.instances import lifecycle, records
+from gputui.instances import lifecycle, records, retries
+from gputui.instances.backoff import DEFAULT, Backoff
 from gputui.instances.discovery import Discovery
 from gputui.instances.fit import Fit, Server
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
+from gputui.instances.settling import Settler
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.instances.surroundings import Surroundings
 from gputui.instances.swap import Ground, Swapper, Tell, quiet, turn_of
@@ -36,6 +38,7 @@ from gputui.text import clean_line, nearest
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
 _GPU_SECONDS = 5.0
+_FRESH_PATIENCE = 2.0
 
 
 class UnknownInstanceError(ConfigError):
@@ -46,8 +49,9 @@ class Supervisor:
     """The configured instances on one machine. Used by one event loop.
 
     ``gpus`` are the GPUs that pins resolve against; () where they are not known yet and come with
-    ``set_gpus``: a start that needs them waits some seconds for that. ``memory`` tells what the GPUs hold.
-    ``discovery`` finds the servers that gputui did not start; None leaves them unseen.
+    ``set_gpus``: a start that needs them waits some seconds for that. ``memory`` tells what the GPUs hold,
+    ``backoff`` when what crashed is started again. ``discovery`` finds the servers that gputui did not
+    start; None leaves them unseen.
     Every method that acts raises GputuiError where it refuses or fails.
     """
 
@@ -60,6 +64,7 @@ class Supervisor:
         memory: MemoryReader = no_gpu_memory,
         surroundings: Surroundings | None = None,
         discovery: Discovery | None = None,
+        backoff: Backoff = DEFAULT,
     ) -> None:
         self._config = config
         self._config_file = config_file
@@ -70,7 +75,8 @@ class Supervisor:
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
         self._gpus_known = asyncio.Event()
         self._paths = Paths(state_dir)
-        self._observer = Observer(self._paths)
+        self._backoff = backoff
+        self._observer = Observer(self._paths, Settler(self._paths, backoff))
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
 
@@ -177,6 +183,48 @@ class Supervisor:
         except GputuiError as error:
             return fitting.not_known(name, error)
 
+    async def start_again(self, name: str) -> bool:
+        """Start a crashed instance whose next try is due; whether this session did.
+
+        False where another one did, or the user has decided otherwise meanwhile. A try that cannot begin
+        is put off: the record says why, and GputuiError is raised.
+        """
+        instance = self._find(name)
+        try:
+            launch = await self._prepare(instance)
+        except GputuiError as error:
+            put_off = await asyncio.to_thread(
+                retries.put_off, self._paths, name, error, self._backoff
+            )
+            if put_off:
+                raise
+            return False
+        started = await asyncio.to_thread(
+            retries.start_due, self._paths, instance, launch, self._backoff
+        )
+        if started is not None:
+            self._children[started[0].pid] = started[1]
+        return started is not None
+
+    async def forgo(self, name: str, why: str) -> None:
+        """Start a crashed instance no more; ``why`` is told beside what it died of."""
+        await asyncio.to_thread(retries.forgo, self._paths, name, why)
+
+    async def unload(
+        self, name: str, seconds: float, in_use: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Stop an instance that has had no request for ``seconds``; whether this session did.
+
+        Looked at once more under its lock: a request that came meanwhile, or ``in_use``, wins.
+        """
+        async with lifecycle.holding(self._paths, name, "stop"):
+            status = await self._one(name, _FRESH_PATIENCE)
+            idle = status.idle_seconds
+            if status.state is not State.READY or idle is None or idle < seconds or in_use():
+                return False
+            await self._end(name, unloaded=seconds)
+        return True
+
     async def wait(self, name: str, timeout: float | None = None) -> InstanceStatus:  # noqa: ASYNC109
         """The status once the instance is ready, failed or stopped, or after ``timeout`` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
@@ -236,26 +284,32 @@ class Supervisor:
             return replace(status, last_error=error.message, hint=error.hint)
         return replace(status, gpus=tuple(gpu.uuid for gpu in gpus))
 
-    async def _one(self, name: str) -> InstanceStatus:
-        statuses = {status.name: status for status in await self.observe()}
+    async def _one(self, name: str, patience: float = _PATIENCE) -> InstanceStatus:
+        statuses = {status.name: status for status in await self.observe(patience)}
         if name not in statuses:
             raise self._unknown(name)
         return statuses[name]
 
     async def _stop_locked(self, name: str) -> None:
+        if await asyncio.to_thread(lifecycle.forget_failure, self._paths, name):
+            return
+        try:
+            await self._end(name)
+        except NotRunningError:
+            record = await asyncio.to_thread(records.read, self._paths.record(name))
+            if name not in self._instances and record is None:
+                raise self._unknown(name) from None
+            await self._refuse_external(name)
+            raise
+
+    async def _end(self, name: str, unloaded: float | None = None) -> None:
+        """See stop_locked."""
         instance = self._instances.get(name)
         record = await asyncio.to_thread(records.read, self._paths.record(name))
         child = self._children.get(record.pid) if record else None
         grace = instance.stop_grace_seconds if instance else 10.0
-        if await asyncio.to_thread(lifecycle.forget_failure, self._paths, name):
-            return
         try:
-            await lifecycle.stop_locked(self._paths, name, grace, child)
-        except NotRunningError:
-            if instance is None and record is None:
-                raise self._unknown(name) from None
-            await self._refuse_external(name)
-            raise
+            await lifecycle.stop_locked(self._paths, name, grace, child, unloaded)
         finally:
             if record and child and child.poll() is not None:
                 self._children.pop(record.pid, None)

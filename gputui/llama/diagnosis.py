@@ -1,50 +1,97 @@
-"""Why a server died, in words: from the last lines of its log and its exit code.
-
-The wordings are llama-server's own, from builds 10068 to 11434.
-"""
+"""Why a server died, in words: from its exit code, the last lines of its log, and what the kernel says."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from gputui.text import clean, clean_line, size
+from gputui.llama import causes
+from gputui.text import clean, clean_line
 
 _TAIL_BYTES = 64 * 1024
-_SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM})
+_EVIDENCE_LINES = 3
+_NEAR = 4  # lines around the decisive one that may belong to it
+_POLITE = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
+"""Signals that ask to end. As for systemd's on-failure, who obeys has not failed."""
+_SENT = _POLITE | {signal.SIGKILL}
 """Signals that others send: what the log says before them is not the cause."""
+_SEE = "See the log."
+
+
+class Killer(Enum):
+    """Who sent a SIGKILL."""
+
+    KERNEL = "kernel"  # its log says so
+    LIKELY_KERNEL = "likely the kernel"  # it killed somebody since the process began
+    OTHER = "other"  # it killed nobody since then
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """``reason``: what went wrong, one line. ``hint``: what to do, "" where nothing is known."""
+    """``reason``: what went wrong, one line. ``hint``: what to do, "" where nothing is known.
+
+    ``evidence``: the lines of the log that say it, cleaned, three at most. ``again``: another try may
+    go better. ``crash``: False where it was asked to end by somebody else. ``gpu_fault``: the kernel's log
+    may say more of the GPU.
+    """
 
     reason: str
     hint: str = ""
+    evidence: tuple[str, ...] = ()
+    again: bool = True
+    crash: bool = True
+    gpu_fault: bool = False
 
 
-def diagnose(log: str, exit_code: int | None, port: int) -> Diagnosis:
-    """Why the server that wrote ``log`` ended; ``exit_code`` negative for a signal, None unknown."""
+def diagnose(
+    log: str,
+    exit_code: int | None,
+    port: int,
+    *,
+    served: bool = False,
+    killer: Killer = Killer.UNKNOWN,
+) -> Diagnosis:
+    """Why the server that wrote ``log`` ended; ``exit_code`` negative for a signal, None unknown.
+
+    ``served``: it had been ready.
+    """
     text = clean(log[-_TAIL_BYTES:])
+    if exit_code == -signal.SIGKILL or (exit_code is None and killer is Killer.KERNEL):
+        return _killed_outright(killer)
     if exit_code is not None and -exit_code in _SENT:
-        return _killed(-exit_code, text)
+        return _asked(f"killed by {signal_name(-exit_code)}", "Something outside gputui sent it.")
     if exit_code in (0, None) and re.search(r"cleaning up before exit\W*\Z", text):
-        return Diagnosis("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
-    for pattern, explain in _RULES:
-        if match := pattern.search(text):
-            found = explain(match)
-            return Diagnosis(found.reason.replace("{port}", str(port)), found.hint)
+        return _asked("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
+    if cause := causes.find(text):
+        return _known(cause, text, port, served)
     if exit_code is not None and exit_code < 0:
-        return _killed(-exit_code, text)
-    if line := _last_error(text):
-        return Diagnosis(line, "See the log.")
+        return _crashed(-exit_code, text)
+    found = _last_error(text)
+    if found is not None:
+        return Diagnosis(_bare(text, found), _SEE, _evidence(text, found))
     if exit_code is None:
-        return Diagnosis("ended by itself; why is not known", "See the log.")
-    return Diagnosis(f"ended by itself with exit code {exit_code}", "See the log.")
+        return Diagnosis("ended by itself; why is not known", _SEE)
+    return Diagnosis(f"ended by itself with {exit_words(exit_code)}", _SEE)
+
+
+def exit_words(exit_code: int | None) -> str:
+    """``exit code 1``, ``killed by SIGSEGV``; negative for a signal, None not known."""
+    if exit_code is None:
+        return "exit code not known"
+    return f"killed by {signal_name(-exit_code)}" if exit_code < 0 else f"exit code {exit_code}"
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL``; ``signal 70`` where it has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def tail(log: Path, limit: int = _TAIL_BYTES) -> str:
@@ -57,158 +104,97 @@ def tail(log: Path, limit: int = _TAIL_BYTES) -> str:
         return ""
 
 
-_Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], Diagnosis]]
+def _known(cause: causes.Cause, text: str, port: int, served: bool) -> Diagnosis:
+    reason, hint = cause.reason.replace("{port}", str(port)), cause.hint
+    if cause.memory and served:
+        reason = reason.replace("memory", "memory while answering", 1)
+        hint = f"Answers need room beside the model. {hint}"
+    return Diagnosis(
+        reason,
+        hint,
+        _evidence(text, text.count("\n", 0, cause.start)),
+        again=cause.again,
+        gpu_fault=cause.gpu_fault,
+    )
 
 
-def _rule(pattern: str, reason: str, hint: str = "") -> _Rule:
-    """A rule whose reason and hint take the pattern's groups: ``{0}``, ``{1}`` …"""
-
-    def explain(match: re.Match[str]) -> Diagnosis:
-        groups = [clean_line(group or "", 200) for group in match.groups()]
-
-        def fill(template: str) -> str:
-            for number, group in enumerate(groups):
-                template = template.replace(f"{{{number}}}", group)
-            return template
-
-        return Diagnosis(fill(reason), fill(hint))
-
-    return re.compile(pattern, re.M | re.I), explain
+def _asked(reason: str, hint: str) -> Diagnosis:
+    return Diagnosis(reason, hint, again=False, crash=False)
 
 
-_LESS = (
-    "Use a smaller model or quantization, a smaller ctx_size, fewer n_gpu_layers, "
-    "or stop what else is on that GPU."
-)
-_OLD = "Is it a flag of this llama.cpp version? See llama-server --help."
+_OOM_HINT = "Use a smaller model or ctx_size, or stop what else uses the host's memory."
+_KILLS: dict[Killer, tuple[str, str]] = {
+    Killer.KERNEL: ("killed by the kernel (SIGKILL): the host's memory ran out", _OOM_HINT),
+    Killer.LIKELY_KERNEL: (
+        "killed by SIGKILL, most likely by the kernel: it has killed for want of memory since the start",
+        f"To be sure: journalctl -k | grep -i oom. {_OOM_HINT}",
+    ),
+    Killer.OTHER: (
+        "killed by SIGKILL from outside, not by the kernel",
+        "By hand (kill -9), or by a guard such as earlyoom or systemd-oomd.",
+    ),
+    Killer.UNKNOWN: (
+        "killed by SIGKILL, by hand or by the kernel",
+        "When memory runs out, Linux kills like this: journalctl -k | grep -i oom",
+    ),
+}
 
 
-def _out_of_memory(match: re.Match[str]) -> Diagnosis:
-    """Group ``size`` in bytes, in MiB with a group ``unit``; ``device`` as ggml names its buffers."""
-    groups = match.groupdict()
-    wanted = float(groups["size"]) * (2**20 if groups.get("unit") else 1)
-    device = groups.get("device") or "GPU"
-    place = "host" if device.upper() == "CPU" or device.endswith("_Host") else "GPU"
-    return Diagnosis(f"out of {place} memory: {size(wanted)} did not fit", _LESS)
+def _killed_outright(killer: Killer) -> Diagnosis:
+    return Diagnosis(*_KILLS[killer])
 
 
-_RULES: tuple[_Rule, ...] = (
-    _rule(
-        r"couldn't bind HTTP server socket",
-        "port {port} is in use",
-        "Stop what uses it, or give the instance another port.",
-    ),
-    _rule(
-        r"error: invalid argument: (\S+)",
-        "llama-server knows no flag {0}",
-        _OLD,
-    ),
-    _rule(
-        r'error while handling argument "([^"\n]*)": (?:error: )?(.*)',
-        "llama-server does not take this value of {0}: {1}",
-        "See llama-server --help.",
-    ),
-    _rule(
-        r"error: (.*) requires an argument|expected value for argument(.*)",
-        "a flag of llama-server lacks its value: {0}{1}",
-        "Look at args in the configuration.",
-    ),
-    _rule(
-        r"error while loading shared libraries: ([^:\s]+)",
-        "llama-server does not run: the shared library {0} is missing",
-        "Keep llama-server in the folder it was built or unpacked in.",
-    ),
-    _rule(
-        r"failed to open GGUF file '?(.*?)'? \(?(No such file or directory|Permission denied)",
-        "the model file {0} cannot be opened: {1}",
-        "Look at model in the configuration.",
-    ),
-    _rule(
-        r"invalid magic characters?:? ?(.*?), expected 'GGUF'",
-        "the model file is not a GGUF: it begins with {0}",
-        "Download it again: such a file is often an error page or a Git LFS pointer.",
-    ),
-    _rule(
-        r"(data is not within the file bounds|failed to read key-value pairs"
-        r"|failed to read tensor (?:info|data)|failed to read magic|corrupted or incomplete)",
-        "the model file is incomplete or corrupt",
-        "Download it again and compare its size or checksum.",
-    ),
-    _rule(
-        r"unknown model architecture: '([^'\n]*)'",
-        "this llama-server does not know the model architecture {0}",
-        "Use a newer llama.cpp.",
-    ),
-    (
-        re.compile(
-            r"(?:failed|unable) to allocate (?P<device>\S+) buffer of size (?P<size>\d{1,18})", re.I
-        ),
-        _out_of_memory,
-    ),
-    (
-        re.compile(
-            r"allocating (?P<size>\d{1,12}(?:\.\d{1,6})?) (?P<unit>MiB) on device.*out of memory",
-            re.I,
-        ),
-        _out_of_memory,
-    ),
-    (
-        re.compile(r"Device memory allocation of size (?P<size>\d{1,18}) failed", re.I),
-        _out_of_memory,
-    ),
-    _rule(
-        r"(CUDA error: out of memory|cudaMalloc failed: out of memory|ErrorOutOfDeviceMemory"
-        r"|CUBLAS_STATUS_ALLOC_FAILED|hipErrorOutOfMemory)",
-        "out of GPU memory",
-        _LESS,
-    ),
-    _rule(
-        r"(failed to allocate buffer for kv cache|failed to allocate compute|insufficient memory"
-        r"|std::bad_alloc|ErrorOutOfHostMemory)",
-        "out of memory",
-        _LESS,
-    ),
-    _rule(
-        r"(ErrorDeviceLost|CUDA error: (?:unspecified launch failure|an illegal memory access.*))",
-        "the GPU failed: {0}",
-        "Look for Xid lines in the kernel log: journalctl -k | grep -i xid",
-    ),
-    _rule(
-        r"CUDA error: (.*)",
-        "CUDA error: {0}",
-        "Does nvidia-smi work? The driver must be new enough for the CUDA this binary is built for.",
-    ),
-)
+_SIGNAL_HINTS = {
+    "SIGILL": "This llama-server is built for another CPU (its instructions are missing here): "
+    "use a build for this machine.",
+    "SIGSEGV": "A crash in llama-server: try another version.",
+    "SIGBUS": "The model file changed or vanished while it was mapped, or its disk failed.",
+    "SIGABRT": "A failed check in llama-server: see the log.",
+}
 
 
-def _killed(number: int, text: str) -> Diagnosis:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    hints = {
-        "SIGKILL": "When memory runs out, Linux kills like this: journalctl -k | grep -i oom",
-        "SIGILL": "This llama-server is built for another CPU (its instructions are missing here): "
-        "use a build for this machine.",
-        "SIGSEGV": "A crash in llama-server: try another version.",
-        "SIGABRT": "A failed check in llama-server: see the log.",
-    }
-    line = _last_error(text) if name == "SIGABRT" else ""
-    reason = f"killed by {name}" + (f": {line}" if line else "")
-    return Diagnosis(reason, hints.get(name, "Something outside gputui sent it."))
+def _crashed(number: int, text: str) -> Diagnosis:
+    """It died of a signal of its own."""
+    name = signal_name(number)
+    found = _last_error(text) if name == "SIGABRT" else None
+    reason = f"killed by {name}" + ("" if found is None else f": {_bare(text, found)}")
+    hint = _SIGNAL_HINTS.get(name, "Something outside gputui sent it.")
+    evidence = () if found is None else _evidence(text, found)
+    return Diagnosis(reason, hint, evidence, again=name != "SIGILL")
 
 
 _PREFIX = re.compile(r"^(?:\d+\.)+\d+\s+[EW]\s+(?:\w+\s+)?\S+:\s*")
 _ERROR_LIKE = re.compile(
-    r"^(?:\d+\.)+\d+ E |\berror\b|\bfail(?:ed|ure)\b|GGML_ASSERT|terminate called|abort|cannot",
+    r"^(?:\d+\.)+\d+ E |\berror\b|\bfail(?:ed|ure)\b|GGML_ASSERT|terminate called|abort|cannot"
+    r"|out of memory|invalid|what\(\)",
     re.I,
 )
-_NOT_A_CAUSE = re.compile(r"exiting due to|cleaning up before exit")
+_NOT_A_CAUSE = re.compile(r"exiting due to|cleaning up before exit|ptrace|See GitHub issue")
 
 
-def _last_error(text: str) -> str:
-    """The last line that looks like a cause, without llama-server's time and function name."""
-    for line in reversed(text.splitlines()):
-        if _ERROR_LIKE.search(line) and not _NOT_A_CAUSE.search(line):
-            return clean_line(_PREFIX.sub("", line), 200)
-    return ""
+def _last_error(text: str) -> int | None:
+    """The number of the last line that looks like a cause."""
+    lines = text.split("\n")
+    for number in range(len(lines) - 1, -1, -1):
+        if _looks_like_a_cause(lines[number]):
+            return number
+    return None
+
+
+def _looks_like_a_cause(line: str) -> bool:
+    return bool(_ERROR_LIKE.search(line)) and not _NOT_A_CAUSE.search(line)
+
+
+def _bare(text: str, number: int) -> str:
+    """A line without llama-server's time and function name."""
+    return clean_line(_PREFIX.sub("", text.split("\n")[number]), 200)
+
+
+def _evidence(text: str, decisive: int) -> tuple[str, ...]:
+    """The decisive line of the log, and those near it that speak of errors too, in their order."""
+    lines = text.split("\n")
+    near = range(max(0, decisive - _NEAR), min(len(lines), decisive + _NEAR + 1))
+    chosen = [number for number in near if number == decisive or _looks_like_a_cause(lines[number])]
+    chosen.sort(key=lambda number: abs(number - decisive))
+    cleaned = (clean_line(lines[number], 300) for number in sorted(chosen[:_EVIDENCE_LINES]))
+    return tuple(line for line in cleaned if line)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gputui.llama.activity import Activity
 from gputui.llama.wire import Counters, Props, Slot, read_metrics
 from gputui.text import error_words
 
@@ -42,7 +43,8 @@ class Reading:
     ``asked_at`` and ``answered_at`` are on the monotonic clock: when it was asked last, and when it
     last answered /health; ``counted_at`` is the ``asked_at`` of the round that read the counters last.
     Rates as InstanceMetrics says. ``trouble`` is what went wrong in reading its answers, in words, ""
-    where nothing did.
+    where nothing did. ``stalled_since``: as Activity has it. ``work``: counters that move with every
+    request; None where none of them is known.
     """
 
     health: Health | None = None
@@ -57,6 +59,14 @@ class Reading:
     requests_processing: int | None = None
     tokens_generated: int | None = None
     trouble: str = ""
+    stalled_since: float | None = None
+    work: tuple[float | None, ...] | None = None
+
+    @property
+    def stalled_seconds(self) -> float | None:
+        """For how long it has been busy, or silent, and got nowhere."""
+        since = self.stalled_since
+        return None if since is None else max(0.0, time.monotonic() - since)
 
 
 @dataclass(slots=True)
@@ -70,6 +80,7 @@ class Probe:
     _counters: Counters | None = None
     _decoded: Mapping[tuple[int, int], int] = field(default_factory=dict)
     _decoded_at: float = 0.0
+    _activity: Activity = field(default_factory=Activity)
 
     async def look(self, client: httpx.AsyncClient, patience: float) -> Reading:
         """What is known after at most ``patience`` seconds; an unfinished round goes on behind.
@@ -97,17 +108,32 @@ class Probe:
         if health not in (Health.REFUSED, Health.SILENT):
             answered = time.monotonic()
         self.last = replace(self.last, health=health, answered_at=answered)
-        if health is not Health.READY:
-            return
-        await self._learn_props(client)
+        if health is Health.SILENT:
+            self._activity.silent()
+        elif health is Health.READY:
+            await self._learn_props(client)
+            await self._count(client)
+        else:
+            self._activity.forget()
+        self.last = replace(self.last, stalled_since=self._activity.stalled_since)
+
+    async def _count(self, client: httpx.AsyncClient) -> None:
+        """Ask for the counters and, where it is busy, for its slots."""
         if not self.may_wake or self._sleeps:
+            self._activity.forget()
             return
-        metrics = await self._get(client, "/metrics")
-        now = Counters() if metrics is None else read_metrics(metrics.decode(errors="replace"))
-        slots: list[Slot] = []
-        if now.requests_processing != 0:
-            slots = decode(await self._get(client, "/slots"), list[Slot]) or []
-        self._take(now, slots)
+        try:
+            metrics = await self._body(client, "/metrics")
+            now = Counters() if metrics is None else read_metrics(metrics.decode(errors="replace"))
+            slots: list[Slot] = []
+            if now.requests_processing != 0:
+                slots = decode(await self._body(client, "/slots"), list[Slot]) or []
+        except _no_answer():
+            self._activity.silent()
+            self._take(Counters(), [])
+        else:
+            self._activity.answered(time.monotonic(), now, slots)
+            self._take(now, slots)
 
     @property
     def _sleeps(self) -> bool:
@@ -149,6 +175,7 @@ class Probe:
             counted_at=self.last.asked_at,
             requests_processing=now.requests_processing,
             tokens_generated=_whole(now.generated_tokens),
+            work=_known(now.prompt_tokens, now.generated_tokens, now.decodes),
         )
 
     def _live_rate(self, slots: list[Slot]) -> float | None:
@@ -165,13 +192,21 @@ class Probe:
 
     async def _get(self, client: httpx.AsyncClient, path: str) -> bytes | None:
         """The body of a 200 answer, None for everything else."""
-        import httpx
-
         try:
-            status, body = await _fetch(client, self.url + path)
-        except (httpx.HTTPError, OSError):
+            return await self._body(client, path)
+        except _no_answer():
             return None
+
+    async def _body(self, client: httpx.AsyncClient, path: str) -> bytes | None:
+        """The body of a 200 answer, None for another one. Raises what ``_no_answer`` lists."""
+        status, body = await _fetch(client, self.url + path)
         return body if status == 200 else None
+
+
+def _no_answer() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return httpx.HTTPError, OSError
 
 
 def new_client() -> httpx.AsyncClient:
@@ -194,6 +229,10 @@ def new_client() -> httpx.AsyncClient:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
+
+
+def _known(*counters: float | None) -> tuple[float | None, ...] | None:
+    return counters if any(counter is not None for counter in counters) else None
 
 
 def decode(body: bytes | None, kind: Any) -> Any:

@@ -46,6 +46,12 @@ class Slot(Struct, frozen=True):
     id_task: Any = None
     is_processing: Any = None
     next_token: Any = None
+    n_prompt_tokens_processed: Any = None
+
+    @property
+    def processed(self) -> int:
+        """Tokens of the task's prompt that are read so far; 0 where the server does not say."""
+        return _count(self.n_prompt_tokens_processed) or 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -63,7 +69,10 @@ class Slot(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """/metrics at one moment: counters since the start, in tokens and seconds, and two gauges."""
+    """/metrics at one moment: counters since the start, in tokens and seconds, and two gauges.
+
+    ``decodes`` counts calls of llama_decode, of which every request needs one at least.
+    """
 
     prompt_tokens: float | None = None
     prompt_seconds: float | None = None
@@ -71,6 +80,7 @@ class Counters:
     generated_seconds: float | None = None
     requests_processing: int | None = None
     requests_deferred: int | None = None
+    decodes: float | None = None
 
     def generation_rate(self, before: Counters | None) -> float | None:
         """Generated tokens per second of generating since ``before``; None where nothing was."""
@@ -108,6 +118,7 @@ def read_metrics(text: str) -> Counters:
         generated_seconds=values.get("tokens_predicted_seconds_total"),
         requests_processing=_gauge(values, "requests_processing"),
         requests_deferred=_gauge(values, "requests_deferred"),
+        decodes=values.get("n_decode_total"),
     )
 
 

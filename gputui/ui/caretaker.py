@@ -42,6 +42,7 @@ class Caretaker:
         self._awaited: set[str] = set()
         self._told: str | None = None
         self._warned = False
+        self._kept_from: set[str] = set()
         self.statuses: tuple[InstanceStatus, ...] = ()
         self.observed = False
 
@@ -82,6 +83,16 @@ class Caretaker:
         else:
             self._told = None
             self._screen.post_message(InstancesObserved(statuses))
+            self._tend(statuses)
+
+    def _tend(self, statuses: Sequence[InstanceStatus]) -> None:
+        """Let the keeper do what is due; what cannot be done is told once, and tried again."""
+        if self._services.keeper is None:
+            return
+        for problem in self._services.keeper.tend(statuses):
+            if str(problem) not in self._kept_from:
+                self._kept_from.add(str(problem))
+                self._say(problem)
 
     def request(self, action: str, name: str) -> None:
         """``start``, ``stop`` or ``restart``: the last two ask first; read-only refuses all."""
@@ -121,8 +132,9 @@ class Caretaker:
 
     @property
     def busy(self) -> bool:
-        """Whether anything that was asked for is not done yet."""
-        return any(not worker.is_finished for worker in self._acts)
+        """Whether anything that was asked for, or fell due, is not done yet."""
+        kept = self._services.keeper is not None and self._services.keeper.busy
+        return kept or any(not worker.is_finished for worker in self._acts)
 
     async def settle(self) -> None:
         """Return when everything that was asked for is done, one way or the other."""
@@ -131,6 +143,8 @@ class Caretaker:
                 await worker.wait()
             except WorkerError as error:
                 self._tell_once(error)
+        if self._services.keeper is not None:
+            await self._services.keeper.settle()
 
     def _confirmed(self, action: str, name: str, answer: str | None) -> None:
         if answer != "yes":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 
-from gputui.instances.status import InstanceStatus, State
-from gputui.text import UNKNOWN, number, sentences, size, uptime
+from gputui.instances.status import HUNG_SECONDS, InstanceStatus, State, retry_words
+from gputui.text import UNKNOWN, duration, number, sentences, size, uptime
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.graph import bar
@@ -190,7 +191,7 @@ class InstancesPanel(CellView, can_focus=True):
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
         with_error = [status for status in statuses if status.last_error]
-        if statuses and (statuses[0].last_error or statuses[0].note):
+        if statuses and (statuses[0].last_error or statuses[0].note or _hangs(statuses[0])):
             return statuses[0]
         return with_error[0] if with_error else None
 
@@ -202,8 +203,7 @@ class InstancesPanel(CellView, can_focus=True):
         elif status is None:
             return []
         else:
-            told = sentences(status.last_error, status.hint) if status.last_error else status.note
-            words = f"{status.name}: {told}"
+            words = f"{status.name}: {_reason(status)}"
             style = palette.error if status.last_error else palette.dim
         return [Line().add(f" {text}", style) for text in _wrapped(words, width)[:REASON_ROWS]]
 
@@ -220,6 +220,28 @@ class InstancesPanel(CellView, can_focus=True):
             rows = len(_wrapped(NO_INSTANCE, width))
         if self.styles.height is None or self.styles.height.value != rows + 2:
             self.styles.height = rows + 2
+
+
+def _reason(status: InstanceStatus) -> str:
+    """Why it failed and what comes next, that it hangs, or what else is worth a line."""
+    if status.last_error:
+        coming = retry_words(status, time.time())
+        if coming:
+            coming = f"{coming[0].upper()}{coming[1:]}, after {_times(status.failures)}"
+        return sentences(status.last_error, coming, status.hint)
+    if _hangs(status):
+        return (
+            f"no token for {duration(60.0 * ((status.stalled_seconds or 0) // 60))}: r restarts it"
+        )
+    return status.note
+
+
+def _times(count: int) -> str:
+    return "1 crash" if count == 1 else f"{count} crashes"
+
+
+def _hangs(status: InstanceStatus) -> bool:
+    return status.stalled_seconds is not None and status.stalled_seconds > HUNG_SECONDS
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -272,6 +294,8 @@ def state_words(status: InstanceStatus) -> str:
         return f"stopping {status.stop_seconds_left:.0f} s"
     if status.state is State.READY and not status.owned:
         return "ready (external)"
+    if status.state is State.FAILED and status.restart_at is not None:
+        return f"failed, {retry_words(status, time.time()).removeprefix('next ')}"
     return str(status.state)
 
 

@@ -17,6 +17,7 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.fit import Fit
+from gputui.instances.keeper import Keeper
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
@@ -81,7 +82,7 @@ class Services:
     """Everything the dashboard works with. ``config_error`` is shown, and defaults are used.
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
-    parts of ``power`` are watchers, too.
+    parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
     """
 
     config: Config
@@ -93,6 +94,7 @@ class Services:
     watchers: Sequence[Watcher] = ()
     alerts: AlertWatch | None = None
     power: PowerSession | None = None
+    keeper: Keeper | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     readonly: bool = False
