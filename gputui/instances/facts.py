@@ -10,6 +10,7 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
+from gputui.instances.differences import differences
 from gputui.instances.lifecycle import TIDY, Child, settle
 from gputui.instances.locks import Holder
 from gputui.instances.records import Paths, Record
@@ -160,6 +161,7 @@ def _running(
         pinned=bool(record.gpus),
         started_at=record.started_at,
         metrics=_metrics(facts, reading),
+        differs=differences(record.settings, facts.instance),
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
@@ -170,7 +172,8 @@ def _running(
     )
     if record.ready_at is not None or reading.props is not None:
         state = State.READY  # a hung server is not a loading one; its silence is a note
-    return replace(status, state=state, note=_note(reading))
+    gone = "" if facts.instance else "is not in this configuration: it runs on until it is stopped"
+    return replace(status, state=state, note=_note(reading) or gone)
 
 
 def _note(reading: Reading) -> str:

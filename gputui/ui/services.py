@@ -48,6 +48,9 @@ class SupervisorLike(Protocol):
     async def restart(self, name: str) -> None:
         """Stop one if it runs, and start it."""
 
+    def set_config(self, config: Config) -> None:
+        """The configuration from now on."""
+
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""
 
