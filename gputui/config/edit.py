@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Values = Mapping[str, Any]
 """Keys of a table with plain values, as tomllib has them; None takes the key out."""
 
-HEADER = "# gputui. Every key with its meaning: gputui init. Check this file with: gputui config check\n"
+HEADER = (
+    "# gputui. Every key with its meaning: gputui init. Check this file with: gputui config check\n"
+)
 """What a file begins with that is made by adding the first instance."""
 
 _ARRAYS = ("layouts", "alerts")
@@ -101,7 +103,9 @@ def remove(text: str, name: str) -> str:
             if name not in named:
                 continue
             left = [one for one in named if one != name]
-            new = _with(new, kind, index, {"instances": left}) if left else _without(new, kind, index)
+            new = (
+                _with(new, kind, index, {"instances": left}) if left else _without(new, kind, index)
+            )
     empty = group is not None and all(
         instance.get("group") != group
         for place, instance in enumerate(data["instances"])
@@ -279,7 +283,7 @@ def _assign_targets(table: TomlTable, targets: Values) -> None:
             return
         table["targets"] = tomlkit.inline_table()
     inner = table["targets"]
-    _assign(inner, {**dict.fromkeys(inner.unwrap()), **targets})  # type: ignore[union-attr,arg-type]
+    _assign(inner, {**dict.fromkeys(inner.unwrap()), **targets})
 
 
 def _same(one: object, other: object) -> bool:
@@ -310,7 +314,7 @@ def _in_array(text: str, kind: str, act: Callable[[Any], object]) -> str:
 def _written(value: Any) -> str:
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())
 
 
 # ── what is meant ────────────────────────────────────────────────────────────────────────────────
@@ -345,7 +349,9 @@ def _data(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the file is not valid TOML: {error}", "Put that right first.") from error
+        raise ConfigError(
+            f"the file is not valid TOML: {error}", "Put that right first."
+        ) from error
 
 
 def _number_of(text: str, name: str) -> int:

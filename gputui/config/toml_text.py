@@ -97,22 +97,22 @@ def _inside(text: str) -> set[int]:
     """The numbers of the lines that begin within a value: in brackets, or in a string of several lines."""
     inside: set[int] = set()
     line = depth = 0
-    for token in _tokens(text):
-        if token == "\n":
+    for part in _parts(text):
+        if part == "\n":
             line += 1
             if depth > 0:
                 inside.add(line)
-        elif token[0] in "\"'":
-            inside.update(range(line + 1, line + 1 + token.count("\n")))
-            line += token.count("\n")
-        elif token in "[{":
+        elif part[0] in "\"'":
+            inside.update(range(line + 1, line + 1 + part.count("\n")))
+            line += part.count("\n")
+        elif part in "[{":
             depth += 1
-        elif token in "]}":
+        elif part in "]}":
             depth -= 1
     return inside
 
 
-def _tokens(text: str) -> Iterator[str]:
+def _parts(text: str) -> Iterator[str]:
     return (match[0] for match in _TOKEN.finditer(text))
 
 

@@ -7,7 +7,6 @@ found it.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -79,7 +78,9 @@ class FileWatch:
 
     def _judge(self, found: bytes | ConfigError | None) -> Seen:
         if found is None:
-            gone = ConfigError(f"{self.file}: is gone", "The configuration of before stays in force.")
+            gone = ConfigError(
+                f"{self.file}: is gone", "The configuration of before stays in force."
+            )
             return Seen(None, None, gone)
         if isinstance(found, ConfigError):
             return Seen(None, None, found)
@@ -99,7 +100,7 @@ class FileWatch:
     def _stamp_now(self) -> _Stamp | None:
         """Changes with the file, and with the file that a link leads to."""
         try:
-            facts = os.stat(self.file)
+            facts = self.file.stat()
         except OSError:
             return None
         return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)

@@ -14,9 +14,7 @@ from gputui.models.files import short_name
 FIRST_PORT = 8080
 
 
-def propose_port(
-    config: Config, is_free: Callable[[str, int], bool] = ports.is_free
-) -> int | None:
+def propose_port(config: Config, is_free: Callable[[str, int], bool] = ports.is_free) -> int | None:
     """The first port from 8080 on that no instance has and nobody listens on; None where none is."""
     taken = {instance.port for instance in config.instances}
     for port in range(FIRST_PORT, 2**16):
@@ -32,7 +30,8 @@ def propose_port(
 
 def propose_name(config: Config, wanted: str) -> str:
     """``wanted``, with a number behind it where that is taken."""
-    taken = {one.name.lower() for one in (*config.instances, *config.endpoints)}
+    taken = {one.name.lower() for one in config.instances}
+    taken |= {one.name.lower() for one in config.endpoints}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:48].rstrip("-._") or "model"
     if name.lower() not in taken:
         return name

@@ -58,7 +58,9 @@ class Flags(Struct, frozen=True):
     def find(self, name: str) -> Flag | None:
         """The flag of that name; as llama.cpp does, ``--ctx_size`` is taken for ``--ctx-size``."""
         plain = name.replace("_", "-") if name.startswith("--") else name
-        return next((flag for flag in self.flags if name in flag.names or plain in flag.names), None)
+        return next(
+            (flag for flag in self.flags if name in flag.names or plain in flag.names), None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +169,14 @@ def _unknown(flags: Flags, argument: str) -> Doubt:
     shown = clean_line(argument, 60)
     if not argument.startswith("-"):
         return Doubt(
-            f'"{shown}" belongs to no flag', "A flag and its value are two arguments, in this order."
+            f'"{shown}" belongs to no flag',
+            "A flag and its value are two arguments, in this order.",
         )
     name, equals, _ = argument.partition("=")
     if equals and flags.find(name):
         return Doubt(
-            f'"{shown}": llama-server takes no "="', f'Write it as two: "{clean_line(name)}", and its value.'
+            f'"{shown}": llama-server takes no "="',
+            f'Write it as two: "{clean_line(name)}", and its value.',
         )
     near = nearest(name, [name for flag in flags.flags for name in flag.names])
     return Doubt(
@@ -180,9 +184,7 @@ def _unknown(flags: Flags, argument: str) -> Doubt:
     )
 
 
-def _doubts_of(
-    flags: Flags, name: str, flag: Flag, values: Sequence[str]
-) -> Iterator[Doubt]:
+def _doubts_of(flags: Flags, name: str, flag: Flag, values: Sequence[str]) -> Iterator[Doubt]:
     shown = clean_line(name, 60)
     if flag.removed:
         yield Doubt(f"{shown} was removed from this llama-server", "Its --help names what is new.")

@@ -188,7 +188,7 @@ class InstancesPanel(CellView, can_focus=True):
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
         with_error = [status for status in statuses if status.last_error]
-        if statuses and (statuses[0].last_error or statuses[0].note):
+        if statuses and (statuses[0].last_error or _note(statuses[0])):
             return statuses[0]
         return with_error[0] if with_error else None
 
@@ -200,7 +200,7 @@ class InstancesPanel(CellView, can_focus=True):
         elif status is None:
             return []
         else:
-            told = sentences(status.last_error, status.hint) if status.last_error else status.note
+            told = sentences(status.last_error, status.hint) if status.last_error else _note(status)
             words = f"{status.name}: {told}"
             style = palette.error if status.last_error else palette.dim
         return [Line().add(f" {text}", style) for text in _wrapped(words, width)[:REASON_ROWS]]
@@ -218,6 +218,12 @@ class InstancesPanel(CellView, can_focus=True):
             rows = len(_wrapped(NO_INSTANCE, width))
         if self.styles.height is None or self.styles.height.value != rows + 2:
             self.styles.height = rows + 2
+
+
+def _note(status: InstanceStatus) -> str:
+    """Its note, and what a restart would change of it."""
+    differs = f"differs from running: {', '.join(status.differs)}" if status.differs else ""
+    return "; ".join(part for part in (status.note, differs) if part)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -251,6 +257,8 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     elif row.alert is not None:
         room = end - line.width - 1
         line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
+    elif status.differs:
+        line.add(" differs", palette.dim)
     line.pad_to(end)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,11 +11,13 @@ from typing import Protocol
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
-from gputui.config import Config
+from gputui.config import Config, InstanceConfig
+from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
@@ -76,7 +78,8 @@ class Services:
     """Everything the dashboard works with. ``config_error`` is shown, and defaults are used.
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
-    parts of ``power`` are watchers, too.
+    parts of ``power`` are watchers, too. ``watch`` looks at the configuration's file, which may change
+    ``config``. ``fit`` says of an instance, as it would be configured, whether it fits now.
     """
 
     config: Config
@@ -90,6 +93,8 @@ class Services:
     power: PowerSession | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
+    watch: FileWatch | None = None
+    fit: Callable[[InstanceConfig], Awaitable[Fit]] | None = None
     readonly: bool = False
     ascii_only: bool = False
     start: Sequence[str] = field(default_factory=tuple)

@@ -316,7 +316,9 @@ def test_other_rules_hold_from_the_next_sample_on() -> None:
     watch, clock = make()
     hot(watch, clock, 4)
     assert names(watch) == ["temperature"]
-    cooler = Config(alerts=(AlertConfig(name="temperature", for_=2, keep_firing_for=0, threshold=90),))
+    cooler = Config(
+        alerts=(AlertConfig(name="temperature", for_=2, keep_firing_for=0, threshold=90),)
+    )
     watch.set_config(cooler, rules_of(cooler))
     hot(watch, clock, 2)
     assert names(watch) == []

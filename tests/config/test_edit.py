@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tomllib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputui.config import edit
-from gputui.config.toml_text import Kind, kinds, split_lines, tables
+from gputui.config.toml_text import Kind, Span, kinds, split_lines, tables
 from gputui.errors import ConfigError, GputuiError
 
 FILE = '''\
@@ -61,9 +62,7 @@ def lines_kept(before: str, after: str) -> list[str]:
 
 def only_changed(before: str, after: str, *changed: str) -> None:
     """All lines of ``before`` but those that contain one of ``changed`` survive, in order."""
-    gone = [
-        line for line in split_lines(before) if not any(word in line for word in changed)
-    ]
+    gone = [line for line in split_lines(before) if not any(word in line for word in changed)]
     rest = split_lines(after)
     at = 0
     for line in gone:
@@ -100,7 +99,7 @@ def test_a_new_instance_stands_behind_the_last_one() -> None:
     after = edit.add(FILE, values)
     only_changed(FILE, after)
     assert after.index('"coder"') < after.index('name = "new"') < after.index("[[layouts]]")
-    assert "\n\n[[instances]]\nname = \"new\"" in after
+    assert '\n\n[[instances]]\nname = "new"' in after
     assert edit.add("", {"name": "a", "model": "m", "port": 1}).startswith("[[instances]]\n")
 
 
@@ -197,7 +196,7 @@ targets = st.sampled_from(
         "targets.ttft_seconds = 1.0\n",
         "targets = {ttft_seconds = 1.0} # t\n",
         "\n# of targets\n[instances.targets]\nttft_seconds = 1.0 # t\n",
-        "[ instances . \"targets\" ]\n\n",
+        '[ instances . "targets" ]\n\n',
     ]
 )
 values = st.fixed_dictionaries(
@@ -310,9 +309,7 @@ def lines_outside(text: str, touched: set[str]) -> list[str]:
 
 def _between(parts: tuple[Any, ...]) -> list[Any]:
     """What stands between a table and its sub-table goes with them, if it is comments alone."""
-    from gputui.config.toml_text import Span
-
-    return [Span(one.end, two.begin) for one, two in zip(parts, parts[1:], strict=False)]
+    return [Span(one.end, two.begin) for one, two in pairwise(parts)]
 
 
 def tidy(data: dict[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class StubSupervisor:
     refusal: GputuiError | None = None
     log: str = ""
     gpus: Sequence[GpuIdentity] = ()
+    config: Config | None = None
 
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
@@ -114,6 +115,9 @@ class StubSupervisor:
         self.asked.append((action, name))
         if self.refusal:
             raise self.refusal
+
+    def set_config(self, config: Config) -> None:
+        self.config = config
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         self.gpus = gpus
