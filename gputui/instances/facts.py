@@ -12,6 +12,7 @@ from gputui.config import InstanceConfig
 from gputui.config.tables import Role
 from gputui.errors import GputuiError
 from gputui.instances import locks, ports, records
+from gputui.instances.differences import differences
 from gputui.instances.lifecycle import Child
 from gputui.instances.locks import TIDY, Holder
 from gputui.instances.placement import affinity_of, placement_note
@@ -209,6 +210,7 @@ def _running(
         numa_node=record.numa_node,
         failures=len(record.failures),
         metrics=metrics_of(reading, facts.resident),
+        differs=differences(record.settings, facts.instance),
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
@@ -221,7 +223,8 @@ def _running(
         state = State.READY  # a hung server is not a loading one; its silence is a note
     if state is not State.READY:
         return replace(status, state=state, note=_note(reading))
-    note = _note(reading) or _crashes(record) or placement_note(record, facts.cpus)
+    gone = "" if facts.instance else "is not in this configuration: it runs on until it is stopped"
+    note = _note(reading) or gone or _crashes(record) or placement_note(record, facts.cpus)
     return replace(status, state=state, note=note, stalled_seconds=reading.stalled_seconds)
 
 

@@ -54,6 +54,10 @@ class Keeper:
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[GputuiError | None]] = {}
 
+    def set_config(self, config: Config) -> None:
+        """What is kept from now on, and how; what was begun goes on."""
+        self._instances = {instance.name: instance for instance in config.instances}
+
     def tend(self, statuses: Sequence[InstanceStatus]) -> tuple[GputuiError, ...]:
         """Begin what is due by these newest states, and return at once.
 

@@ -95,6 +95,12 @@ class Supervisor:
         self._gpus = tuple(gpus)
         self._gpus_known.set()
 
+    def set_config(self, config: Config) -> None:
+        """The configuration from now on. What runs goes on as it was started; one that is configured no
+        more is seen, and can be stopped, until it ends."""
+        self._config = config
+        self._instances = {instance.name: instance for instance in config.instances}
+
     def check_name(self, name: str) -> None:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
         self._find(name)

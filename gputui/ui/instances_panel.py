@@ -191,7 +191,7 @@ class InstancesPanel(CellView, can_focus=True):
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
         with_error = [status for status in statuses if status.last_error]
-        if statuses and (statuses[0].last_error or statuses[0].note or _hangs(statuses[0])):
+        if statuses and _reason(statuses[0]):
             return statuses[0]
         return with_error[0] if with_error else None
 
@@ -233,7 +233,7 @@ def _reason(status: InstanceStatus) -> str:
         return (
             f"no token for {duration(60.0 * ((status.stalled_seconds or 0) // 60))}: r restarts it"
         )
-    return status.note
+    return _note(status)
 
 
 def _times(count: int) -> str:
@@ -242,6 +242,12 @@ def _times(count: int) -> str:
 
 def _hangs(status: InstanceStatus) -> bool:
     return status.stalled_seconds is not None and status.stalled_seconds > HUNG_SECONDS
+
+
+def _note(status: InstanceStatus) -> str:
+    """Its note, and what a restart would change of it."""
+    differs = f"differs from running: {', '.join(status.differs)}" if status.differs else ""
+    return "; ".join(part for part in (status.note, differs) if part)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -285,6 +291,8 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     elif row.alert is not None:
         room = end - line.width - 1
         line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
+    elif status.differs:
+        line.add(" differs", palette.dim)
     line.pad_to(end)
 
 

@@ -97,6 +97,16 @@ class Seating:
             if self._services.conversation.sides[side].endpoint is None:
                 self._services.conversation.sides[side].choose(self._endpoint(name))
 
+    def reconfigured(self) -> None:
+        """The configuration is another: a side whose name is still in it answers as that says."""
+        config = self._services.config
+        names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
+        for side in self._services.conversation.sides.values():
+            if side.endpoint is not None and side.endpoint.name in names and not side.busy:
+                side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
+        self.choose_first()
+        self.frame()
+
     def frame(self) -> None:
         """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
         chat, palette = self._screen.query_one(ChatPanel), self._look.palette

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,8 @@ from typing import Protocol
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
-from gputui.config import Config
+from gputui.config import Config, InstanceConfig
+from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
@@ -54,6 +55,9 @@ class SupervisorLike(Protocol):
     async def fit(self, name: str) -> Fit:
         """Whether one would fit now."""
 
+    def set_config(self, config: Config) -> None:
+        """The configuration from now on."""
+
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""
 
@@ -83,6 +87,8 @@ class Services:
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
     parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
+    ``watch`` looks at the configuration's file, which may change
+    ``config``. ``fit`` says of an instance, as it would be configured, whether it fits now.
     """
 
     config: Config
@@ -97,6 +103,8 @@ class Services:
     keeper: Keeper | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
+    watch: FileWatch | None = None
+    fit: Callable[[InstanceConfig], Awaitable[Fit]] | None = None
     readonly: bool = False
     ascii_only: bool = False
     start: Sequence[str] = field(default_factory=tuple)

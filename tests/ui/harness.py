@@ -104,6 +104,7 @@ class StubSupervisor:
     log_text: str = ""
     gpus: Sequence[GpuIdentity] = ()
     _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
+    config: Config | None = None
 
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
@@ -124,6 +125,9 @@ class StubSupervisor:
         self.asked.append((action, name))
         if self.refusal:
             raise self.refusal
+
+    def set_config(self, config: Config) -> None:
+        self.config = config
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         self.gpus = gpus
