@@ -9,9 +9,9 @@ from pathlib import Path
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import locks, ports, records
-from gputui.instances.lifecycle import TIDY, Child, settle
-from gputui.instances.locks import Holder
+from gputui.instances import adoption, locks, ports, records
+from gputui.instances.lifecycle import Child, settle
+from gputui.instances.locks import TIDY, Holder
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.llama.probe import Health, Reading
@@ -79,9 +79,11 @@ def gather(
 ) -> tuple[Facts, ...]:
     """The facts of all configured instances, then of running ones whose configuration is gone.
 
-    Blocks for some milliseconds. Deaths that nobody has noted yet are written down.
+    Blocks for some milliseconds. Deaths that nobody has noted yet are written down, damaged
+    records of servers that live are written anew.
     """
     configured = {instance.name: instance for instance in instances}
+    adoption.mend(paths)
     stray = [
         record.name for record in records.running(paths.state_dir) if record.name not in configured
     ]

@@ -18,16 +18,13 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.files import make_private
-from gputui.instances import locks, ports, process, records
+from gputui.instances import adoption, locks, ports, process, records
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
 from gputui.llama.diagnosis import diagnose, tail
 from gputui.processes import Life, NotOursError
 
 Child = subprocess.Popen[bytes]
-
-TIDY = "tidy"
-"""The action of an observer that writes down a death: it holds a lock for milliseconds."""
 
 _LOCK_SECONDS = 1.0
 _SPAWN_LOCK_SECONDS = 10.0
@@ -48,26 +45,15 @@ def start(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Recor
 def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
     """``start`` for a caller that holds the instance's lock already."""
     with locks.hold(paths.spawn_lock, "start", patience=_SPAWN_LOCK_SECONDS):
+        adoption.mend(paths, held=instance.name)
         _refuse_running(paths, instance.name)
         _refuse_port(paths, instance)
         log = paths.log(instance.name)
         _rotate(log)
-        identity, child = process.spawn(launch.argv, launch.environment, log, instance.name)
-        record = Record(
-            name=instance.name,
-            pid=identity.pid,
-            start_ticks=identity.start_ticks,
-            boot_id=identity.boot_id,
-            executable=launch.argv[0],
-            argv=launch.argv,
-            host=instance.host,
-            port=instance.port,
-            model=str(launch.model),
-            log=str(log),
-            started_at=time.time(),
-            gpus=launch.gpus,
-            settings=msgspec.to_builtins(instance),
-        )
+        draft = _draft(instance, launch, log)
+        environment = {**launch.environment, process.COPY: adoption.copy_of(paths, draft)}
+        identity, child = process.spawn(launch.argv, environment, log, instance.name)
+        record = draft.of(identity)
         try:
             records.write(paths, record)
         except BaseException:
@@ -75,6 +61,25 @@ def start_locked(paths: Paths, instance: InstanceConfig, launch: Launch) -> tupl
             raise
         process.let_go(child)
         return record, child
+
+
+def _draft(instance: InstanceConfig, launch: Launch, log: Path) -> Record:
+    """The record of a process that there is not yet."""
+    return Record(
+        name=instance.name,
+        pid=0,
+        start_ticks=0,
+        boot_id="",
+        executable=launch.argv[0],
+        argv=launch.argv,
+        host=instance.host,
+        port=instance.port,
+        model=str(launch.model),
+        log=str(log),
+        started_at=time.time(),
+        gpus=launch.gpus,
+        settings=msgspec.to_builtins(instance),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -119,7 +124,7 @@ def settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(paths.lock(record.name), TIDY))
+            stack.enter_context(locks.hold(paths.lock(record.name), locks.TIDY))
         except locks.LockHeldError:
             return record
         except GputuiError:
@@ -135,7 +140,7 @@ def note_ready(paths: Paths, record: Record, at: float) -> bool:
 
     Skipped while somebody else holds the lock, and where nothing can be written.
     """
-    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), TIDY):
+    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), locks.TIDY):
         now = records.read(paths.record(record.name))
         if now is not None and now.identity == record.identity and now.ready_at is None:
             records.write(paths, replace(now, ready_at=at))
@@ -247,6 +252,7 @@ def _settle(paths: Paths, record: Record, child: Child | None) -> Record | None:
 
 def _ask_to_end(paths: Paths, name: str, grace: float) -> tuple[Record, float]:
     """SIGTERM; what was signalled, and when SIGKILL is due."""
+    adoption.mend(paths, held=name)
     record = records.read(paths.record(name))
     if record is None or not processes.matches(record.identity):
         raise NotRunningError(f"{name} is not running")

@@ -13,6 +13,9 @@ from pathlib import Path
 from gputui.errors import GputuiError
 from gputui.files import make_private
 
+TIDY = "tidy"
+"""The action of an observer that writes down what it found: it holds a lock for milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
