@@ -11,7 +11,7 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.config.tables import Role
 from gputui.errors import GputuiError
-from gputui.instances import locks, ports, records
+from gputui.instances import adoption, locks, ports, records
 from gputui.instances.differences import differences
 from gputui.instances.lifecycle import Child
 from gputui.instances.locks import TIDY, Holder
@@ -98,9 +98,11 @@ def gather(
 ) -> tuple[Facts, ...]:
     """The facts of all configured instances, then of running ones whose configuration is gone.
 
-    Blocks for some milliseconds. Deaths that nobody has noted yet are written down.
+    Blocks for some milliseconds. Deaths that nobody has noted yet are written down, damaged
+    records of servers that live are written anew.
     """
     configured = {instance.name: instance for instance in instances}
+    adoption.mend(paths)
     stray = [
         record.name for record in records.running(paths.state_dir) if record.name not in configured
     ]

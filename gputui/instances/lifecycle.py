@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import kernel, locks, logs, ports, process, records
+from gputui.instances import adoption, kernel, locks, logs, ports, process, records
 from gputui.instances.journal import Ending, Journal
 from gputui.instances.locks import Say
 from gputui.instances.placement import Placement
@@ -44,36 +45,17 @@ def start_locked(
     Raises GputuiError where it runs, or its port or its place in a group is another's.
     """
     with locks.hold(paths.spawn_lock, "start", patience=_SPAWN_LOCK_SECONDS):
+        adoption.mend(paths, held=instance.name)
         refuse_start(paths, instance)
         log = paths.log(instance.name)
         logs.rotate(log)
-        command = (*launch.through, *launch.argv)
+        draft = _draft(instance, launch, log, after)
+        environment = {**launch.environment, process.COPY: adoption.copy_of(paths, draft)}
         place = Placement(launch.cpus, launch.numa_node)
-        oom_kills = kernel.kills()
-        spawned = process.spawn(command, launch.environment, log, instance.name, place)
-        identity, child = spawned.identity, spawned.child
-        record = Record(
-            name=instance.name,
-            pid=identity.pid,
-            start_ticks=identity.start_ticks,
-            boot_id=identity.boot_id,
-            executable=launch.argv[0],
-            argv=launch.argv,
-            host=instance.host,
-            port=instance.port,
-            model=str(launch.model),
-            log=str(log),
-            started_at=time.time(),
-            gpus=launch.gpus,
-            settings=msgspec.to_builtins(instance),
-            cpus=spawned.placement.cpus,
-            numa_node=spawned.placement.numa_node,
-            scope=launch.scope,
-            failures=after.failures if after else (),
-            streak=after.streak if after else 0,
-            failed_loads=after.failed_loads if after else 0,
-            oom_kills=oom_kills,
-        )
+        command = (*launch.through, *launch.argv)
+        spawned = process.spawn(command, environment, log, instance.name, place)
+        identity, child, placed = spawned.identity, spawned.child, spawned.placement
+        record = replace(draft.of(identity), cpus=placed.cpus, numa_node=placed.numa_node)
         try:
             records.write(paths, record)
         except BaseException:
@@ -82,6 +64,32 @@ def start_locked(
         process.let_go(child)
         Journal(paths).began(record)
         return record, child
+
+
+def _draft(instance: InstanceConfig, launch: Launch, log: Path, after: Record | None) -> Record:
+    """The record of a process that there is not yet."""
+    return Record(
+        name=instance.name,
+        pid=0,
+        start_ticks=0,
+        boot_id="",
+        executable=launch.argv[0],
+        argv=launch.argv,
+        host=instance.host,
+        port=instance.port,
+        model=str(launch.model),
+        log=str(log),
+        started_at=time.time(),
+        gpus=launch.gpus,
+        settings=msgspec.to_builtins(instance),
+        cpus=launch.cpus,
+        numa_node=launch.numa_node,
+        scope=launch.scope,
+        failures=after.failures if after else (),
+        streak=after.streak if after else 0,
+        failed_loads=after.failed_loads if after else 0,
+        oom_kills=kernel.kills(),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -254,6 +262,7 @@ def _ask_to_end(
     paths: Paths, name: str, grace: float, unloaded: float | None
 ) -> tuple[Record, float]:
     """SIGTERM; what was signalled, and when SIGKILL is due."""
+    adoption.mend(paths, held=name)
     record = records.read(paths.record(name))
     if record is None or not processes.matches(record.identity):
         raise NotRunningError(f"{name} is not running")

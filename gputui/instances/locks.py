@@ -20,6 +20,9 @@ Say = Callable[[str], None]
 TIDY = "tidy"
 """The action of an observer that writes down what happened: it holds a lock for moments."""
 
+TIDY = "tidy"
+"""The action of an observer that writes down what it found: it holds a lock for milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:

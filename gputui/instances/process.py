@@ -23,6 +23,10 @@ from gputui.processes import ProcessIdentity, identify
 MARKER = "GPUTUI_INSTANCE"
 """The environment variable that marks our servers; its value is the instance's name."""
 
+COPY = "GPUTUI_RECORD"
+"""The environment variable in which a server carries a copy of its record, for the case that the file
+is damaged (adoption.py)."""
+
 
 def marker_of(name: str) -> str:
     """What the environment of an instance's server holds, as ProcessIdentity has it."""
