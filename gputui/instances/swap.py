@@ -20,7 +20,7 @@ from gputui.config import Config, InstanceConfig
 from gputui.config.arrangements import when_busy
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, MemoryReader
-from gputui.instances import lifecycle, locks, records, release
+from gputui.instances import adoption, lifecycle, locks, records, release
 from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.locks import Say
 from gputui.instances.records import Paths, Record
@@ -115,6 +115,7 @@ class Swapper:
         something was stopped, the block's own too, says so, and how to go back.
         """
         self.forget(instance.name)
+        await asyncio.to_thread(adoption.mend, self._paths)  # who runs is read from the records
         notes = _Notes(ground.tell)
         async with AsyncExitStack() as stack:
             if instance.group:

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
-from gputui.instances.lifecycle import NotRunningError, settle
+from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.process import marker_of
+from gputui.instances.settling import Settler
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import identify, matches
@@ -98,7 +99,7 @@ async def test_a_server_whose_record_is_damaged_is_known_all_the_same(
     rig.sessions.append(session)
     (status,) = await session.observe(1.0)
     assert (status.name, status.state, status.owned) == ("one", State.READY, True)
-    assert status.note == ""
+    assert status.note.startswith("is not in this configuration")
     after = rig.record("one")
     assert before is not None
     assert after is not None
@@ -134,7 +135,7 @@ async def test_nothing_is_forgotten_while_no_file_can_be_opened(rig: Rig) -> Non
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
         assert matches(record.identity)
-        settle(records.Paths(rig.state), record, None)
+        Settler(records.Paths(rig.state)).settle(record, None, None)
         await status_of(session, "one")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
