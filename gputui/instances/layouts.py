@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from gputui.config import Config, InstanceConfig, LayoutConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import nearest
-
-
-class Fit(Protocol):
-    """Whether an instance's model fits into its GPUs' memory; ``fits`` is None where that is not known."""
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether it does."""
-
-    @property
-    def words(self) -> str:
-        """What is needed against what is free, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +56,12 @@ class Blocked:
 class LayoutPlan:
     """The way from what runs now to a layout; GPUs are UUIDs.
 
-    Every member of the layout is in one of ``stays``, ``starts`` and ``cannot``, in the layout's order;
+    Every one of ``members`` is in one of ``stays``, ``starts`` and ``cannot``, in the layout's order;
     ``stops`` are none of its members. Whatever is in none of them goes on as it is.
     """
 
     name: str
+    members: tuple[str, ...]
     stays: tuple[Staying, ...] = ()
     stops: tuple[Leaving, ...] = ()
     starts: tuple[Arriving, ...] = ()
@@ -150,7 +139,9 @@ def plan(
         for status in others
         if (reasons := _in_the_way(status, configured, members, places, gpus))
     )
-    return LayoutPlan(layout.name, tuple(stays), stops, tuple(starts), tuple(cannot))
+    return LayoutPlan(
+        layout.name, layout.instances, tuple(stays), stops, tuple(starts), tuple(cannot)
+    )
 
 
 def plan_json(plan: LayoutPlan) -> dict[str, object]:

@@ -179,13 +179,15 @@ class Supervisor:
     ) -> Fit:
         """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
 
-        Instances named in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
+        Instances named in ``leaving`` end before it starts, as what runs of its group does; those in
+        ``coming`` start before it. Raises
         UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
         """
         wanted = [self._find(one) for one in (name, *coming)]
         try:
             servers = [await self._server(instance) for instance in wanted]
-            return await asyncio.to_thread(self._fit, servers, {name, *leaving})
+            group = await asyncio.to_thread(self._swapper.in_the_way, wanted[0], self._config)
+            return await asyncio.to_thread(self._fit, servers, {name, *leaving, *group})
         except GputuiError as error:
             return fitting.not_known(name, error)
 

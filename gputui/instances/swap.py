@@ -89,6 +89,10 @@ class Swapper:
         self._waits: dict[str, asyncio.Event] = {}
         self._displaced: dict[str, tuple[str, ...]] = {}
 
+    def in_the_way(self, instance: InstanceConfig, config: Config) -> tuple[str, ...]:
+        """What runs of an instance's group, and so ends where it starts."""
+        return tuple(record.name for record in self._concerned(instance, "start", config))
+
     def way_back(self, name: str) -> str:
         """How to have again what made room for an instance in this session, "" where nothing did."""
         return way_back(self._displaced.get(name, ()))

@@ -35,6 +35,7 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
         yield SystemCommand(f"Reasoning {side}", "fold or unfold", pane.action_unfold)
     yield SystemCommand("Stop answers", "both sides", dashboard.action_stop_answers)
     yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
+    yield SystemCommand("Layouts", "switch to a set of instances", dashboard.action_layouts)
     yield SystemCommand("Processes", "on all GPUs", dashboard.action_processes)
     yield SystemCommand("Power and cost", "draw, limits, energy", dashboard.action_power)
     yield SystemCommand("Log", "of the selected instance", dashboard.action_log)

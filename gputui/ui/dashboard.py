@@ -28,6 +28,7 @@ from gputui.ui.header import Header
 from gputui.ui.instance_draft import Purpose
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
+from gputui.ui.layouts import LayoutActions
 from gputui.ui.leaving import Leaving
 from gputui.ui.log_screen import LogScreen
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
@@ -89,6 +90,7 @@ class Dashboard(StillScreen[None]):
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
         )
+        self.layout_actions = LayoutActions(self, services, self.caretaker, look, self.say)
         self.power_actions = PowerActions(self, services.power, self.say)
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
@@ -221,6 +223,9 @@ class Dashboard(StillScreen[None]):
         name = row.status.name
         log = self._services.supervisor.log(name)
         self.app.push_screen(LogScreen(self._look, name, log, self.action_keys))
+
+    def action_layouts(self) -> None:
+        self.layout_actions.request(self._snapshot.identities if self._snapshot else ())
 
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(

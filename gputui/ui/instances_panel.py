@@ -190,7 +190,7 @@ class InstancesPanel(CellView, can_focus=True):
         statuses = [row.status for row in self._rows]
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
-        with_error = [status for status in statuses if status.last_error]
+        with_error = [status for status in statuses if status.last_error or _waits(status)]
         if statuses and _reason(statuses[0]):
             return statuses[0]
         return with_error[0] if with_error else None
@@ -304,7 +304,14 @@ def state_words(status: InstanceStatus) -> str:
         return "ready (external)"
     if status.state is State.FAILED and status.restart_at is not None:
         return f"failed, {retry_words(status, time.time()).removeprefix('next ')}"
+    if _waits(status):
+        return "waiting"
     return str(status.state)
+
+
+def _waits(status: InstanceStatus) -> bool:
+    """Whether its start waits for something, which its note says."""
+    return status.state is State.STARTING and status.pid is None and bool(status.note)
 
 
 def _state_style(status: InstanceStatus, palette: Palette) -> Style:

@@ -34,6 +34,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
+    Binding("L", "layouts", "Layouts", show=False, id="view.layouts"),
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),

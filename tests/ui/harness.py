@@ -102,6 +102,7 @@ class StubSupervisor:
     fits: dict[str, Fit] = field(default_factory=dict)
     warning: GputuiError | None = None
     log_text: str = ""
+    gave_up: bool = False
     gpus: Sequence[GpuIdentity] = ()
     _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
     config: Config | None = None
@@ -144,6 +145,9 @@ class StubSupervisor:
     def log_folder(self) -> Path:
         """Where the logs are; gone with the supervisor."""
         return Path(self._folder.name)
+
+    def give_up_waits(self) -> None:
+        self.gave_up = True
 
     async def close(self) -> None:
         return None
