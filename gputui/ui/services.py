@@ -19,8 +19,8 @@ from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.fit import Fit
 from gputui.instances.keeper import Keeper
-from gputui.instances.log_reader import InstanceLog
 from gputui.instances.layouts import LayoutPlan
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
 from gputui.instances.switch import Report, no_report
 from gputui.power.session import PowerSession
