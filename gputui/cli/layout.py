@@ -104,8 +104,7 @@ def plan_lines(plan: LayoutPlan, gpus: Sequence[GpuIdentity]) -> Iterator[str]:
         again = f", again: {clean_line(arriving.restarts)}" if arriving.restarts else ""
         yield f"  starts  {arriving.name}{_on(arriving.gpus, gpus)}{again}"
         if arriving.fit_words:
-            prefix = "will not fit: " if arriving.fits is False else ""
-            yield f"          {prefix}{clean_line(arriving.fit_words)}"
+            yield f"          {clean_line(arriving.fit_told)}"
     for blocked in plan.cannot:
         yield f"  cannot  {blocked.name}: {clean_line(blocked.reason)}"
         if blocked.hint:

@@ -33,6 +33,12 @@ class Arriving:
     fits: bool | None = None
     fit_words: str = ""
 
+    @property
+    def fit_told(self) -> str:
+        """Whether it fits, and why it does not or why that is not known; "" where nobody asked."""
+        before = {True: "", False: "will not fit: ", None: "whether it fits is not known: "}
+        return before[self.fits] + self.fit_words if self.fit_words else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Staying:
@@ -110,7 +116,8 @@ def plan(
 
     ``obstacles`` says of members why they cannot start (a missing model, a stranger on the port).
     An instance that is no member stops where it has a GPU, a port or a group that a member needs, and
-    goes on where it does not: also on the CPU, where all have room.
+    goes on where it does not: also on the CPU, where all have room. One that crashed and is to be started
+    again counts as running.
     """
     # One without a process waits for its turn in a group, and may yet give that up.
     running = {one.name: one for one in statuses if one.owned and one.pid and one.state in RUNNING}
@@ -133,7 +140,11 @@ def plan(
             fit = fits.get(one.name)
             known = (fit.fits, fit.words) if fit else (None, "")
             starts.append(Arriving(one.name, place.gpus, again, *known))
-    others = (status for name, status in running.items() if name not in places)
+    others = (
+        one
+        for one in statuses
+        if one.name not in places and (one.name in running or one.restart_at is not None)
+    )
     stops = tuple(
         Leaving(status.name, status.gpus, reasons)
         for status in others

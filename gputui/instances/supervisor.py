@@ -180,8 +180,8 @@ class Supervisor:
         """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
 
         Instances named in ``leaving`` end before it starts, as what runs of its group does; those in
-        ``coming`` start before it. Raises
-        UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
+        ``coming`` start before it. Raises UnknownInstanceError for an unknown name alone: what else is
+        in the way is the fit's ``reason``.
         """
         wanted = [self._find(one) for one in (name, *coming)]
         try:
@@ -254,10 +254,15 @@ class Supervisor:
         instance = self._find(name)
         launch = await self._prepare(instance)  # refused before anything stops
         async with self._swapper.room_for(instance, action, self._ground(tell, force)):
-            record, child = await asyncio.to_thread(
-                lifecycle.start_locked, self._paths, instance, launch
-            )
-            self._children[record.pid] = child
+            start = asyncio.to_thread(lifecycle.start_locked, self._paths, instance, launch)
+            starting = asyncio.ensure_future(start)
+            try:
+                await asyncio.shield(starting)
+            finally:  # whoever breaks it off has started it all the same, under the lock
+                await asyncio.wait({starting})
+                if starting.exception() is None:
+                    record, child = starting.result()
+                    self._children[record.pid] = child
 
     def _ground(self, tell: Tell, force: bool = False) -> Ground:
         return Ground(self._config, self.gpus, tell, force)

@@ -245,8 +245,11 @@ class Layouts:
         for arriving in now.starts:
             progress.go_on()
             progress.report(Step(StepKind.STARTING, arriving.name))
-            await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
-            progress.started.append(arriving.name)
+            try:
+                await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
+            finally:  # one that was broken off may have got that far
+                if self._running((arriving.name,)):
+                    progress.started.append(arriving.name)
             await self._ready(arriving.name, progress)
 
     async def _ready(self, name: str, progress: _Progress) -> None:

@@ -107,10 +107,9 @@ def _entries(plan: LayoutPlan, palette: Palette) -> Iterator[_Entry]:
         yield _Entry("stays", staying.name, staying.gpus, "runs already", palette.dim)
     for arriving in plan.starts:
         again = f"stops first: {arriving.restarts}" if arriving.restarts else ""
-        tight = arriving.fits is False
-        fit = f"will not fit: {arriving.fit_words}" if tight else arriving.fit_words
-        style = palette.warning if tight else palette.dim
-        yield _Entry("starts", arriving.name, arriving.gpus, sentences(again, fit), style)
+        words = sentences(again, arriving.fit_told)
+        style = palette.warning if arriving.fits is False else palette.dim
+        yield _Entry("starts", arriving.name, arriving.gpus, words, style)
     for blocked in plan.cannot:
         words = sentences(blocked.reason, blocked.hint)
         yield _Entry("cannot", blocked.name, blocked.gpus, words, palette.error)

@@ -112,6 +112,12 @@ def test_a_group_is_in_the_way_too() -> None:
     assert [(one.name, one.reasons) for one in found.stops] == [("other", ("group g",))]
 
 
+def test_a_crashed_one_that_is_to_come_back_is_in_the_way() -> None:
+    assert planned("pair", status(SPLIT, State.FAILED)).stops == ()
+    crashed = status(SPLIT, State.FAILED, restart_at=1e9)
+    assert names(planned("pair", crashed).stops) == ["split"]
+
+
 def test_what_cannot_start_is_told_with_its_reason() -> None:
     external = status(CODER, State.READY, owned=False, pid=None)
     missing = GputuiError("/m.gguf: no such file", "Write its path.")

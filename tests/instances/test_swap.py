@@ -269,11 +269,14 @@ async def test_a_member_that_waits_for_its_restart_does_not_come_back_to_fight(r
     record = rig.record("one")
     assert record
     paths = records.Paths(rig.state)
-    records.write(paths, msgspec.structs.replace(record, restart_at=record.started_at + 60))
-    await started(session, "two")
-    record = rig.record("one")
-    assert record
-    assert (record.restart_at, record.failure is None) == (None, False)
+    later = msgspec.structs.replace(record, restart_at=record.started_at + 60)
+    for act in (lambda: started(session, "two"), lambda: session.empty("one", "makes room")):
+        records.write(paths, later)
+        await act()
+        record = rig.record("one")
+        assert record
+        assert (record.restart_at, record.failure is None) == (None, False)
+        assert "It is not started again" in record.hint
 
 
 def test_two_starts_at_once_are_one_running_member_and_a_clear_word(rig: Rig) -> None:
