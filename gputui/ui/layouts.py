@@ -51,7 +51,8 @@ class LayoutActions:
             )
             self._say(error)
             return
-        choices = [Choice(plan.name, plan.name, _note(plan)) for plan in plans]
+        width = max(len(plan.name) for plan in plans)
+        choices = [Choice(plan.name, plan.name.ljust(width), _note(plan)) for plan in plans]
         active = next((place for place, plan in enumerate(plans) if plan.active), 0)
         self._screen.app.push_screen(ChoiceDialog("Layout", choices, active), self._chosen)
 
@@ -75,6 +76,8 @@ class LayoutActions:
         if force:
             for name in plan.ending:
                 self._caretaker.end_streams_to(name)
+        if not force:
+            self._notify(plan, "Looking at what has to stop …")
         self._caretaker.undertake(self._switch(plan, force), f"layout {plan.name}")
 
     async def _switch(self, plan: LayoutPlan, force: bool) -> None:
@@ -93,9 +96,11 @@ class LayoutActions:
         except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
             self._tell(GputuiError(error_words(error), "Please report this."))
         else:
-            words = f"{', '.join(plan.members)} run{'s' * (len(plan.members) == 1)}."
-            self._screen.notify(words, title=f"Layout {plan.name}", markup=False)
+            self._notify(plan, f"{', '.join(plan.members)} run{'s' * (len(plan.members) == 1)}.")
         await self._caretaker.observe()
+
+    def _notify(self, plan: LayoutPlan, words: str) -> None:
+        self._screen.notify(words, title=f"Layout {plan.name}", markup=False)
 
     def _tell(self, error: GputuiError) -> None:
         """On the screen, or where that is about to go, on the terminal after it."""
