@@ -24,10 +24,14 @@ from gputui.instances.swap import BusyError, GaveUpError
 from gputui.processes import identify, matches
 from tests.instances.conftest import PRO, Rig, new_port, started, status_of, until
 from tests.instances.test_sessions import gputui, session_that_stays
+from tests.support.gguf_files import llama, write_gguf
 from tests.support.gpu_memory import GIB, LateMemory
 from tests.support.waiting import wait_for
 
 LONG = {"reply": ["word"] * 400, "rate": 50}
+
+
+CUDA = [f"CUDA0: {PRO.name} (97887 MiB, 97000 MiB free)"]
 
 
 def pair(rig: Rig, script: dict[str, Any] | None = None, when_busy: str = "refuse") -> None:
@@ -310,9 +314,8 @@ async def test_many_sessions_at_once_leave_one_member(rig: Rig) -> None:
 
 def on_gpu(rig: Rig, memory: LateMemory, **fields: Any) -> None:
     """Two members on one GPU, one of them loaded with 54 GiB once it is started."""
-    cuda = {"devices": [f"CUDA0: {PRO.name} (97887 MiB, 97000 MiB free)"]}
     for name in ("one", "two"):
-        rig.add(name, cuda, group="big", gpus=("0",), stop_grace_seconds=2, **fields)
+        rig.add(name, {"devices": CUDA}, group="big", gpus=("0",), stop_grace_seconds=2, **fields)
     rig.gpus = (PRO,)
     rig.memory = memory.read
 
@@ -395,6 +398,32 @@ async def test_nothing_is_waited_for_where_memory_is_not_known(rig: Rig) -> None
     told: list[str] = []
     await session.start("two", told.append)
     assert told == ["waiting for one to stop"]
+
+
+async def test_a_fit_counts_what_the_other_member_gives_back(rig: Rig) -> None:
+    memory = LateMemory(PRO.uuid, total=60 * GIB)
+    model = write_gguf(rig.folder / "true.gguf", *llama())
+    on_gpu(rig, memory, model=str(model), ctx_size=512)
+    rig.add("three", {"devices": CUDA}, gpus=("0",), model=str(model), ctx_size=512)
+    session = rig.session()
+    await loaded(rig, session, memory, 55 * GIB)
+    assert (await session.fit("two")).fits is True
+    assert (await session.fit("three")).fits is False, "nobody makes room for it"
+
+
+async def test_ctrl_c_in_the_middle_of_a_swap_says_where_it_stands(rig: Rig) -> None:
+    rig.add("one", {"ignore_sigterm": True}, group="big", stop_grace_seconds=30)
+    rig.add("two", group="big")
+    session = rig.session()
+    await started(session, "one")
+    swapping = gputui(rig, "start", "two")
+    await until(session, "one", State.STOPPING)
+    swapping.send_signal(signal.SIGINT)
+    _, words = await asyncio.to_thread(swapping.communicate, timeout=20)
+    assert swapping.returncode == 130
+    assert "broken off: one was told to stop, and two is not started" in words
+    assert "Back: gputui start one" in words
+    assert (await status_of(session, "two")).state is State.STOPPED
 
 
 def test_members_of_one_group_are_not_started_together(rig: Rig) -> None:
