@@ -10,6 +10,7 @@ from typing import Any
 
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
+from gputui.instances.proposals import name_of_model, propose_name
 from gputui.llama import binary
 from gputui.llama.flags import check_arguments, flags_of
 from gputui.models.catalogue import ModelFacts, facts_of
@@ -44,6 +45,10 @@ class Judging:
         """Whether anybody can say if it fits."""
         return self._services.fit is not None
 
+    def name_for(self, model: str) -> str:
+        """A name that nobody has for an instance with that model."""
+        return propose_name(self._services.config, name_of_model(model))
+
     async def outcome(self, draft: Draft, changes: Mapping[str, Any]) -> Outcome:
         """The file with these changes."""
         return await asyncio.to_thread(outcome, draft, changes)
@@ -62,16 +67,19 @@ class Judging:
         if self._services.fit is not None:
             yield replace(judgement, fit=await self._fit(found.instance))
 
+    async def judge_model(self, model: str) -> Judgement:
+        """What is known of the model alone, where the rest is not right yet."""
+        doubts: dict[str, str] = {}
+        notes: dict[str, str] = {}
+        if model:
+            await asyncio.to_thread(self._look_at_model, model, doubts, notes)
+        return Judgement(None, {}, doubts, notes)
+
     def _look(self, instance: InstanceConfig) -> tuple[dict[str, str], dict[str, str]]:
         """Doubts and notes by key. Blocks."""
         doubts: dict[str, str] = {}
         notes: dict[str, str] = {}
-        path = Path(instance.model).expanduser()
-        facts = self._facts_of(path)
-        if facts.problem:
-            doubts["model"] = facts.problem
-        else:
-            notes["model"] = facts_words(facts, model_bytes(path))
+        self._look_at_model(instance.model, doubts, notes)
         if instance.mmproj and not Path(instance.mmproj).expanduser().is_file():
             doubts["mmproj"] = "There is no such file."
         if words := self._arguments(instance):
@@ -84,6 +92,14 @@ class Judging:
         if others:
             notes["port"] = f"shared with {', '.join(others)}: one of them runs at a time"
         return doubts, notes
+
+    def _look_at_model(self, model: str, doubts: dict[str, str], notes: dict[str, str]) -> None:
+        path = Path(model).expanduser()
+        facts = self._facts_of(path)
+        if facts.problem:
+            doubts["model"] = clean_line(facts.problem.removeprefix(f"{path}: "))
+        else:
+            notes["model"] = facts_words(facts, model_bytes(path))
 
     def _facts_of(self, path: Path) -> ModelFacts:
         key = str(path)
