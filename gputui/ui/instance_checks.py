@@ -40,11 +40,6 @@ class Judging:
         self._services = services
         self._facts: dict[str, ModelFacts] = {}
 
-    @property
-    def knows_fit(self) -> bool:
-        """Whether anybody can say if it fits."""
-        return self._services.fit is not None
-
     def name_for(self, model: str) -> str:
         """A name that nobody has for an instance with that model."""
         return propose_name(self._services.config, name_of_model(model))

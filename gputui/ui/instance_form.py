@@ -98,7 +98,7 @@ class InstanceForm(ModalScreen[str | None]):
                     yield Static("", id="form-preview", markup=False)
             yield Static("", id="form-help", markup=False)
             yield Trouble(id="form-general", classes="trouble", markup=False)
-            yield Static("", id="form-fit", markup=False)
+            yield Trouble(id="form-fit", markup=False)
             yield Static(_KEYS, id="form-keys", markup=False)
 
     def _widget(self, key: str) -> Widget:
@@ -113,7 +113,6 @@ class InstanceForm(ModalScreen[str | None]):
         return Input(text, id=f"field-{key}", classes="form-input", disabled=locked)
 
     def on_mount(self) -> None:
-        self.query_one("#form-fit").display = self._parts.judging.knows_fit
         self.set_focus(self._field("name"))
         self._judge_soon()
 
@@ -210,18 +209,28 @@ class InstanceForm(ModalScreen[str | None]):
             troubles["name"] = "It runs under its name: stop it first, or make a copy."
         return troubles
 
+    @property
+    def _there(self) -> bool:
+        """Whether its fields are there: a look may end after the form was left."""
+        return bool(self.query("#form-fit"))
+
     def _judge(self) -> None:
+        if not self._there:
+            return
         right = not self._own_troubles()
         work = self._judge_whole(self._changes()) if right else self._judge_model()
         self.run_worker(work, group="judge", exclusive=True)
 
     async def _judge_model(self) -> None:
         self._judgement = await self._parts.judging.judge_model(self._texts()["model"])
-        self._show_troubles()
+        if self._there:
+            self._show_troubles()
 
     async def _judge_whole(self, changes: Mapping[str, Any]) -> None:
         async for judgement in self._parts.judging.judge(self._draft, changes):
             self._judgement = judgement
+            if not self._there:
+                return
             self._show_troubles()
             self._show_preview()
 
@@ -244,7 +253,7 @@ class InstanceForm(ModalScreen[str | None]):
             trouble.say(self._parts.look.text(words), kind)
         general = "" if own else found.errors.get("", "")
         self.query_one("#form-general", Trouble).say(self._parts.look.text(general), "error")
-        self.query_one("#form-fit", Static).update(self._parts.look.text(found.fit))
+        self.query_one("#form-fit", Trouble).say(self._parts.look.text(found.fit), "fit")
 
     def _show_preview(self) -> None:
         outcome = self._judgement.outcome
