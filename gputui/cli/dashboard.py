@@ -153,6 +153,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         themes=themes,
         sampler=sampler.listen,
         supervisor=supervisor,
+        fit=supervisor.fit_configured,
         conversation=conversation,
         endpoint_of=lambda name: endpoint_of(config, name),
         watchers=(alerts, power.meter, power.schedule),

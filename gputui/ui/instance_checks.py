@@ -10,12 +10,13 @@ from typing import Any
 
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
+from gputui.instances.fit import Fit
 from gputui.instances.proposals import name_of_model, propose_name
 from gputui.llama import binary
 from gputui.llama.flags import check_arguments, flags_of
 from gputui.models.catalogue import ModelFacts, facts_of
 from gputui.models.files import model_bytes
-from gputui.text import clean_line, sentences
+from gputui.text import clean_line, sentences, size
 from gputui.ui.instance_draft import Draft, Outcome, outcome
 from gputui.ui.model_picker import facts_words
 from gputui.ui.services import Services
@@ -31,6 +32,7 @@ class Judgement:
     doubts: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     fit: str = ""
+    fits: bool | None = None
 
 
 class Judging:
@@ -60,7 +62,8 @@ class Judging:
         judgement = replace(judgement, doubts=doubts, notes=notes)
         yield judgement
         if self._services.fit is not None:
-            yield replace(judgement, fit=await self._fit(found.instance))
+            words, fits = await self._fit(found.instance)
+            yield replace(judgement, fit=words, fits=fits)
 
     async def judge_model(self, model: str) -> Judgement:
         """What is known of the model alone, where the rest is not right yet."""
@@ -114,10 +117,25 @@ class Judging:
         doubts = check_arguments(flags, instance.args)
         return " ".join(sentences(doubt.message, doubt.hint) for doubt in doubts)
 
-    async def _fit(self, instance: InstanceConfig) -> str:
+    async def _fit(self, instance: InstanceConfig) -> tuple[str, bool | None]:
+        """Whether it fits now, and that in words."""
         assert self._services.fit is not None  # noqa: S101 - the caller has looked
-        try:
-            fit = await self._services.fit(instance)
-        except GputuiError as error:
-            return f"Whether it fits is not known: {clean_line(error.message, 200)}"
-        return fit.words or f"Whether it fits is not known: {clean_line(fit.reason, 200)}"
+        fit = await self._services.fit(instance)
+        if fit.fits is None:
+            return f"Whether it fits is not known: {clean_line(fit.reason, 200)}", None
+        return fit_line(fit), fit.fits
+
+
+def fit_line(fit: Fit) -> str:
+    """A fit that is known, in one line: ``fits, 12.3 GiB left on GPU 1``."""
+    if fit.fits:
+        left = [
+            f"{size(row.free - row.needed.total)} left on {row.name}"
+            for row in fit.rows
+            if row.free is not None
+        ]
+        return ", ".join(["fits", *left])
+    words = f"does not fit: {fit.words}"
+    if fit.largest_context:
+        words += f"; {fit.largest_context} tokens of context would"
+    return words

@@ -98,7 +98,7 @@ class InstanceForm(ModalScreen[str | None]):
                     yield Static("", id="form-preview", markup=False)
             yield Static("", id="form-help", markup=False)
             yield Trouble(id="form-general", classes="trouble", markup=False)
-            yield Trouble(id="form-fit", markup=False)
+            yield Trouble(id="form-fit", classes="trouble", markup=False)
             yield Static(_KEYS, id="form-keys", markup=False)
 
     def _widget(self, key: str) -> Widget:
@@ -253,7 +253,9 @@ class InstanceForm(ModalScreen[str | None]):
             trouble.say(self._parts.look.text(words), kind)
         general = "" if own else found.errors.get("", "")
         self.query_one("#form-general", Trouble).say(self._parts.look.text(general), "error")
-        self.query_one("#form-fit", Trouble).say(self._parts.look.text(found.fit), "fit")
+        self.query_one("#form-fit", Trouble).say(
+            self._parts.look.text(found.fit), "doubt" if found.fits is False else "note"
+        )
 
     def _show_preview(self) -> None:
         outcome = self._judgement.outcome

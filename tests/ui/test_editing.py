@@ -329,7 +329,7 @@ async def test_readonly_changes_nothing(desk: Callable[..., Desk], key: str) -> 
 async def test_the_fit_is_shown_as_it_is_typed(desk: Callable[..., Desk]) -> None:
     async def fit(instance: InstanceConfig) -> Fit:
         fits = (instance.ctx_size or 0) < 5000
-        return Fit(instance.name, fits, words="fits" if fits else "does not fit: 3 GiB missing")
+        return Fit(instance.name, fits, words="" if fits else "3 GiB missing")
 
     one = desk(fit=fit)
     async with one.app.run_test(size=SIZE, notifications=True) as pilot:
