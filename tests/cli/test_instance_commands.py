@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from gputui import config as configuration
+from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import send_signal
-from gputui.demo.parts import Parts
 from tests.instances.conftest import end_all, new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
