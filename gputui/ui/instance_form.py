@@ -90,11 +90,16 @@ class InstanceForm(ModalScreen[str | None]):
                 with VerticalScroll(id="form-fields", can_focus=False):
                     for field in FIELDS:
                         with Horizontal(classes="form-row"):
-                            yield Static(field.label, classes="form-label", markup=False)
+                            yield Static(
+                                field.label,
+                                id=f"label-{field.key}",
+                                classes="form-label",
+                                markup=False,
+                            )
                             yield self._widget(field.key)
                         yield Trouble(id=f"trouble-{field.key}", classes="trouble", markup=False)
                 with VerticalScroll(id="form-side", can_focus=False) as side:
-                    side.border_title = Content("will be written")
+                    side.border_title = Content("in the file")
                     yield Static("", id="form-preview", markup=False)
             yield Static("", id="form-help", markup=False)
             yield Trouble(id="form-general", classes="trouble", markup=False)
@@ -125,6 +130,8 @@ class InstanceForm(ModalScreen[str | None]):
         if key in BY_KEY:
             words = f"{BY_KEY[key].label}: {BY_KEY[key].help}"
             self.query_one("#form-help", Static).update(self._parts.look.text(words))
+            for label in self.query(".form-label"):
+                label.set_class(label.id == f"label-{key}", "-focused")
             event.widget.scroll_visible(animate=False)
 
     # ── what is typed ────────────────────────────────────────────────────────────────────────────
@@ -261,7 +268,7 @@ class InstanceForm(ModalScreen[str | None]):
         outcome = self._judgement.outcome
         if outcome is None or outcome.after is None:
             return
-        lines = diff(self._draft.text, outcome.after, around=8) or ["nothing differs yet"]
+        lines = diff(self._draft.text, outcome.after, around=8) or self._draft.lines
         self.query_one("#form-preview", Static).update(diff_content(lines, self._parts.look))
 
     # ── ways out ─────────────────────────────────────────────────────────────────────────────────
