@@ -153,6 +153,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         sampler=sampler.listen,
         supervisor=supervisor,
         layouts=make_layouts(supervisor),
+        fit=supervisor.fit_configured,
         conversation=conversation,
         endpoint_of=lambda name: endpoint_of(config, name),
         watchers=(alerts, power.meter, power.schedule),

@@ -191,6 +191,15 @@ class Supervisor:
         except GputuiError as error:
             return fitting.not_known(name, error)
 
+    async def fit_configured(self, instance: InstanceConfig) -> Fit:
+        """Whether an instance would fit now if it were configured like that, be it in the configuration or
+        not; what runs under its name counts as free. Raises nothing: the fit's ``reason`` says it."""
+        try:
+            server = await self._server(instance)
+            return await asyncio.to_thread(self._fit, [server], {instance.name})
+        except GputuiError as error:
+            return fitting.not_known(instance.name, error)
+
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
 

@@ -58,8 +58,6 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
     places = (
         ("In the table", InstancesPanel),
-        ("In an instance's form", InstanceForm),
-        ("Among its GPUs", GpuField),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
         ("In a GPU's details", GpuDetails),
@@ -67,6 +65,8 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
+        ("In an instance's form", InstanceForm),
+        ("Among its GPUs", GpuField),
         ("In a log", LogView),
     )
     for where, widget in places:

@@ -211,6 +211,7 @@ def make_rig(
         endpoint_of=lambda name: Endpoint(name, _url(config, name)),
         **services,  # type: ignore[arg-type]
     )
+    parts.endpoint_of = lambda name: Endpoint(name, _url(parts.config, name))
     return Rig(GputuiApp(parts), supervisor, talk, samplers)
 
 
