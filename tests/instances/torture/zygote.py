@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import faulthandler
 import json
 import os
 import signal
@@ -125,6 +126,7 @@ async def work(worker: Worker, path: str) -> None:
 
 def begin_worker(words: list[str]) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # for whoever looks into a hang
     os.setsid()
     worker = Worker(Path(words[0]), Path(words[1]))
     sys.addaudithook(worker.death.hook)
