@@ -60,12 +60,12 @@ class Worker:
         return self.last
 
     def reply(self, number: int) -> dict[str, Any]:
-        """What became of it. Raises Gone; AssertionError for what no gputui may raise."""
+        """What became of it. Raises Gone; TimeoutError where it hangs; AssertionError for what
+        no gputui may raise."""
         while number not in self.early:
             try:
                 line = self.lines.readline()
-            except (ConnectionResetError, TimeoutError) as error:
-                assert isinstance(error, ConnectionResetError), f"no answer to {number}"
+            except ConnectionResetError:
                 line = ""
             if not line.endswith("\n"):
                 raise Gone

@@ -71,7 +71,7 @@ class Worker:
             return {"statuses": await self._do(order["do"], order.get("name", ""))}
         except GputuiError as error:
             return {"error": error.message, "kind": type(error).__name__}
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the test is told
             return {"error": traceback.format_exc(), "kind": "unexpected"}
         finally:
             if restore:
