@@ -48,6 +48,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.form_widgets import GpuField
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
+    from gputui.ui.instance_details import InstanceDetailsScreen
     from gputui.ui.instance_form import InstanceForm
     from gputui.ui.instances_panel import InstancesPanel
     from gputui.ui.log_view import LogView
@@ -66,6 +67,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
+        ("In an instance's details", InstanceDetailsScreen),
         ("In a log", LogView),
     )
     for where, widget in places:

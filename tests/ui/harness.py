@@ -19,6 +19,7 @@ from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.details import InstanceDetails
 from gputui.instances.fit import Fit
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
@@ -102,6 +103,7 @@ class StubSupervisor:
     fits: dict[str, Fit] = field(default_factory=dict)
     warning: GputuiError | None = None
     log_text: str = ""
+    known: InstanceDetails | None = None
     gpus: Sequence[GpuIdentity] = ()
     _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
     config: Config | None = None
@@ -134,6 +136,9 @@ class StubSupervisor:
 
     async def login_warning(self) -> GputuiError | None:
         return self.warning
+
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        return self.known or InstanceDetails(name)
 
     def log(self, name: str) -> InstanceLog:
         if self.log_text:
