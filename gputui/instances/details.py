@@ -215,8 +215,9 @@ def settings_of(instance: InstanceConfig | None, running: Record | None) -> tupl
             configured=_toml(configured[key]) if key in configured else None,
             running=_toml(known[key]) if key in known else None,
             differs=bool(started)
-            and configured.get(key) != known.get(key)
-            and instance is not None,
+            and instance is not None
+            and key not in _AT_ONCE
+            and configured.get(key) != known.get(key),
         )
         for key in order
         if key in configured or key in known

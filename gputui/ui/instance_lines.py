@@ -14,7 +14,7 @@ from gputui.instances.details import InstanceDetails, Setting
 from gputui.instances.status import InstanceStatus, State
 from gputui.llama.inspection import SlotFacts
 from gputui.text import UNKNOWN, number, sentences, size, uptime
-from gputui.ui.cells import Line
+from gputui.ui.cells import Line, cut
 from gputui.ui.graph import bar
 from gputui.ui.instances_panel import BAR, InstanceRow, state_style, state_words
 from gputui.ui.palette import Look
@@ -22,6 +22,8 @@ from gputui.ui.palette import Look
 LABEL = 14
 """Columns of the labels, with a blank before and behind."""
 SLOT_BAR = 12
+LONGEST = 8000
+"""Characters of one value that are shown at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def fact(label: str, value: str, width: int, look: Look, style: Style | None = N
 
 def wrapped(text: str, width: int) -> list[str]:
     """By words where that is possible, each row of at most ``width`` cells."""
-    width = max(12, width)
+    width, text = max(12, width), text[:LONGEST]
     rows = textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
     return [part for row in rows or [""] for part in (chop_cells(row, width) or [""])]
 
@@ -111,13 +113,13 @@ def _state(view: DetailsView, width: int, look: Look) -> list[Line]:
         lines += fact("alert", alert, width, look, row.alert.style(palette))
     for place, words in enumerate(view.details.evidence if view.details else ()):
         lines += fact("" if place else "its log says", words, width, look)
-    lines += _gpus(view, status, look)
+    lines += _gpus(view, status, width, look)
     for label, value in _facts(status, row, view.now):
         lines += fact(label, value, width, look)
     return lines
 
 
-def _gpus(view: DetailsView, status: InstanceStatus, look: Look) -> list[Line]:
+def _gpus(view: DetailsView, status: InstanceStatus, width: int, look: Look) -> list[Line]:
     """A row for each GPU, in its hue; its UUID where the GPU is not known here."""
     palette = look.palette
     if not status.gpus:
@@ -129,7 +131,8 @@ def _gpus(view: DetailsView, status: InstanceStatus, look: Look) -> list[Line]:
         if gpu is None:
             line.add(uuid, palette.value)
         else:
-            line.add(f"■{gpu.index} {gpu.name}", palette.hue(gpu.index))
+            words = cut(f"■{gpu.index} {gpu.name}", width - LABEL)
+            line.add(words, palette.hue(gpu.index))
         lines.append(line)
     return lines
 
@@ -140,25 +143,27 @@ def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tup
     yield "role", f"{status.role}{sees}"
     yield "url", status.url
     if status.pid is not None:
-        yield "pid", f"{status.pid}"
-        yield "uptime", uptime(row.uptime)
+        yield "process", f"pid {status.pid}, up {uptime(row.uptime)}"
     if status.context is not None:
         yield "context", f"{status.context} tokens in all slots"
     yield "lowered", status.lowered
-    if row.gpu_memory is not None:
-        yield "GPU memory", size(row.gpu_memory)
-    if status.metrics.memory_bytes is not None:
-        yield "host memory", size(status.metrics.memory_bytes)
-    if status.cpus:
-        yield "CPUs", cpu_list(status.cpus)
-    if status.numa_node is not None:
-        yield "NUMA node", f"{status.numa_node}"
+    host = status.metrics.memory_bytes
+    held = ((row.gpu_memory, "on GPUs"), (host, "of the host"))
+    yield (
+        "memory",
+        ", ".join(f"{size(value)} {where}" for value, where in held if value is not None),
+    )
+    node = f"NUMA node {status.numa_node}" if status.numa_node is not None else ""
+    yield "CPUs", ", ".join(part for part in (cpu_list(status.cpus), node) if part)
     if status.availability is not None:
         yield "availability", f"{status.availability:.2%} of 30 days"
-    if status.failures:
-        yield "crashes", f"{status.failures} since its start"
-    if status.restart_at is not None:
-        yield "next try", f"in {max(0.0, status.restart_at - now):.0f} s"
+    again = (
+        ""
+        if status.restart_at is None
+        else f", next try in {max(0.0, status.restart_at - now):.0f} s"
+    )
+    if status.failures or again:
+        yield "crashes", f"{status.failures} since its start{again}"
     if status.stalled_seconds is not None:
         yield "stalled", f"busy without a token for {status.stalled_seconds:.0f} s"
 
