@@ -105,7 +105,7 @@ class InstanceDetailsScreen(Overlay):
         with VerticalScroll(id="instance-body"):
             yield SectionsView(*parts[0], "instance-left")
             yield SectionsView(*parts[1], "instance-right")
-        log = LogView(self._look, self._source.log, id="instance-log")
+        log = LogView(self._look, self._source.log, wrap=False, id="instance-log")
         log.can_focus = False
         log.border_title = Content("Log")
         yield log

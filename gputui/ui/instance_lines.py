@@ -116,7 +116,9 @@ def _state(view: DetailsView, width: int, look: Look) -> list[Line]:
     lines += _gpus(view, status, width, look)
     for label, value in _facts(status, row, view.now):
         lines += fact(label, value, width, look)
-    return lines
+    differing = [s.key for s in view.details.settings if s.differs] if view.details else []
+    words = f"other values: {', '.join(differing)}" if differing else ""
+    return lines + fact("on restart", words, width, look, palette.warning)
 
 
 def _gpus(view: DetailsView, status: InstanceStatus, width: int, look: Look) -> list[Line]:

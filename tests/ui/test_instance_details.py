@@ -11,6 +11,7 @@ from gputui.errors import GputuiError
 from gputui.instances.details import InstanceDetails, Setting
 from gputui.instances.status import InstanceMetrics, State
 from gputui.llama.inspection import Inspection, ServerFacts, SlotFacts
+from gputui.text import clean_line
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.instance_details import InstanceDetailsScreen
 from gputui.ui.instance_lines import cpu_list
@@ -117,7 +118,8 @@ async def test_all_is_said_at_every_size(size: tuple[int, int]) -> None:
             "0-3,8",
             "ctx_size = 8192 → 16384 on restart",
             "threads = 4 → default on restart",
-            "env -u LLAMA_ARG_CTX_SIZE CUDA_VISIBLE_DEVICES=GPU-00000000",
+            "env -u LLAMA_ARG_CTX_SIZE",
+            "CUDA_VISIBLE_DEVICES=GPU-00000000",
             "2 of 2 busy",
             "4096/8192",
             "14.2 tok/s",
@@ -130,7 +132,7 @@ async def test_all_is_said_at_every_size(size: tuple[int, int]) -> None:
             "b11434",
             "the newest line",
         ):
-            assert " ".join(words.split()) in " ".join(text.split()) or size[0] < 160, words
+            assert words in text, words
         assert all(len(row) <= size[0] for row in text.splitlines())
         add = one.supervisor.log_folder / "deepseek.log"
         with add.open("a") as file:
@@ -238,13 +240,14 @@ async def test_nothing_new_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_hostile_words_are_harmless() -> None:
     text = " ".join(words[:200] for _, words in HOSTILE)
-    one = rig(statuses=(status("deepseek", State.FAILED, 0, 8080, last_error=text, note=text),))
+    told = clean_line(text, 5000)  # as the rooms below give it; the log comes as it is
+    one = rig(statuses=(status("deepseek", State.FAILED, 0, 8080, last_error=told, note=told),))
     one.supervisor.log_text = text
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
         await open_details(one, pilot)
         await until_shown(pilot, "State")
         await pilot.pause(0.6)
-        assert "\x1b" not in screen_text(one.app)
+        assert_harmless(one.app)
         assert one.app.is_running
 
 
