@@ -15,6 +15,7 @@ from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances import records
+from gputui.instances.differences import differences
 from gputui.instances.records import Paths, Record
 from gputui.llama.binary import VISIBILITY, clean_environment
 from gputui.llama.command import Launch
@@ -51,7 +52,7 @@ class InstanceDetails:
 
     ``argv`` and ``variables`` are what it was started with, or where ``planned`` what it would be; () while
     that is not known, and ``trouble`` says why. ``variables`` are those that hold it to its GPUs, and those
-    of this shell that it does not get. ``evidence`` are the lines of its log that tell why it failed.
+    of this shell that it does not get.
     """
 
     name: str
@@ -60,7 +61,6 @@ class InstanceDetails:
     variables: Variables = ()
     trouble: str = ""
     settings: tuple[Setting, ...] = ()
-    evidence: tuple[str, ...] = ()
     inspection: Inspection = field(default_factory=Inspection)
 
     @property
@@ -100,8 +100,6 @@ class DetailsReader:
         details = InstanceDetails(
             name,
             settings=settings_of(instance, running),
-            # Filled by whoever finds out why a server died; a record of an older gputui has none.
-            evidence=tuple(clean_line(line) for line in getattr(record, "evidence", ())),
         )
         if running is not None:
             details = _with_command(details, running.argv, variables, planned=False)
@@ -206,18 +204,16 @@ def variables_of(environment: Mapping[str, str] | None) -> Variables:
 def settings_of(instance: InstanceConfig | None, running: Record | None) -> tuple[Setting, ...]:
     """The keys that are set in the configuration, or were at the start of what runs, in their order."""
     configured = set_keys(instance)
-    started = running.settings if running is not None else None
-    known = {key: value for key, value in (started or {}).items() if value != _DEFAULTS.get(key)}
+    started = running.settings if running is not None else {}
+    differing = differences(started, instance)
+    known = {key: value for key, value in started.items() if value != _DEFAULTS.get(key)}
     order = [*_DEFAULTS, *sorted(known.keys() - _DEFAULTS.keys())]
     return tuple(
         Setting(
             key=clean_line(key),
             configured=_toml(configured[key]) if key in configured else None,
             running=_toml(known[key]) if key in known else None,
-            differs=bool(started)
-            and instance is not None
-            and key not in _AT_ONCE
-            and configured.get(key) != known.get(key),
+            differs=key in differing,
         )
         for key in order
         if key in configured or key in known
@@ -243,8 +239,6 @@ _DEFAULTS: Mapping[str, Any] = _plain(InstanceConfig(name="x", model="", port=1)
     "model": None,
     "port": None,
 }
-_AT_ONCE = frozenset({"key", "restart", "group", "idle_unload", "stop_grace_seconds", "targets"})
-"""Keys that gputui itself goes by: they hold from the moment on at which they are configured."""
 
 
 def _toml(value: object) -> str:

@@ -37,7 +37,6 @@ class _PropsBody(Props, frozen=True):
 class _SlotBody(Slot, frozen=True):
     n_ctx: Any = None
     n_prompt_tokens: Any = None
-    n_prompt_tokens_processed: Any = None
     n_prompt_tokens_cache: Any = None
 
 

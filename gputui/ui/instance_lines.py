@@ -111,7 +111,8 @@ def _state(view: DetailsView, width: int, look: Look) -> list[Line]:
     if row.alert is not None:
         alert = sentences(row.alert.message, row.alert.hint)
         lines += fact("alert", alert, width, look, row.alert.style(palette))
-    for place, words in enumerate(view.details.evidence if view.details else ()):
+    lines += fact("ended", status.exit_words, width, look)
+    for place, words in enumerate(status.evidence):
         lines += fact("" if place else "its log says", words, width, look)
     lines += _gpus(view, status, width, look)
     for label, value in _facts(status, row, view.now):

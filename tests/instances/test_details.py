@@ -190,7 +190,7 @@ async def test_slots_tell_their_speed_and_how_far_a_prompt_is(rig: Rig) -> None:
         SlotFacts(2, busy=False),
     )
     assert details.inspection.server == ServerFacts(
-        model=str(rig.folder / "one.gguf"), slots=4, context=4096, build="scripted"
+        model=str(rig.folder / "one.gguf"), slots=4, context=4096, modalities=(), build="scripted"
     )
 
 

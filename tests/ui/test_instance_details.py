@@ -188,10 +188,15 @@ async def test_it_follows_what_becomes_of_the_instance() -> None:
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
         await open_details(one, pilot)
         failed = status(
-            "deepseek", State.FAILED, 0, 8080, last_error="out of GPU memory", hint="Use less."
+            "deepseek",
+            State.FAILED,
+            0,
+            8080,
+            last_error="out of GPU memory",
+            hint="Use less.",
+            evidence=("cudaMalloc failed",),
         )
         one.supervisor.statuses = [failed]
-        one.supervisor.known = InstanceDetails("deepseek", evidence=("cudaMalloc failed",))
         await until_shown(pilot, "out of GPU memory. Use less.")
         await until_shown(pilot, "cudaMalloc failed")
         one.supervisor.statuses = []
