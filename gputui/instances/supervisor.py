@@ -21,6 +21,7 @@ from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records, retries
 from gputui.instances.backoff import DEFAULT, Backoff
+from gputui.instances.details import DetailsReader, InstanceDetails
 from gputui.instances.discovery import Discovery
 from gputui.instances.fit import Fit, Server
 from gputui.instances.lifecycle import Child, NotRunningError
@@ -79,6 +80,7 @@ class Supervisor:
         self._observer = Observer(self._paths, Settler(self._paths, backoff))
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
+        self._details = DetailsReader(self._paths, self._prepare)
 
     @property
     def config(self) -> Config:
@@ -112,6 +114,13 @@ class Supervisor:
     def log(self, name: str) -> InstanceLog:
         """The log of an instance, and the older ones; nothing is read yet."""
         return InstanceLog(self._paths.log(name))
+
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        """How an instance was started, or would be, and what its server says; never waits long.
+
+        ``url`` is where a server that gputui did not start answers for it, "" for none.
+        """
+        return await self._details.read(name, self._instances.get(name), url)
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.
@@ -255,6 +264,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
+        await self._details.close()
         await self._observer.close()
         if self._discovery is not None:
             await self._discovery.close()

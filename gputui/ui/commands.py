@@ -9,6 +9,7 @@ from textual.app import SystemCommand
 
 from gputui.ui.chat_panel import SIDES, ChatPanel
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.instances_panel import InstancesPanel
 
 
 def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
@@ -39,6 +40,8 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     yield SystemCommand("Processes", "on all GPUs", dashboard.action_processes)
     yield SystemCommand("Power and cost", "draw, limits, energy", dashboard.action_power)
     yield SystemCommand("Log", "of the selected instance", dashboard.action_log)
+    panel = dashboard.query_one(InstancesPanel)
+    yield SystemCommand("Details", "of the selected instance", panel.action_details)
     yield SystemCommand(
         "Maximise panel", "the focused one, or all again", dashboard.action_maximise
     )

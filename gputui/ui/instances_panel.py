@@ -102,10 +102,18 @@ class InstancesPanel(CellView, can_focus=True):
     BINDINGS = [
         Binding("up", "move(-1)", "Up", show=False, id="instances.up"),
         Binding("down", "move(1)", "Down", show=False, id="instances.down"),
+        Binding("enter", "details", "Details", key_display="enter", id="instances.details"),
     ]
 
     class CursorMoved(Message):
         """The cursor went to another instance."""
+
+    class DetailsRequested(Message):
+        """Everything about one instance is asked for."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
     def __init__(self, look: Look) -> None:
         super().__init__(look, id="instances")
@@ -132,6 +140,11 @@ class InstancesPanel(CellView, can_focus=True):
         self._fit_height()
         self.redraw()
         self.post_message(self.CursorMoved())
+
+    def action_details(self) -> None:
+        """Ask for the details of the cursor's instance."""
+        if self.selected is not None:
+            self.post_message(self.DetailsRequested(self.selected.status.name))
 
     def on_click(self, event: Click) -> None:
         row = event.get_content_offset(self)
@@ -283,7 +296,7 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     """The state in words, and what fires; colour only repeats what the words say."""
     end = line.width + width
     status, palette = row.status, look.palette
-    line.add(state_words(status), _state_style(status, palette))
+    line.add(state_words(status), state_style(status, palette))
     if status.state is State.LOADING and status.load_progress is not None:
         full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
         line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
@@ -314,7 +327,8 @@ def _waits(status: InstanceStatus) -> bool:
     return status.state is State.STARTING and status.pid is None and bool(status.note)
 
 
-def _state_style(status: InstanceStatus, palette: Palette) -> Style:
+def state_style(status: InstanceStatus, palette: Palette) -> Style:
+    """The colour of a state; the words say the same."""
     styles: Mapping[State, Style] = {
         State.READY: palette.success,
         State.FAILED: palette.error,

@@ -49,6 +49,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.form_widgets import GpuField
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
+    from gputui.ui.instance_details import InstanceDetailsScreen
     from gputui.ui.instance_form import InstanceForm
     from gputui.ui.instances_panel import InstancesPanel
     from gputui.ui.log_view import LogView
@@ -67,6 +68,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("On the power screen", PowerTable),
         ("In an instance's form", InstanceForm),
         ("Among its GPUs", GpuField),
+        ("In an instance's details", InstanceDetailsScreen),
         ("In a log", LogView),
     )
     for where, widget in places:

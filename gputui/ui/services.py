@@ -17,6 +17,7 @@ from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.details import InstanceDetails
 from gputui.instances.fit import Fit
 from gputui.instances.keeper import Keeper
 from gputui.instances.layouts import LayoutPlan
@@ -65,6 +66,9 @@ class SupervisorLike(Protocol):
 
     async def login_warning(self) -> GputuiError | None:
         """What is to be told where a logout ends the servers that are started here; else None."""
+
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        """How one was started, or would be, and what its server says; never waits long."""
 
     def log(self, name: str) -> InstanceLog:
         """The log of an instance; nothing is read yet."""

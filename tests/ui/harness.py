@@ -19,6 +19,7 @@ from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.details import InstanceDetails
 from gputui.instances.fit import Fit
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
@@ -103,6 +104,7 @@ class StubSupervisor:
     warning: GputuiError | None = None
     log_text: str = ""
     gave_up: bool = False
+    known: InstanceDetails | None = None
     gpus: Sequence[GpuIdentity] = ()
     _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
     config: Config | None = None
@@ -135,6 +137,9 @@ class StubSupervisor:
 
     async def login_warning(self) -> GputuiError | None:
         return self.warning
+
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        return self.known or InstanceDetails(name)
 
     def log(self, name: str) -> InstanceLog:
         if self.log_text:
