@@ -339,7 +339,8 @@ class Supervisor:
     def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
         running = records.running(self._paths.state_dir)
         host = fitting.host_memory()
-        around = fitting.Surroundings(self._memory(), running, leaving, servers[1:], host)
+        memory = self._memory() if any(server.gpus for server in servers) else {}
+        around = fitting.Surroundings(memory, running, leaving, servers[1:], host)
         return fitting.fit_of(servers[0], around)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
