@@ -171,7 +171,7 @@ def test_a_split_follows_its_proportions_else_free_memory(make: Any) -> None:
     free = estimate(make(), parse_options(["-c", "8192"]), two)
     assert free.devices[0].cache == pytest.approx(3 * free.devices[1].cache, rel=0.1)
     asked = estimate(make(), parse_options(["-c", "8192", "-ts", "1,1"]), two)
-    assert asked.devices[0].cache == pytest.approx(asked.devices[1].cache, rel=0.05)
+    assert asked.devices[0].cache == pytest.approx(asked.devices[1].cache, rel=0.1)
     none = estimate(make(), parse_options(["-c", "8192", "-sm", "none", "-mg", "1"]), two)
     assert none.devices[0].total == two[0].overhead
     assert none.devices[1].weights > 15 * GIB

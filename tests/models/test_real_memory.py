@@ -34,9 +34,23 @@ class Printed:
         return self.model + self.cache + self.compute
 
 
-def printed(server: Path, model: Path, argv: list[str], **more: str) -> dict[str, Printed]:
+def printed(
+    server: Path, model: Path, port: int, argv: list[str], **more: str
+) -> dict[str, Printed]:
     """What a server says of its buffers as it starts; it is ended before it serves."""
-    command = [server, "-m", model, "--port", "1", "-lv", "4", "--fit", "off", "--no-warmup", *argv]
+    command = [
+        server,
+        "-m",
+        model,
+        "--port",
+        str(port),
+        "-lv",
+        "4",
+        "--fit",
+        "off",
+        "--no-warmup",
+        *argv,
+    ]
     found = {"host": Printed(), "gpu": Printed()}
     environment = {**os.environ, **more}
     with subprocess.Popen(
@@ -67,10 +81,10 @@ SETTINGS = (
 
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_on_the_cpu(demo_parts: Parts, model: str, settings: str) -> None:
+def test_on_the_cpu(demo_parts: Parts, free_port: int, model: str, settings: str) -> None:
     file: Path = getattr(demo_parts, model)
     argv = settings.split()
-    said = printed(demo_parts.llama_server, file, ["--device", "none", *argv])["host"]
+    said = printed(demo_parts.llama_server, file, free_port, ["--device", "none", *argv])["host"]
     needed = estimate(read_header(file), parse_options(argv)).host
     assert said.model > 0
     assert needed.weights / _MIB == pytest.approx(said.model, rel=0.01)
@@ -79,7 +93,7 @@ def test_on_the_cpu(demo_parts: Parts, model: str, settings: str) -> None:
 
 
 @pytest.mark.parametrize("settings", ["-c 4096 -np 1 -ngl all", "-c 8192 -ngl 20 -ub 256"])
-def test_on_a_software_gpu(demo_parts: Parts, settings: str) -> None:
+def test_on_a_software_gpu(demo_parts: Parts, free_port: int, settings: str) -> None:
     seen = subprocess.run(
         [demo_parts.llama_server, "--list-devices"],
         env={**os.environ, "GGML_VK_VISIBLE_DEVICES": "0"},
@@ -90,7 +104,7 @@ def test_on_a_software_gpu(demo_parts: Parts, settings: str) -> None:
     if "llvmpipe" not in seen.stdout:
         pytest.skip("no software Vulkan device here (Debian: mesa-vulkan-drivers)")
     file, argv = demo_parts.smollm2, settings.split()
-    said = printed(demo_parts.llama_server, file, argv, GGML_VK_VISIBLE_DEVICES="0")
+    said = printed(demo_parts.llama_server, file, free_port, argv, GGML_VK_VISIBLE_DEVICES="0")
     needed = estimate(read_header(file), parse_options(argv), [Device("Vulkan0", None, 0.0)])
     gpu = needed.devices[0]
     assert gpu.weights / _MIB == pytest.approx(said["gpu"].model, rel=0.01)
