@@ -136,7 +136,7 @@ def fit_of(server: Server, around: Surroundings) -> Fit:
         context=needed.context,
         gpu_layers=needed.gpu_layers if room.devices else None,
         layers=needed.layers,
-        warnings=(*needed.warnings, *((why,) if why else ())),
+        warnings=(*needed.warnings, *(word for word in (why, _stand_in(server)) if word)),
     )
     if fit.fits is None:
         names = ", ".join(row.name for row in rows if row.free is None)
@@ -179,6 +179,11 @@ def _used(server: Server, around: Surroundings) -> tuple[GpuIdentity, ...]:
 
 def _on_cpu(argv: Sequence[str]) -> bool:
     return ("--device", "none") in pairwise(argv)
+
+
+def _stand_in(server: Server) -> str:
+    simulated = server.gpus and _on_cpu(server.argv)
+    return "its GPUs are simulated, so the host holds everything" if simulated else ""
 
 
 def _shares(around: Surroundings, uuid: str) -> bool:
@@ -278,7 +283,7 @@ def _asked(server: Server, room: Room, needed: Estimate) -> tuple[Estimate | Non
         )
     )
     host = replace(answer.host, projector=needed.host.projector)
-    return replace(needed, devices=shares, host=host), ""
+    return replace(needed, devices=shares, host=host, idle=0.0), ""
 
 
 def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) -> tuple[FitRow, ...]:
@@ -287,7 +292,7 @@ def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) ->
         FitRow(device.name, share, device.free, uuid, _holders(around, uuid), MARGIN_BYTES)
         for device, share, uuid in zip(room.devices, needed.devices, uuids, strict=True)
     )
-    return (*gpus, FitRow("host memory", needed.host, room.host))
+    return (*gpus, FitRow("host memory", needed.resident, room.host))
 
 
 def _holders(around: Surroundings, uuid: str) -> tuple[tuple[str, float], ...]:

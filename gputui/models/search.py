@@ -55,7 +55,7 @@ class Room:
 
     def holds(self, needed: Estimate) -> bool:
         """Whether all of it fits, on the GPUs and in host memory."""
-        return self.on_gpus(needed) and (self.host is None or needed.host.total <= self.host)
+        return self.on_gpus(needed) and (self.host is None or needed.resident.total <= self.host)
 
     def on_gpus(self, needed: Estimate) -> bool:
         """Whether the GPUs' shares fit."""
@@ -125,7 +125,8 @@ def quantizations(room: Room, *, contexts: bool = False) -> tuple[Quantization, 
             return room.holds(_scaled(needed, factor))
 
         longest = largest_context(room, holds=holds, gpu_layers=layers) if contexts else None
-        found.append(Quantization(name, bits, weights, scaled.total, room.holds(scaled), longest))
+        total = scaled.total - scaled.idle
+        found.append(Quantization(name, bits, weights, total, room.holds(scaled), longest))
     return tuple(found)
 
 
@@ -142,7 +143,8 @@ def _scaled(needed: Estimate, factor: float) -> Estimate:
         return replace(one, weights=one.weights * factor)
 
     devices: Sequence[Share] = [share(one) for one in needed.devices]
-    return replace(needed, devices=tuple(devices), host=share(needed.host))
+    host = share(needed.host)
+    return replace(needed, devices=tuple(devices), host=host, idle=needed.idle * factor)
 
 
 def _largest(end: int, works: Callable[[int], bool]) -> int:

@@ -199,6 +199,13 @@ def test_a_tied_output_is_on_the_gpu_a_second_time(tmp_path: Path) -> None:
     assert needed.host.weights == embedding
 
 
+def test_a_second_copy_for_the_cpu_leaves_the_first_to_the_kernel(make: Any) -> None:
+    mapped = estimate(make(), parse_options(["-c", "512"]))
+    assert mapped.host.weights > 1.8 * mapped.resident.weights
+    copied = estimate(make(), parse_options(["-c", "512", "--no-mmap"]))
+    assert copied.host.weights == mapped.resident.weights
+
+
 def test_what_is_not_counted_is_said(make: Any) -> None:
     options = parse_options(["--lora", "x.gguf", "-ot", "exps=CPU", "-md", "d.gguf"])
     words = " ".join(estimate(make("new-thing", layers=2), options).warnings)
