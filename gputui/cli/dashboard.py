@@ -162,6 +162,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         config_error=problem,
         config_file=options.config_file,
         watch=FileWatch(file, content, check),
+        fit=supervisor.fit_of,
         readonly=options.readonly,
         ascii_only=not _unicode_terminal(),
         start=tuple(start),

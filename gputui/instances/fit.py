@@ -21,7 +21,7 @@ from gputui.models.gguf import Header, known_header
 from gputui.models.memory import CONTEXT_BYTES, Device, Estimate, Share
 from gputui.models.options import ServerOptions, parse_options
 from gputui.models.search import MARGIN_BYTES, Room, largest_context, most_layers
-from gputui.text import clean_line, error_words, gibibytes, size
+from gputui.text import clean_line, error_words, size
 
 Source = Literal["estimate", "llama-fit-params"]
 
@@ -149,6 +149,8 @@ def fit_of(server: Server, around: Surroundings) -> Fit:
 def room_for(server: Server, around: Surroundings) -> Room:
     """The model, its options and what is free. Raises GputuiError where the model cannot be read."""
     header = known_header(server.model)
+    if not header.tensors:
+        raise GputuiError(f"{server.model}: holds no weights", "Is it a vocabulary alone?")
     options = parse_options(server.argv)
     projector = _projector(options)
     pending = _pending(around)
@@ -336,10 +338,18 @@ def _words(fit: Fit) -> str:
     if fit.fits is None:
         return fit.reason
     if fit.fits:
-        return "fits"
-    short = [row for row in fit.rows if row.missing]
+        rows = [row for row in fit.rows if row.uuid] or fit.rows
+        taken = ", ".join(
+            f"{row.name} {size(row.needed.total)} of {size(row.free)} free" for row in rows
+        )
+        return f"fits: {taken}"
     parts = [
-        f"{row.name}: {size(row.needed.total)} needed, {gibibytes(row.free)} GiB free"
-        for row in short
+        f"{row.name}: {size(row.needed.total)} needed, {size(row.free)} free"
+        for row in fit.rows
+        if row.missing
     ]
+    if fit.lowers == "context":
+        parts.append(f"llama-server will lower the context to {fit.largest_context} or so")
+    elif fit.lowers == "layers":
+        parts.append("llama-server will leave layers to the CPU")
     return "; ".join(parts)

@@ -22,8 +22,9 @@ from gputui.instances.swap import BusyError, Tell
 from gputui.instances.work import at_work
 from gputui.processes import matches
 
-FitReader = Callable[[str, tuple[str, ...]], Awaitable[Fit | None]]
-"""The fit of an instance once the instances named second have stopped; None where nothing is known."""
+FitReader = Callable[[str, tuple[str, ...], tuple[str, ...]], Awaitable[Fit | None]]
+"""The fit of an instance once the instances named second have stopped, and those named third have started
+before it; None where nothing is known."""
 
 
 class Acts(Protocol):
@@ -169,7 +170,11 @@ class Layouts:
     async def _fits(self, rough: LayoutPlan) -> Mapping[str, Fit]:
         if self._fit is None:
             return {}
-        found = {one.name: await self._fit(one.name, rough.ending) for one in rough.starts}
+        names = tuple(one.name for one in rough.starts)
+        found = {
+            name: await self._fit(name, rough.ending, names[:place])
+            for place, name in enumerate(names)
+        }
         return {name: fit for name, fit in found.items() if fit is not None}
 
     async def _refuse_busy(self, now: LayoutPlan) -> None:

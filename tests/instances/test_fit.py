@@ -250,3 +250,42 @@ async def test_no_model_is_no_error_but_a_reason(rig: Rig) -> None:
     assert fit.fits is None
     assert fit.reason
     await started(rig.sessions[0], "x")
+
+
+async def test_another_of_its_group_makes_room_and_a_new_one_need_not_be_configured(
+    model: Path, tmp_path: Path
+) -> None:
+    lines = [f"CUDA0: {RTX.name} (32607 MiB, 32000 MiB free)"]
+    program = make_server(tmp_path / "bin", devices=lines)
+
+    def instance(name: str, group: str | None) -> InstanceConfig:
+        return InstanceConfig(
+            name=name,
+            model=str(model),
+            port=new_port(),
+            gpus=("5090",),
+            ctx_size=8192,
+            llama_server=str(program),
+            group=group,
+        )
+
+    pids: dict[int, float] = {}
+
+    def now() -> dict[str, GpuMemory]:
+        return {RTX.uuid: GpuMemory(time.time(), 32 * GIB, 1 * GIB + sum(pids.values()), pids)}
+
+    config = Config(instances=(instance("one", "g"), instance("two", "g"), instance("three", None)))
+    session = Supervisor(config, (RTX,), tmp_path / "state", memory=now)
+    try:
+        status = await started(session, "one")
+        assert status.pid is not None
+        pids[status.pid] = 19 * GIB
+        assert (await session.fit("two")).fits, "one leaves before two starts"
+        assert (await session.fit("three")).fits is False
+        assert (await session.fit("three", leaving=("one",))).fits
+        both = await session.fit("three", leaving=("one",), coming=("two",))
+        assert both.fits is False
+        assert (await session.fit_of(instance("new", "g"))).fits
+    finally:
+        await session.stop("one")
+        await session.close()
