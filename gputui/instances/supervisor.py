@@ -18,12 +18,12 @@ from pathlib import Path
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
-from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records, retries
 from gputui.instances.backoff import DEFAULT, Backoff
 from gputui.instances.details import DetailsReader, InstanceDetails
 from gputui.instances.discovery import Discovery
-from gputui.instances.fit import Fit, Server
+from gputui.instances.fit import Fit
+from gputui.instances.fit_asking import ask_fit
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
@@ -186,28 +186,29 @@ class Supervisor:
     async def fit(
         self, name: str, *, leaving: Collection[str] = (), coming: Sequence[str] = ()
     ) -> Fit:
-        """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
+        """Whether an instance fits now, if it were started.
 
-        Instances named in ``leaving`` end before it starts, as what runs of its group does; those in
-        ``coming`` start before it. Raises UnknownInstanceError for an unknown name alone: what else is
-        in the way is the fit's ``reason``.
+        What it holds where it runs, or another member of its group holds, counts as free. Instances named
+        in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
+        UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
         """
-        wanted = [self._find(one) for one in (name, *coming)]
-        try:
-            servers = [await self._server(instance) for instance in wanted]
-            group = await asyncio.to_thread(self._swapper.in_the_way, wanted[0], self._config)
-            return await asyncio.to_thread(self._fit, servers, {name, *leaving, *group})
-        except GputuiError as error:
-            return fitting.not_known(name, error)
+        return await self.fit_of(self._find(name), leaving=leaving, coming=coming)
 
-    async def fit_configured(self, instance: InstanceConfig) -> Fit:
-        """Whether an instance would fit now if it were configured like that, be it in the configuration or
-        not; what runs under its name counts as free. Raises nothing: the fit's ``reason`` says it."""
-        try:
-            server = await self._server(instance)
-            return await asyncio.to_thread(self._fit, [server], {instance.name})
-        except GputuiError as error:
-            return fitting.not_known(instance.name, error)
+    async def fit_of(
+        self,
+        instance: InstanceConfig,
+        *,
+        leaving: Collection[str] = (),
+        coming: Sequence[str] = (),
+    ) -> Fit:
+        """``fit`` for an instance as it would be configured."""
+        wanted = [instance, *(self._find(one) for one in coming)]
+        mates = await asyncio.to_thread(self._swapper.in_the_way, instance, self._config)
+        ending = {instance.name, *mates, *leaving}
+        state = self._paths.state_dir
+        return await ask_fit(
+            wanted, ending, self._prepare, lambda: self._gpus or (), self._memory, state
+        )
 
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
@@ -356,17 +357,6 @@ class Supervisor:
             f"{name} was not started by gputui: port {status.port} is served by {who}",
             "Stop it where it was started.",
         )
-
-    async def _server(self, instance: InstanceConfig) -> Server:
-        launch = await self._prepare(instance)
-        gpus = tuple(gpu for uuid in launch.gpus for gpu in self._gpus or () if gpu.uuid == uuid)
-        return Server(instance.name, launch.argv, launch.model, gpus, launch.environment)
-
-    def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
-        running = records.running(self._paths.state_dir)
-        host = fitting.host_memory()
-        around = fitting.Surroundings(self._memory(), running, leaving, servers[1:], host)
-        return fitting.fit_of(servers[0], around)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
         if instance.gpus and self._gpus is None:

@@ -19,6 +19,7 @@ from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import send_signal
 from tests.instances.conftest import end_all, new_port
+from tests.support.gguf_files import write_gguf
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
 
@@ -35,7 +36,7 @@ class Machine:
     def add(self, name: str, script: dict[str, object] | None = None, gpus: str = "[]") -> None:
         server = make_server(self.folder / name, **(script or {}))
         model = self.folder / f"{name}.Q4_K_M.gguf"
-        model.write_bytes(b"GGUF")
+        write_gguf(model, {"general.architecture": "llama"})
         with self.file.open("a") as file:
             file.write(
                 f'[[instances]]\nname = "{name}"\nmodel = "{model}"\nport = {new_port()}\n'
