@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gputui.chat.conversation import Conversation
     from gputui.gpu.source import Source
     from gputui.host import HostReader
-    from gputui.instances.fit import Fit
     from gputui.instances.supervisor import Supervisor
     from gputui.instances.switch import Layouts
     from gputui.power.session import PowerSession
@@ -97,11 +96,7 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
     """The configured layouts, switched by ``supervisor``."""
     from gputui.instances.switch import Layouts
 
-    async def fit(name: str, ending: tuple[str, ...], before: tuple[str, ...]) -> Fit | None:
-        found = await supervisor.fit(name, leaving=ending, coming=before)
-        return found if found.fits is not None else None
-
-    return Layouts(supervisor, configuration.state_dir(), fit)
+    return Layouts(supervisor, configuration.state_dir())
 
 
 def make_conversation() -> Conversation:
