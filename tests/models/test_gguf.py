@@ -15,7 +15,7 @@ from gputui.demo.parts import Parts
 from gputui.errors import GputuiError
 from gputui.models.gguf import Header, Skipped, known_header, read_header
 from gputui.models.gguf_reader import read_part
-from gputui.models.memory import estimate
+from gputui.models.memory import Device, estimate
 from gputui.models.options import ServerOptions
 from tests.support.gguf_files import llama, string, value, write_gguf
 
@@ -215,6 +215,8 @@ def _survives(content: bytes) -> None:
     else:
         header = Header(part.version, part.metadata, part.tensors, (Path("m.gguf"),), len(content))
         assert estimate(header, ServerOptions()).host.total >= 0
+        needed = estimate(header, ServerOptions(), [Device("a", 3.0), Device("b", 1.0)])
+        assert all(share.total >= 0 for share in needed.devices)
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -44,11 +44,23 @@ def test_layers(word: str, layers: int | None) -> None:
     assert parse_options(["-ngl", word]).gpu_layers == layers
 
 
+def test_flash_attention_with_and_without_a_value() -> None:
+    assert parse_options(["-fa", "-c", "512"]).context == 512
+    assert parse_options(["-fa"]).flash_attention is True
+    assert parse_options(["-fa", "auto", "-c", "512"]).flash_attention is None
+    assert parse_options(["--flash-attn=off"]).flash_attention is False
+
+
 def test_what_cannot_be_understood_is_left_to_the_server() -> None:
     assert parse_options(["-c", "many", "--batch-size", "-ub"]).context == 0
     assert parse_options(["-c"]) == ServerOptions(context_is_set=False)
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from(["-c", "-ts", "-ngl", "-np", "-fitt"])))
+@given(
+    st.lists(
+        st.text(max_size=12)
+        | st.sampled_from(["-c", "-ts", "-ngl", "-np", "-fitt", "inf", "-7", "nan,1"])
+    )
+)
 def test_no_command_line_is_an_error(argv: list[str]) -> None:
     assert parse_options(argv).slots >= 1
