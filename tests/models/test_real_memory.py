@@ -76,6 +76,7 @@ SETTINGS = (
     "-c 16384 -np 1 -ctk q8_0 -ctv q8_0",
     "-c 2048 -np 1 -ctk q4_0 -ctv f16 -ub 1024",
     "-c 4096 -np 1 -fa off",
+    "-c 2048 --embeddings",
 )
 
 
