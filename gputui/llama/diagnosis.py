@@ -67,6 +67,8 @@ def diagnose(
         return _asked(f"killed by {signal_name(-exit_code)}", "Something outside gputui sent it.")
     if exit_code in (0, None) and re.search(r"cleaning up before exit\W*\Z", text):
         return _asked("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
+    if exit_code == 0:  # as for systemd: who says that all is well has not failed
+        return _asked("ended by itself with exit code 0", _SEE)
     if cause := causes.find(text):
         return _known(cause, text, port, served)
     if exit_code is not None and exit_code < 0:

@@ -18,6 +18,7 @@ import pytest
 from gputui.config import Config, InstanceConfig
 from gputui.identity import GpuIdentity
 from gputui.instances import records
+from gputui.instances.backoff import DEFAULT, Backoff
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import NotOursError, send_signal
@@ -57,10 +58,13 @@ class Rig:
         self.instances.append(instance)
         return instance
 
-    def session(self) -> Supervisor:
+    @property
+    def config(self) -> Config:
+        return Config(instances=tuple(self.instances))
+
+    def session(self, backoff: Backoff = DEFAULT) -> Supervisor:
         """A gputui of its own: what it shares with others is on disk."""
-        config = Config(instances=tuple(self.instances))
-        supervisor = Supervisor(config, self.gpus, self.state)
+        supervisor = Supervisor(self.config, self.gpus, self.state, backoff=backoff)
         self.sessions.append(supervisor)
         return supervisor
 
@@ -72,8 +76,13 @@ class Rig:
         lines = []
         for instance in self.instances:
             lines.append("[[instances]]")
-            for key in ("name", "model", "port", "llama_server", "stop_grace_seconds"):
-                lines.append(f"{key} = {json.dumps(getattr(instance, key))}")
+            for key in (
+                *("name", "model", "port", "llama_server", "stop_grace_seconds"),
+                *("restart", "idle_unload", "group"),
+            ):
+                value = getattr(instance, key)
+                if value is not None:
+                    lines.append(f"{key} = {json.dumps(value)}")
             lines.append(f"args = {json.dumps(instance.args)}")
         file = self.folder / "config.toml"
         file.write_text("\n".join(lines))
