@@ -78,7 +78,8 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     one, two = body["instances"]
     assert set(one) == {
         *("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at"),
-        *("metrics", "last_error"),
+        *("metrics", "last_error", "hint", "note", "failures", "restart_at", "exit_words"),
+        *("evidence", "availability", "stalled_seconds", "idle_seconds"),
     }
     assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
     assert len(one["gpus"]) == 1

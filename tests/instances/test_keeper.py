@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,7 @@ async def test_who_was_asked_to_end_or_is_not_to_be_restarted_stays_ended(
 
 
 async def test_what_would_end_the_same_is_not_tried_again(rig: Rig) -> None:
-    rig.add(
-        "one", {"load_log": "error: invalid argument: --foo", "crash": 1}, restart="on-failure"
-    )
+    rig.add("one", {"load_log": "error: invalid argument: --foo", "crash": 1}, restart="on-failure")
     session = keeping(rig)
     await session.supervisor.start("one")
     failed = await session.until("one", is_(State.FAILED))
@@ -126,8 +125,8 @@ async def test_it_gives_up_after_five_crashes_in_a_row(rig: Rig) -> None:
     assert failed.failures == 5
     record = rig.record("one")
     assert record
-    gaps = [after - before for before, after in zip(record.failures, record.failures[1:])]
-    assert all(gap >= wait for gap, wait in zip(gaps, (0.02, 0.04, 0.08, 0.1)))
+    gaps = [after - before for before, after in pairwise(record.failures)]
+    assert all(gap >= wait for gap, wait in zip(gaps, (0.02, 0.04, 0.08, 0.1), strict=True))
     await session.supervisor.stop("one")
     assert (await status_of(session.supervisor, "one")).state is State.STOPPED
 
@@ -267,7 +266,9 @@ async def test_a_crash_that_nobody_saw_is_tried_again_by_the_next_gputui(rig: Ri
     wait_for(lambda: not matches(record.identity), "the death")
     log = Path(record.log)
     os.utime(log, (record.started_at + 1, time.time() - 3600))  # its last words: an hour ago
-    old = msgspec.structs.replace(record, started_at=time.time() - 7200, ready_at=time.time() - 7100)
+    old = msgspec.structs.replace(
+        record, started_at=time.time() - 7200, ready_at=time.time() - 7100
+    )
     records.write(records.Paths(rig.state), old)
     session = keeping(rig, Backoff())  # the true waits
     again = await session.until("one", is_(State.READY))
@@ -297,13 +298,13 @@ async def test_a_try_that_cannot_begin_is_put_off_and_told(rig: Rig) -> None:
     await started(session.supervisor, "one")
     rig.kill("one")
     await until(session.supervisor, "one", State.FAILED)
-    model = Path(one.model)
-    model.rename(model.with_suffix(".away"))
+    model, away = one.model, f"{one.model}.away"
+    os.rename(model, away)  # noqa: PTH104
     put_off = await session.until("one", lambda status: "could not begin" in status.hint)
     assert put_off.restart_at is not None
     assert put_off.failures == 1  # it was no crash
     assert "no such file" in put_off.hint
-    model.with_suffix(".away").rename(model)
+    os.rename(away, model)  # noqa: PTH104
     await session.until("one", is_(State.READY))
     assert any("no such file" in problem.message for problem in session.problems)
     await session.supervisor.stop("one")

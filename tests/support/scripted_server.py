@@ -20,6 +20,7 @@ bodies         {"/props": "text"}: what a route answers instead
 slots          4; sleeping: False
 reply          the words that are streamed; rate: tokens per second, 50; prompt_seconds: 0
 die_after      exit with 1 after so many tokens of a stream; stall_after: stop streaming there
+die_log        text printed before that; die_code: another exit code, negative for a signal
 """
 
 from __future__ import annotations
@@ -197,7 +198,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             extra = {"timings": timings(count)} if request.get("timings_per_token") else {}
             self.chunk({"content": word}, **extra)
             if script.get("die_after") == count:
-                os._exit(1)
+                print(script.get("die_log", ""), flush=True)
+                end(int(script.get("die_code", 1)))
             if script.get("stall_after") == count:
                 time.sleep(3600)
         last = timings(len(words))
