@@ -64,7 +64,7 @@ async def _run(options: Options, config: Config, names: tuple[str, ...], tell: P
         finding = asyncio.create_task(_find_gpus(options, config, supervisor, wanted=pinned))
         looked = asyncio.Event()
         watching = asyncio.create_task(_watch(supervisor, keeper.tend, tell, looked))
-        starting = asyncio.create_task(_start(supervisor, names, looked))
+        starting = asyncio.create_task(_start(supervisor, names, config, looked, finding))
         ending = asyncio.create_task(end.wait())
         await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
         for task in (finding, watching, starting, ending):
@@ -104,10 +104,22 @@ async def _watch(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _start(supervisor: Supervisor, names: tuple[str, ...], looked: asyncio.Event) -> None:
-    """Start those of them that do not run, once it is told what runs already."""
+async def _start(
+    supervisor: Supervisor,
+    names: tuple[str, ...],
+    config: Config,
+    looked: asyncio.Event,
+    gpus: asyncio.Task[None],
+) -> None:
+    """Start those of them that do not run, once it is told what runs already.
+
+    Pinned ones come last, once the GPUs are known.
+    """
     await looked.wait()
-    for name in dict.fromkeys(names):
+    pinned = {instance.name for instance in config.instances if instance.gpus}
+    for name in sorted(dict.fromkeys(names), key=pinned.__contains__):
+        if name in pinned:
+            await asyncio.shield(gpus)
         try:
             statuses = await supervisor.observe()
             if not any(status.name == name and status.owned for status in statuses):

@@ -48,11 +48,15 @@ class Keeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
-        self._instances = {instance.name: instance for instance in config.instances}
+        self.configure(config)
         self._in_use = in_use
         self._backoff = backoff
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[GputuiError | None]] = {}
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        self._instances = {instance.name: instance for instance in config.instances}
 
     def tend(self, statuses: Sequence[InstanceStatus]) -> tuple[GputuiError, ...]:
         """Begin what is due by these newest states, and return at once.

@@ -39,6 +39,10 @@ class NotRunningError(GputuiError):
     """There is nothing to stop."""
 
 
+class BusyError(GputuiError):
+    """Another gputui, or this one, is at the same instance."""
+
+
 def start(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
     """Start an instance. Blocks shortly. Raises GputuiError where it runs or its port is used."""
     with _hold(paths, instance.name, "start"):
@@ -175,14 +179,14 @@ def port_user(paths: Paths, port: int) -> tuple[str, str] | None:
     )
 
 
-def busy(name: str, holder: locks.Holder | None) -> GputuiError:
+def busy(name: str, holder: locks.Holder | None) -> BusyError:
     """The refusal where another gputui is at the same instance."""
     verbs = {"start": "started", "stop": "stopped", "restart": "restarted"}
     verb = verbs.get(holder.action if holder else "", "worked on")
     if holder is not None and holder.pid == os.getpid():
-        return GputuiError(f"{name} is already being {verb}")
+        return BusyError(f"{name} is already being {verb}")
     who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
-    return GputuiError(f"{name} is being {verb} by {who}", "Wait a moment: gputui status")
+    return BusyError(f"{name} is being {verb} by {who}", "Wait a moment: gputui status")
 
 
 @contextlib.contextmanager
