@@ -151,6 +151,18 @@ class HostReader:
         return tuple(sorted(disks.values(), key=lambda disk: disk.mount))
 
 
+def available_memory(file: Path = Path("/proc/meminfo")) -> int | None:
+    """The bytes of host memory that a new program can have; None where the kernel does not say.
+
+    Pages of files count as available: the kernel gives them up when asked.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in file.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def _times(psutil: Any) -> tuple[float, float]:
     """Seconds of all cores since the boot: busy, and all. Guests' time is in their host's (psutil)."""
     times = psutil.cpu_times()

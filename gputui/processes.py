@@ -7,18 +7,22 @@ own servers also by a marker in its environment; all are looked at again right b
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from gputui.errors import GputuiError
 
 _LOOKS, _LOOK_SECONDS = 20, 0.01
 _PROC = Path("/proc")
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this process, or the system, is short of for a moment: it says nothing of the process looked at."""
 _HAS_PROC = (_PROC / "self" / "stat").exists()
 
 
@@ -66,10 +70,18 @@ class NotOursError(GputuiError):
 
 
 def boot_id() -> str:
-    """The kernel's id of this boot, "" where it has none."""
-    with contextlib.suppress(OSError):
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    return ""
+    """The kernel's id of this boot, "" where it has none. Raises OSError where it cannot be read now."""
+    try:
+        return _read_boot_id()
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
+        return ""
+
+
+@cache
+def _read_boot_id() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def identify(pid: int, marker: str = "") -> ProcessIdentity:
@@ -81,7 +93,18 @@ def identify(pid: int, marker: str = "") -> ProcessIdentity:
 
 
 def life(identity: ProcessIdentity) -> Life:
-    """What became of the process with this identity."""
+    """What became of the process with this identity.
+
+    Where it cannot be looked at now (this process has as many files open as it may), it counts as alive:
+    nothing is forgotten for that.
+    """
+    try:
+        return _life(identity)
+    except OSError:
+        return Life.ALIVE
+
+
+def _life(identity: ProcessIdentity) -> Life:
     if identity.boot_id != boot_id():
         return Life.OTHER_BOOT
     found = _look(identity.pid)
@@ -96,7 +119,7 @@ def life(identity: ProcessIdentity) -> Life:
     if _marked(identity.pid, identity.marker) is not False:
         return Life.ALIVE
     if _look(identity.pid) != found:  # it ended while we looked
-        return life(identity)
+        return _life(identity)
     return Life.STRANGER
 
 
@@ -111,12 +134,13 @@ def exit_code(identity: ProcessIdentity) -> int | None:
     Read from the last field of /proc/PID/stat, so any session of the user sees it until the parent
     reaps the process.
     """
-    fields = _stat_fields(identity.pid)
-    if fields is None or len(fields) < 50 or fields[0] != "Z":
-        return None
-    if int(fields[19]) != identity.start_ticks or identity.boot_id != boot_id():
-        return None
-    return os.waitstatus_to_exitcode(int(fields[49]))
+    with contextlib.suppress(OSError):
+        fields = _stat_fields(identity.pid)
+        if fields is None or len(fields) < 50 or fields[0] != "Z":
+            return None
+        if int(fields[19]) == identity.start_ticks and identity.boot_id == boot_id():
+            return os.waitstatus_to_exitcode(int(fields[49]))
+    return None
 
 
 def resident_bytes(pid: int) -> int | None:
@@ -140,7 +164,10 @@ def look(pid: int) -> ProcessStat | None:
     """
     if not _HAS_PROC:
         return _look_by_psutil(pid)
-    found = _stat(pid)
+    try:
+        found = _stat(pid)
+    except OSError:
+        return None
     if found is None:
         return None
     name, fields = found
@@ -267,10 +294,15 @@ def _stat_fields(pid: int) -> list[str] | None:
 
 
 def _stat(pid: int) -> tuple[str, list[str]] | None:
-    """The name, and /proc/PID/stat after it: the name may hold spaces and parentheses itself."""
+    """The name, and /proc/PID/stat after it: the name may hold spaces and parentheses itself.
+
+    None where there is no such process. Raises OSError where that cannot be told.
+    """
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
         return None
     before, _, after = text.rpartition(")")
     fields = after.split()
@@ -294,18 +326,22 @@ def _marked(pid: int, marker: str) -> bool | None:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except ProcessLookupError:
         return None
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
         return False
     return marker.encode() in environment.split(b"\0") if environment else None
 
 
 def _surely_ours(identity: ProcessIdentity) -> bool | None:
-    """Whether all facts hold now; None where the process is ending and cannot show its marker."""
+    """Whether all facts hold now; None where the process is ending and cannot show its marker, or
+    cannot be looked at."""
     for _ in range(_LOOKS):
         if not matches(identity):
             return False
-        marked = _marked(identity.pid, identity.marker)
-        if marked is not None:
-            return marked
+        with contextlib.suppress(OSError):
+            marked = _marked(identity.pid, identity.marker)
+            if marked is not None:
+                return marked
         time.sleep(_LOOK_SECONDS)
     return None

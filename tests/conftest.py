@@ -19,6 +19,8 @@ from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
+
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -40,6 +42,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.delenv(
         "GPUTUI_CONFIG"
     )  # a missing default file means defaults; a named one must be
+    # Servers of tests beside this one are no part of it; who looks for servers asks for his own.
+    monkeypatch.setattr("gputui.instances.discovery.PROGRAM", f"llama-{os.getpid()}")
     before = _children()
     yield
     left = _still_there([*(_children() - before), *_instances_of(tmp_path)])

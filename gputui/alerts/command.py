@@ -75,6 +75,10 @@ class Command:
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
+    def set_template(self, template: Sequence[str]) -> None:
+        """The program and its arguments from now on, () for none."""
+        self._template = tuple(template)
+
     def run_soon(self, event: Event) -> None:
         """Run it for an event. Never blocks; from one thread at a time."""
         if not self._template:
@@ -105,7 +109,9 @@ class Command:
 
     def _run(self) -> None:
         while (event := self._waiting.get()) is not None:
-            self.problem = self._run_one(arguments(self._template, event)) or self._left_out
+            template = self._template
+            if template:
+                self.problem = self._run_one(arguments(template, event)) or self._left_out
 
     def _run_one(self, argv: list[str]) -> GputuiError | None:
         """What went wrong, in words."""

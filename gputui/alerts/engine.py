@@ -158,7 +158,7 @@ class Engine:
             key = one.rule.name, one.subject.key
             seen.add(key)
             track = self._tracks.setdefault(key, _Track(one.rule, one.subject))
-            track.subject = one.subject
+            track.rule, track.subject = one.rule, one.subject
             events += self._advance(track, one, passed)
         for key in [key for key in self._tracks if key not in seen]:
             track = self._tracks.pop(key)

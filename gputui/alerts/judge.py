@@ -78,17 +78,22 @@ class GpuJudge:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problems: list[ConfigError] = []
-        self._gpu_rules = [rule for rule in rules if rule.scope is Scope.GPU]
-        self._rig_rules = [rule for rule in rules if rule.scope is Scope.RIG]
-        self._psu_watts = config.power.psu_watts
         self._file = file
         self.longest_step = longest_step
         self._steady = steady
         self._identities: tuple[GpuIdentity, ...] | None = None
+        self.set_rules(rules, config)
         self._chosen: list[tuple[Rule, frozenset[str]]] = []
         self._busy: dict[str, float] = {}
         self._now: float | None = None
         self._seen = 0.0
+
+    def set_rules(self, rules: Sequence[Rule], config: Config) -> None:
+        """The rules from now on; what is known of the GPUs stays."""
+        self._gpu_rules = [rule for rule in rules if rule.scope is Scope.GPU]
+        self._rig_rules = [rule for rule in rules if rule.scope is Scope.RIG]
+        self._psu_watts = config.power.psu_watts
+        self._identities = None
 
     def judge(self, snapshot: Snapshot) -> tuple[float, list[Judged]]:
         """The time of a sample, and what the rules are judged by then.
@@ -151,10 +156,14 @@ class InstanceJudge:
     """Judges instances by what is observed of them, at times of one clock."""
 
     def __init__(self, rules: Sequence[Rule], config: Config) -> None:
-        self._rules = [rule for rule in rules if rule.scope is Scope.INSTANCE]
-        self._targets = {instance.name: instance.targets for instance in config.instances}
+        self.set_rules(rules, config)
         self._requests: dict[tuple[str, int | None], RequestWindow] = {}
         self._ttft: dict[str, tuple[float, float]] = {}
+
+    def set_rules(self, rules: Sequence[Rule], config: Config) -> None:
+        """The rules and targets from now on; what is known of the instances stays."""
+        self._rules = [rule for rule in rules if rule.scope is Scope.INSTANCE]
+        self._targets = {instance.name: instance.targets for instance in config.instances}
 
     def answered(self, name: str, ttft_seconds: float, at: float) -> None:
         """An instance answered a prompt of gputui's own chat, at Unix time ``at``."""

@@ -57,6 +57,16 @@ class AlertWatch:
         self._command = Command(config.on_alert)
         self._log = EventLog(Store(state_dir) if state_dir else None, self._kept)
 
+    def set_config(self, config: Config, rules: Sequence[Rule]) -> None:
+        """The rules from now on. What fires under a rule that is in force no more is over; a rule that was
+        changed goes on from where it stands."""
+        with self._lock:
+            self._hints = {rule.name: rule.hint for rule in rules}
+            self._gpu_judge.set_rules(rules, config)
+            self._instance_judge.set_rules(rules, config)
+            self._told.clear()
+            self._command.set_template(config.on_alert)
+
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────
 
     def sampled(self, snapshot: Snapshot) -> None:

@@ -20,6 +20,8 @@ def endpoint_of(config: Config, name: str) -> Endpoint:
     """
     for instance in config.instances:
         if instance.name == name:
+            if instance.role != "chat":
+                raise GputuiError(cannot_chat(name, instance.role), "Choose another.")
             return _instance_endpoint(instance)
     for external in config.endpoints:
         if external.name == name:
@@ -29,6 +31,17 @@ def endpoint_of(config: Config, name: str) -> Endpoint:
     raise GputuiError(
         f'"{clean_line(name, 80)}" is no instance and no endpoint', _hint(name, names)
     )
+
+
+def cannot_chat(name: str, role: str) -> str:
+    """Why an instance of that role answers no prompt."""
+    what = {"embedding": "makes embeddings", "rerank": "reranks"}.get(role, role)
+    return f"{name} {what}: it does not chat"
+
+
+def found_endpoint(name: str, url: str, model: str) -> Endpoint:
+    """The endpoint of a llama-server that was found on this host, at ``url``."""
+    return Endpoint(name=name, url=f"{url}/v1", served_model=model)
 
 
 def running_endpoint(endpoint: Endpoint, url: str, model: str, *, owned: bool) -> Endpoint:

@@ -15,6 +15,7 @@ from gputui.cli.root import report
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, GpuMemory
+from gputui.instances.fit_words import explain
 from gputui.instances.status import InstanceStatus, State
 
 if TYPE_CHECKING:
@@ -66,6 +67,27 @@ def choose(names: tuple[str, ...], everything: bool, known: Iterable[str]) -> tu
     return tuple(dict.fromkeys(known if everything else names))
 
 
+def refuse_together(config: Config, names: Iterable[str]) -> None:
+    """Raise GputuiError where two of these instances are in one group: one would stop the other."""
+    groups: dict[str, str] = {}
+    wanted = set(names)
+    for instance in config.instances:
+        if instance.group is None or instance.name not in wanted:
+            continue
+        if instance.group in groups:
+            raise GputuiError(
+                f"{groups[instance.group]} and {instance.name} are both in group {instance.group}:"
+                " one runs at a time",
+                "Name one of them, or a layout: gputui layout",
+            )
+        groups[instance.group] = instance.name
+
+
+def tell_waiting(name: str) -> Callable[[str], None]:
+    """Says on stderr what the start of an instance waits for."""
+    return lambda words: click.echo(f"{name}: {words}", err=True)
+
+
 @asynccontextmanager
 async def supervising(
     options: Options, config: Config, gpus: tuple[GpuIdentity, ...] | None
@@ -97,10 +119,38 @@ async def start_each(
             started.append(name)
         except GputuiError as error:
             report(error)
+        except asyncio.CancelledError as error:  # ctrl-C: what was done already is said
+            report_broken_off(error)
+            raise
+    if started and (warning := await supervisor.login_warning()) is not None:
+        report(warning)
     limit = timeout if wait else EARLY_DEATH_SECONDS
     statuses = await asyncio.gather(*(supervisor.wait(name, limit) for name in started))
     good = [_tell_start(status, wait) for status in statuses]
     return all(good) and len(started) == len(names)
+
+
+async def check_fit(supervisor: Supervisor, name: str, *, force: bool) -> None:
+    """Warn where an instance will not fit as it is configured.
+
+    Raises GputuiError where it would not even start, unless ``force``.
+    """
+    fit = await supervisor.fit(name)
+    if fit.fits is not False:
+        return
+    words = " ".join(explain(fit))
+    if fit.fails and not force:
+        raise GputuiError(
+            f"{name} will not fit. {words}", f"To try it all the same: gputui start --force {name}"
+        )
+    click.echo(f"{name} does not fit as configured. {words}", err=True)
+
+
+def report_broken_off(error: asyncio.CancelledError) -> None:
+    """Say where things stand, where what was broken off says so (its message, and a hint)."""
+    if error.args:
+        message, *hints = map(str, error.args)
+        report(GputuiError(message, *hints[:1]))
 
 
 def _tell_start(status: InstanceStatus, wait: bool) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from gputui.chat.conversation import STOPPED, Conversation, Side
-from gputui.chat.endpoints import endpoint_of, running_endpoint
+from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
 from gputui.chat.model import Answer, Endpoint, Figure, Sampling, answer_json
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
@@ -62,7 +62,7 @@ def command(
     options = options_of(context)
     config = options.load_config()
     names = {"A": side_a} | ({"B": side_b} if side_b is not None else {})
-    endpoints = {side: endpoint_of(config, name) for side, name in names.items()}
+    endpoints = {side: _endpoint(config, name) for side, name in names.items()}
     text = _prompt(prompt)
     endpoints = asyncio.run(_as_they_run(options, config, endpoints))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
@@ -98,6 +98,14 @@ def _figure(figure: Figure | None, unit: str, digits: int = 0) -> str:
     return f"{number(figure.value, digits)} {unit} ({figure.origin})" if figure else ""
 
 
+def _endpoint(config: Config, name: str) -> Endpoint:
+    """The endpoint of that name; of one that is not configured, which is still to be found, the name."""
+    known = {table.name for table in config.instances} | {t.name for t in config.endpoints}
+    if name in known:
+        return endpoint_of(config, name)
+    return found_endpoint(name, "", "")
+
+
 async def _as_they_run(
     options: Options, config: Config, endpoints: Mapping[str, Endpoint]
 ) -> dict[str, Endpoint]:
@@ -105,8 +113,8 @@ async def _as_they_run(
 
     An instance's port alone says nothing: an alternative to it may be the one that listens there.
     """
-    configured = {instance.name for instance in config.instances}
-    if not any(endpoint.name in configured for endpoint in endpoints.values()):
+    far = {table.name for table in config.endpoints}
+    if all(endpoint.name in far for endpoint in endpoints.values()):
         return dict(endpoints)
     supervisor = make_supervisor(options, config, ())
     try:
@@ -114,9 +122,22 @@ async def _as_they_run(
     finally:
         await supervisor.close()
     return {
-        side: _ready(endpoint, statuses[endpoint.name]) if endpoint.name in configured else endpoint
+        side: endpoint if endpoint.name in far else _running(config, endpoint, statuses)
         for side, endpoint in endpoints.items()
     }
+
+
+def _running(
+    config: Config, endpoint: Endpoint, statuses: Mapping[str, InstanceStatus]
+) -> Endpoint:
+    status = statuses.get(endpoint.name)
+    if status is None:
+        return endpoint_of(config, endpoint.name)  # which says what names there are
+    if status.role != "chat":
+        raise GputuiError(cannot_chat(status.name, status.role), "Choose another.")
+    if status.external and status.state is State.READY:
+        return found_endpoint(status.name, status.url, status.model)
+    return _ready(endpoint, status)
 
 
 def _ready(endpoint: Endpoint, status: InstanceStatus) -> Endpoint:

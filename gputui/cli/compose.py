@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
+    from gputui.instances.switch import Layouts
     from gputui.power.session import PowerSession
 
 
@@ -75,10 +76,27 @@ def make_supervisor(
     memory: MemoryReader = no_gpu_memory,
 ) -> Supervisor:
     """The supervisor of the configured instances, on the given GPUs, whose memory ``memory`` tells."""
+    from gputui.instances.discovery import Discovery
     from gputui.instances.supervisor import Supervisor
 
     state = configuration.state_dir()
-    return Supervisor(config, gpus, state, config_file=options.config_file, memory=memory)
+    names = [instance.name for instance in config.instances]
+    names += [endpoint.name for endpoint in config.endpoints]
+    return Supervisor(
+        config,
+        gpus,
+        state,
+        config_file=options.config_file,
+        memory=memory,
+        discovery=Discovery(names),
+    )
+
+
+def make_layouts(supervisor: Supervisor) -> Layouts:
+    """The configured layouts, switched by ``supervisor``."""
+    from gputui.instances.switch import Layouts
+
+    return Layouts(supervisor, configuration.state_dir())
 
 
 def make_conversation() -> Conversation:

@@ -14,6 +14,7 @@ from gputui.cli.acting import find_gpus, read_gpus, sample
 from gputui.cli.compose import Options
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.config.cpus import warnings
 from gputui.config.power_limits import resolve_power_limits, window_words
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.power_limit import power_range
@@ -45,6 +46,8 @@ def check(context: click.Context) -> None:
     gpus = _find_gpus(options, config, rules or ())
     good.append(_check_alerts(rules or (), config, gpus, file))
     good += [_check(instance, config, gpus, file) for instance in config.instances]
+    for warning in warnings(config):
+        click.echo(f"note: {warning}")
     good.append(_check_power_limits(options, config, file))
     if not config.instances:
         click.echo("no instance is configured; write a configuration: gputui init")
@@ -145,6 +148,7 @@ def _check(
     found: tuple[GpuIdentity, ...] | GputuiError,
     file: Path,
 ) -> bool:
+    from gputui.instances.placement import Machine
     from gputui.llama.command import check_model, prepare
 
     try:
@@ -154,6 +158,7 @@ def _check(
         pinned = resolve_gpus(instance, gpus, file)
         prepare(instance, pinned, gpus, config.llama_server)
         check_model(instance)
+        Machine().place(instance)
     except GputuiError as error:
         click.echo(f"{instance.name}: not ok")
         report(error)

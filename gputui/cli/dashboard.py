@@ -20,7 +20,7 @@ from gputui.cli.compose import (
     make_source,
     make_supervisor,
 )
-from gputui.config import Config
+from gputui.config import Config, default_path
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
@@ -105,8 +105,12 @@ def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = F
 
 def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = False) -> Services:
     """All rooms, composed. A configuration that cannot be used is shown on the screen instead."""
+    from gputui.config import user_file
+
     problem: GputuiError | None = None
+    file, content = options.config_file or default_path(), None
     try:
+        content = user_file.read(file)  # before it is loaded: what changes in between is a change
         config = options.load_config()
     except GputuiError as error:
         config, problem = Config(), error
@@ -116,7 +120,10 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     power = make_power(options, config, source)
     from msgspec.structs import replace
 
+    from gputui.alerts.command import check_command
+    from gputui.alerts.rules import rules_of
     from gputui.chat.endpoints import endpoint_of
+    from gputui.config.watch import FileWatch
     from gputui.instances.keeper import Keeper
     from gputui.themes import load_themes
     from gputui.ui.services import Services
@@ -131,9 +138,19 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         make_conversation(),
     )
     keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
-    return Services(
+    from gputui.ui.keys import check_keys
+
+    themes = load_themes()
+
+    def check(changed: Config) -> None:
+        themes.choose(changed.theme)
+        check_keys(changed.keys)
+        check_command(changed, options.config_file)
+        rules_of(changed, options.config_file)
+
+    services = Services(
         config=config,
-        themes=load_themes(),
+        themes=themes,
         sampler=sampler.listen,
         supervisor=supervisor,
         conversation=conversation,
@@ -144,12 +161,15 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         keeper=None if options.readonly else keeper,
         config_error=problem,
         config_file=options.config_file,
+        watch=FileWatch(file, content, check),
         readonly=options.readonly,
         ascii_only=not _unicode_terminal(),
         start=tuple(start),
         demo=demo,
         host=socket.gethostname(),
     )
+    services.endpoint_of = lambda name: endpoint_of(services.config, name)
+    return services
 
 
 def _unicode_terminal() -> bool:

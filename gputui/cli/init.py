@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,9 +15,6 @@ from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, short_bus_id
 from gputui.text import clean_line
 
-_MODEL_FOLDERS = ("~/models", "~/.cache/llama.cpp", "~/.cache/huggingface/hub", "/models")
-_DEPTH = 6
-_MOST_FILES = 50_000
 _SMALLEST = 50 * 2**20  # vocabularies and other small GGUF files are no models to serve
 
 _HEAD = """\
@@ -136,31 +132,10 @@ def render(gpus: Sequence[GpuIdentity], models: Sequence[Path]) -> str:
 
 def find_models() -> tuple[Path, ...]:
     """GGUF files in the usual folders, the newest first; of a split model its first part."""
-    roots = (*_MODEL_FOLDERS, os.environ.get("LLAMA_CACHE", ""))
-    found: dict[Path, float] = {}
-    for root in dict.fromkeys(Path(folder).expanduser() for folder in roots if folder):
-        for path in _ggufs(root):
-            found.setdefault(path, path.stat().st_mtime)
-    return tuple(sorted(found, key=lambda path: (-found[path], path)))
+    from gputui.models.catalogue import find, usual_folders
 
-
-def _ggufs(root: Path) -> Iterator[Path]:
-    seen = 0
-    for folder, folders, files in os.walk(root):
-        if len(Path(folder).relative_to(root).parts) >= _DEPTH:
-            folders.clear()
-        seen += len(files)
-        if seen > _MOST_FILES:
-            return
-        for name in files:
-            path = Path(folder, name)
-            part = "-of-" in name and "-00001-of-" not in name
-            if not name.endswith(".gguf") or part or "mmproj" in name.lower():
-                continue
-            if not str(path).isprintable():  # control characters, or no UTF-8: not for a TOML file
-                continue
-            if path.is_file() and path.stat().st_size >= _SMALLEST:
-                yield path
+    found = find(usual_folders()).files
+    return tuple(f.path for f in found if not f.is_projector and f.bytes >= _SMALLEST)
 
 
 def _instance(number: int, gpu: GpuIdentity | None, model: Path | None) -> str:

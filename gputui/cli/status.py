@@ -45,9 +45,10 @@ def command(context: click.Context, as_json: bool) -> None:
     statuses = asyncio.run(run())
     if as_json:
         click.echo(json.dumps(status_json(statuses), indent=2, ensure_ascii=False))
-    elif statuses:
+        return
+    if statuses:
         click.echo("\n".join(table(statuses, config, gpus)))
-    else:
+    if all(status.external for status in statuses):
         raise GputuiError("no instance is configured", "Write a configuration: gputui init")
 
 

@@ -93,6 +93,7 @@ def expectation(error: str) -> str:
         "missing required": "Add it.",
         "(s|m|h|d)": 'Use seconds, or a number with a unit: "90s", "10m", "2h".',
         "[0-5][0-9]": 'Use a time of day: "22:30".',
+        "{1,4}": 'Use numbers and ranges of CPUs: "0-15,32-47".',
     }
     return next((hint for part, hint in hints.items() if part in error), "")
 

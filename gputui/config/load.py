@@ -10,6 +10,7 @@ import msgspec
 
 from gputui.config.arrangements import check_arrangements
 from gputui.config.checks import check_args, check_keys, check_unique, expectation, explain
+from gputui.config.cpus import check_cpus
 from gputui.config.paths import default_path
 from gputui.config.power_limits import check_power_limits
 from gputui.config.tables import Config, InstanceConfig
@@ -48,6 +49,7 @@ def parse(raw: bytes, file: Path) -> Config:
     check_unique(config, file)
     check_args(config, file)
     check_arrangements(config, file)
+    check_cpus(config, file)
     check_power_limits(config.power_limits, file)
     return config
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast, get_args
 
 from gputui import processes
 from gputui.config import InstanceConfig
+from gputui.config.tables import Role
 from gputui.errors import GputuiError
-from gputui.instances import locks, ports, records
-from gputui.instances.lifecycle import TIDY, Child
-from gputui.instances.locks import Holder
+from gputui.instances import adoption, locks, ports, records
+from gputui.instances.differences import differences
+from gputui.instances.lifecycle import Child
+from gputui.instances.locks import TIDY, Holder
+from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.instances.swap import turn_of
 from gputui.llama.diagnosis import exit_words
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name
@@ -30,7 +35,7 @@ class Facts:
     ``record`` is what is on disk, ``alive`` whether its process lives, ``holder`` the gputui that
     works on it now, ``resident`` the process's host memory in bytes, ``answered``
     whether anybody accepts connections on the port of one that does not run, ``trouble`` why its
-    record is not known.
+    record is not known. ``cpus`` are those it may run on now, where it was bound to some.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Facts:
     alive: bool = False
     holder: Holder | None = None
     resident: int | None = None
+    cpus: tuple[int, ...] = ()
     answered: bool = False
     trouble: str = ""
 
@@ -70,6 +76,14 @@ class Facts:
         return self.url.removeprefix("http://").rpartition(":")[0].strip("[]")
 
     @property
+    def role(self) -> Role:
+        """What it is for, of the running process before the configuration's."""
+        if self.running is not None and self.running.settings:
+            role = self.running.settings.get("role", "chat")
+            return cast(Role, role) if role in get_args(Role) else "chat"
+        return self.instance.role if self.instance else "chat"
+
+    @property
     def model(self) -> str:
         """The model file, of the running process before the configuration's."""
         known = self.running or self.instance or self.record
@@ -84,9 +98,11 @@ def gather(
 ) -> tuple[Facts, ...]:
     """The facts of all configured instances, then of running ones whose configuration is gone.
 
-    Blocks for some milliseconds. Deaths that nobody has noted yet are written down.
+    Blocks for some milliseconds. Deaths that nobody has noted yet are written down, damaged
+    records of servers that live are written anew.
     """
     configured = {instance.name: instance for instance in instances}
+    adoption.mend(paths)
     stray = [
         record.name for record in records.running(paths.state_dir) if record.name not in configured
     ]
@@ -105,6 +121,9 @@ def _facts(
     holder = locks.holder(paths.lock(name))
     if holder is not None and holder.action == TIDY:
         holder = None
+    if holder is None and instance is not None:
+        turn = turn_of(paths, instance)
+        holder = replace(turn, action="start") if turn else None
     alive = record is not None and processes.matches(record.identity)
     if record is not None and alive:
         settler.saw_alive(record)
@@ -112,7 +131,9 @@ def _facts(
         record = settler.settle(record, instance, children.get(record.pid))
         _reap(children)
     resident = processes.resident_bytes(record.pid) if record and alive else None
-    facts = Facts(name, instance, record, alive, holder, resident, trouble=trouble)
+    bound = record is not None and alive and bool(record.cpus)
+    cpus = affinity_of(record.pid) if record and bound else None
+    facts = Facts(name, instance, record, alive, holder, resident, cpus or (), trouble=trouble)
     if alive:
         return facts
     return replace(facts, answered=ports.answers(facts.connect_host, facts.port))
@@ -142,11 +163,13 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
         url=facts.url,
         model=clean_line(short_name(facts.model), 120),
         gpus=facts.record.gpus if facts.record else (),
+        role=facts.role,
+        sees=reading.props.sees if reading and reading.props else None,
     )
     if facts.running is not None:
         return _running(status, facts, facts.running, reading or Reading())
     if facts.holder is not None and facts.holder.action in ("start", "restart"):
-        return replace(status, state=State.STARTING, owned=True)
+        return replace(status, state=State.STARTING, owned=True, note=facts.holder.note)
     if reading is not None and reading.health in (Health.READY, Health.LOADING):
         status = _external(status, facts, reading)
     if status.state is not State.STOPPED:
@@ -187,13 +210,16 @@ def _running(
         pid=record.pid,
         pinned=bool(record.gpus),
         started_at=record.started_at,
+        cpus=facts.cpus or record.cpus,
+        numa_node=record.numa_node,
         failures=len(record.failures),
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
+        differs=differences(record.settings, facts.instance),
     )
     if record.stop_deadline is not None:
         left = max(0.0, record.stop_deadline - time.monotonic())
-        interrupted = "" if facts.holder else "its stop was interrupted: stop it again"
-        return replace(status, state=State.STOPPING, stop_seconds_left=left, note=interrupted)
+        note = facts.holder.note if facts.holder else "its stop was interrupted: stop it again"
+        return replace(status, state=State.STOPPING, stop_seconds_left=left, note=note)
     state = {Health.READY: State.READY, Health.LOADING: State.LOADING}.get(
         reading.health or Health.REFUSED, State.STARTING
     )
@@ -201,7 +227,8 @@ def _running(
         state = State.READY  # a hung server is not a loading one; its silence is a note
     if state is not State.READY:
         return replace(status, state=state, note=_note(reading))
-    note = _note(reading) or _crashes(record)
+    gone = "" if facts.instance else "is not in this configuration: it runs on until it is stopped"
+    note = _note(reading) or gone or _crashes(record) or placement_note(record, facts.cpus)
     return replace(status, state=state, note=note, stalled_seconds=reading.stalled_seconds)
 
 
@@ -234,11 +261,11 @@ def _waits(reading: Reading) -> bool:
     return time.monotonic() - answered_at > _SILENCE
 
 
-def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
+def metrics_of(reading: Reading, resident: int | None) -> InstanceMetrics:
     """What the server said of itself, as long as it answers: the last numbers of one that does not
     say nothing of now. Its memory the host tells."""
     if reading.health is not Health.READY or _waits(reading):
-        return InstanceMetrics(memory_bytes=facts.resident)
+        return InstanceMetrics(memory_bytes=resident)
     counted = reading.counted_at == reading.asked_at  # an unfinished round says nothing of now
     return InstanceMetrics(
         generation_tokens_per_second=reading.generation_rate,
@@ -246,7 +273,7 @@ def _metrics(facts: Facts, reading: Reading) -> InstanceMetrics:
         slots_busy=reading.slots_busy,
         slots_total=reading.props.slots if reading.props else None,
         requests_deferred=reading.requests_deferred,
-        memory_bytes=facts.resident,
+        memory_bytes=resident,
         requests_processing=reading.requests_processing if counted else None,
         tokens_generated=reading.tokens_generated if counted else None,
     )
@@ -270,6 +297,6 @@ def _external(status: InstanceStatus, facts: Facts, reading: Reading) -> Instanc
     return replace(
         status,
         state=State.READY,
-        metrics=_metrics(facts, reading),
+        metrics=metrics_of(reading, facts.resident),
         note="not started by gputui",
     )

@@ -48,14 +48,14 @@ class Keeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
-        self.configure(config)
+        self.set_config(config)
         self._in_use = in_use
         self._backoff = backoff
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[GputuiError | None]] = {}
 
-    def configure(self, config: Config) -> None:
-        """Go by another configuration from now on."""
+    def set_config(self, config: Config) -> None:
+        """What is kept from now on, and how; what was begun goes on."""
         self._instances = {instance.name: instance for instance in config.instances}
 
     def tend(self, statuses: Sequence[InstanceStatus]) -> tuple[GputuiError, ...]:

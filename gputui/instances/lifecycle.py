@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,17 +17,15 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.files import make_private
-from gputui.instances import kernel, locks, ports, process, records
+from gputui.instances import adoption, kernel, locks, logs, ports, process, records
 from gputui.instances.journal import Ending, Journal
+from gputui.instances.locks import Say
+from gputui.instances.placement import Placement
 from gputui.instances.records import Paths, Record
 from gputui.llama.command import Launch
 from gputui.processes import NotOursError
 
 Child = subprocess.Popen[bytes]
-
-TIDY = "tidy"
-"""The action of an observer that writes down a death: it holds a lock for milliseconds."""
 
 _LOCK_SECONDS = 1.0
 _SPAWN_LOCK_SECONDS = 10.0
@@ -43,64 +41,79 @@ class BusyError(GputuiError):
     """Another gputui, or this one, is at the same instance."""
 
 
-def start(paths: Paths, instance: InstanceConfig, launch: Launch) -> tuple[Record, Child]:
-    """Start an instance. Blocks shortly. Raises GputuiError where it runs or its port is used."""
-    with _hold(paths, instance.name, "start"):
-        return start_locked(paths, instance, launch)
-
-
 def start_locked(
     paths: Paths, instance: InstanceConfig, launch: Launch, after: Record | None = None
 ) -> tuple[Record, Child]:
-    """``start`` for a caller that holds the instance's lock already; ``after``: the crash it follows."""
+    """Start an instance, for a caller that holds its lock. Blocks shortly; ``after``: the crash it follows.
+
+    Raises GputuiError where it runs, or its port or its place in a group is another's.
+    """
     with locks.hold(paths.spawn_lock, "start", patience=_SPAWN_LOCK_SECONDS):
-        _refuse_running(paths, instance.name)
-        _refuse_port(paths, instance)
+        adoption.mend(paths, held=instance.name)
+        refuse_start(paths, instance)
         log = paths.log(instance.name)
-        _rotate(log)
-        oom_kills = kernel.kills()
-        identity, child = process.spawn(launch.argv, launch.environment, log, instance.name)
-        record = Record(
-            name=instance.name,
-            pid=identity.pid,
-            start_ticks=identity.start_ticks,
-            boot_id=identity.boot_id,
-            executable=launch.argv[0],
-            argv=launch.argv,
-            host=instance.host,
-            port=instance.port,
-            model=str(launch.model),
-            log=str(log),
-            started_at=time.time(),
-            gpus=launch.gpus,
-            settings=msgspec.to_builtins(instance),
-            failures=after.failures if after else (),
-            streak=after.streak if after else 0,
-            failed_loads=after.failed_loads if after else 0,
-            oom_kills=oom_kills,
-        )
+        logs.rotate(log)
+        draft = _draft(instance, launch, log, after)
+        environment = {**launch.environment, process.COPY: adoption.copy_of(paths, draft)}
+        place = Placement(launch.cpus, launch.numa_node)
+        command = (*launch.through, *launch.argv)
+        spawned = process.spawn(command, environment, log, instance.name, place)
+        identity, child, placed = spawned.identity, spawned.child, spawned.placement
+        record = replace(draft.of(identity), cpus=placed.cpus, numa_node=placed.numa_node)
         try:
             records.write(paths, record)
-        except GputuiError:
-            child.kill()  # without its record nobody could ever stop it
-            child.wait()
+        except BaseException:
+            child.communicate()  # without its record nobody could ever stop it: it never begins
             raise
+        process.let_go(child)
         Journal(paths).began(record)
         return record, child
 
 
+def _draft(instance: InstanceConfig, launch: Launch, log: Path, after: Record | None) -> Record:
+    """The record of a process that there is not yet."""
+    return Record(
+        name=instance.name,
+        pid=0,
+        start_ticks=0,
+        boot_id="",
+        executable=launch.argv[0],
+        argv=launch.argv,
+        host=instance.host,
+        port=instance.port,
+        model=str(launch.model),
+        log=str(log),
+        started_at=time.time(),
+        gpus=launch.gpus,
+        settings=msgspec.to_builtins(instance),
+        cpus=launch.cpus,
+        numa_node=launch.numa_node,
+        scope=launch.scope,
+        failures=after.failures if after else (),
+        streak=after.streak if after else 0,
+        failed_loads=after.failed_loads if after else 0,
+        oom_kills=kernel.kills(),
+    )
+
+
 @contextlib.asynccontextmanager
-async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[None]:
+async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[Say]:
     """The lock of an instance for the length of the block; refused in words where it is held."""
+    async with taking(_hold(paths, name, action)) as say:
+        yield say
+
+
+@contextlib.asynccontextmanager
+async def taking(lock: contextlib.AbstractContextManager[Say]) -> AsyncIterator[Say]:
+    """A lock that may have to be waited for, taken on a thread."""
     with contextlib.ExitStack() as stack:
-        lock = _hold(paths, name, action)
-        taking = asyncio.ensure_future(asyncio.to_thread(stack.enter_context, lock))
+        taken = asyncio.ensure_future(asyncio.to_thread(stack.enter_context, lock))
         try:
-            await asyncio.shield(taking)
+            say = await asyncio.shield(taken)
         except asyncio.CancelledError:
-            await asyncio.gather(taking, return_exceptions=True)  # what it still takes is let go
+            await asyncio.gather(taken, return_exceptions=True)  # what it still takes is let go
             raise
-        yield
+        yield say
 
 
 async def stop_locked(
@@ -142,7 +155,7 @@ def note_ready(paths: Paths, record: Record, at: float) -> bool:
 
     Skipped while somebody else holds the lock, and where nothing can be written.
     """
-    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), TIDY):
+    with contextlib.suppress(GputuiError), locks.hold(paths.lock(record.name), locks.TIDY):
         now = records.read(paths.record(record.name))
         if now is not None and now.identity == record.identity and now.ready_at is None:
             ready = replace(now, ready_at=at)
@@ -186,17 +199,34 @@ def busy(name: str, holder: locks.Holder | None) -> BusyError:
     if holder is not None and holder.pid == os.getpid():
         return BusyError(f"{name} is already being {verb}")
     who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
-    return BusyError(f"{name} is being {verb} by {who}", "Wait a moment: gputui status")
+    at = f": {holder.note}" if holder and holder.note else ""
+    return BusyError(f"{name} is being {verb} by {who}{at}", "Wait a moment: gputui status")
 
 
 @contextlib.contextmanager
-def _hold(paths: Paths, name: str, action: str) -> Iterator[None]:
+def _hold(paths: Paths, name: str, action: str) -> Iterator[Say]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
+            say = stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
         except locks.LockHeldError as error:
             raise busy(name, error.holder) from None
-        yield
+        yield say
+
+
+def refuse_start(paths: Paths, instance: InstanceConfig, leaving: Collection[str] = ()) -> None:
+    """Raise GputuiError where an instance cannot start as things are: it runs, or what it needs alone
+    (its port, its group) has somebody else. Those in ``leaving`` are about to make room."""
+    if instance.name not in leaving:
+        _refuse_running(paths, instance.name)
+    running = records.running(paths.state_dir)
+    others = [one for one in running if one.name not in (*leaving, instance.name)]
+    for other in others:
+        if instance.group and other.settings.get("group") == instance.group:
+            raise GputuiError(
+                f"{other.name} runs, and of group {instance.group} one runs at a time",
+                f"Stop it first: gputui stop {other.name}",
+            )
+    _refuse_port(paths, instance, others, [one for one in running if one.name in leaving])
 
 
 def _refuse_running(paths: Paths, name: str) -> None:
@@ -214,33 +244,29 @@ def _refuse_running(paths: Paths, name: str) -> None:
     )
 
 
-def _refuse_port(paths: Paths, instance: InstanceConfig) -> None:
-    for other in records.running(paths.state_dir):
+def _refuse_port(
+    paths: Paths, instance: InstanceConfig, others: Sequence[Record], going: Sequence[Record]
+) -> None:
+    for other in others:
         if other.port == instance.port:
             raise GputuiError(
                 f"{other.name} runs on port {instance.port}: stop it first",
                 f"gputui stop {other.name}, or give {instance.name} another port.",
             )
-    if not ports.is_free(instance.host, instance.port):
-        hidden = ("another user's process", "Give the instance another port.")
-        who, hint = port_user(paths, instance.port) or hidden
-        raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
-
-
-def _rotate(log: Path) -> None:
-    """The log before this one is kept: a restart after a crash does not lose its reason."""
-    try:
-        make_private(log.parent)
-        with contextlib.suppress(FileNotFoundError):
-            log.replace(log.with_name(f"{log.name}.1"))
-    except OSError as error:
-        raise GputuiError(f"{log}: {error.strerror}", "The log cannot be written.") from error
+    if any(one.port == instance.port for one in going):
+        return  # nobody else can be on it
+    if ports.is_free(instance.host, instance.port):
+        return
+    hidden = ("another user's process", "Give the instance another port.")
+    who, hint = port_user(paths, instance.port) or hidden
+    raise GputuiError(f"port {instance.port} of {instance.name} is used by {who}", hint)
 
 
 def _ask_to_end(
     paths: Paths, name: str, grace: float, unloaded: float | None
 ) -> tuple[Record, float]:
     """SIGTERM; what was signalled, and when SIGKILL is due."""
+    adoption.mend(paths, held=name)
     record = records.read(paths.record(name))
     if record is None or not processes.matches(record.identity):
         raise NotRunningError(f"{name} is not running")

@@ -6,20 +6,34 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.errors import GputuiError
 from gputui.files import make_private
+from gputui.text import clean_line
+
+Say = Callable[[str], None]
+"""Tells whoever looks at a lock what its holder is at now."""
+
+TIDY = "tidy"
+"""The action of an observer that writes down what happened: it holds a lock for moments."""
+
+TIDY = "tidy"
+"""The action of an observer that writes down what it found: it holds a lock for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock, and what for: ``start``, ``stop``, ``restart``, ``tidy``."""
+    """Who holds a lock, and what for: ``start``, ``stop``, ``restart``, ``tidy``; of a group's lock the
+    name of the instance that is to run. ``note`` is what the holder is at, in words, "" where it says
+    nothing; it is a courtesy, and nothing is decided by it.
+    """
 
     pid: int
     action: str
+    note: str = ""
 
 
 class LockHeldError(GputuiError):
@@ -32,17 +46,18 @@ class LockHeldError(GputuiError):
 
 
 @contextlib.contextmanager
-def hold(path: Path, action: str, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock at ``path`` for the length of the block.
+def hold(path: Path, action: str, patience: float = 0.0) -> Iterator[Say]:
+    """Hold the lock at ``path`` for the length of the block, which gets what to say its state with.
 
     Waits up to ``patience`` seconds. Raises LockHeldError where somebody else still holds it.
     """
     handle = _open(path)
     try:
         _acquire(handle, path, patience)
-        _say(handle, f"{os.getpid()} {action}")
+        words = f"{os.getpid()} {action}"
+        _say(handle, words)
         try:
-            yield
+            yield lambda note: _say(handle, f"{words} {clean_line(note)}")
         finally:
             _say(handle, "")
     finally:
@@ -83,9 +98,10 @@ def _open(path: Path) -> int:
 
 def _say(handle: int, words: str) -> None:
     """Who holds the lock is a courtesy to others: on a full disk the lock holds without it."""
-    with contextlib.suppress(OSError):
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, words.encode(), 0)
+    data = f"{words}\n".encode() if words else b""
+    with contextlib.suppress(OSError):  # written first: a reader finds either note, and never none
+        os.pwrite(handle, data, 0)
+        os.ftruncate(handle, len(data))
 
 
 def _acquire(handle: int, path: Path, patience: float) -> None:
@@ -103,7 +119,9 @@ def _acquire(handle: int, path: Path, patience: float) -> None:
 
 def _read(path: Path) -> Holder | None:
     try:
-        pid, _, action = path.read_text().partition(" ")
-        return Holder(int(pid), action)
+        line = path.read_text().partition("\n")[0]
+        pid, _, rest = line.partition(" ")
+        action, _, note = rest.partition(" ")
+        return Holder(int(pid), action, clean_line(note))
     except (OSError, ValueError):
         return None

@@ -19,6 +19,7 @@ from gputui.instances.idleness import Idleness
 from gputui.instances.journal import Availabilities
 from gputui.instances.lifecycle import Child
 from gputui.instances.loading import Durations, estimate
+from gputui.instances.logs import LogBounds
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceStatus, State
@@ -69,6 +70,7 @@ class Observer:
         self._probes: dict[_ProbeKey, Probe] = {}
         self._loads: dict[str, _Load] = {}
         self._requests = RequestLogs()
+        self._log_bounds = LogBounds(paths)
         self._client: httpx.AsyncClient | None = None
 
     async def look(
@@ -86,6 +88,8 @@ class Observer:
         readings = await self._ask_all(found, taken, patience)
         running = [facts.running for facts in found if facts.running]
         counts = await asyncio.to_thread(self._requests.read, running) if running else {}
+        if running and self._log_bounds.due:
+            await asyncio.to_thread(self._log_bounds.keep, running)
         ready = await asyncio.to_thread(self._availabilities.read, running)
         looks: list[Look] = []
         for facts in found:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gputui.errors import GputuiError
 from gputui.files import write_file
@@ -78,6 +79,11 @@ class Record(Struct, frozen=True, kw_only=True):
         """Whether it was started since the machine was booted last."""
         return self.boot_id == boot_id()
 
+    def of(self, identity: ProcessIdentity) -> Record:
+        """The same for this process."""
+        pid, ticks, boot = identity.pid, identity.start_ticks, identity.boot_id
+        return replace(self, pid=pid, start_ticks=ticks, boot_id=boot)
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -96,6 +102,15 @@ class Paths:
     def log(self, name: str) -> Path:
         """The log of an instance; the one before it has ``.1`` added."""
         return self.state_dir / "logs" / f"{name}.log"
+
+    def group_lock(self, group: str) -> Path:
+        """Held while a member of a group takes the place of another."""
+        return self.state_dir / "groups" / f"{group}.lock"
+
+    @property
+    def layout_lock(self) -> Path:
+        """Held while one layout takes the place of another."""
+        return self.state_dir / "layout.lock"
 
     @property
     def spawn_lock(self) -> Path:
@@ -135,6 +150,17 @@ def broken(paths: Paths, name: str) -> Path | None:
     return None
 
 
+def broken_names(paths: Paths) -> frozenset[str]:
+    """The names whose record is set aside, and that have no other."""
+    suffix = ".json.broken"
+    with contextlib.suppress(OSError):
+        found = [
+            path.name.removesuffix(suffix) for path in paths.record("x").parent.glob(f"*{suffix}")
+        ]
+        return frozenset(name for name in found if not paths.record(name).exists())
+    return frozenset()
+
+
 def read_all(state_dir: Path) -> Mapping[str, Record]:
     """All records that can be read, by instance name."""
     records: dict[str, Record] = {}
@@ -151,6 +177,9 @@ def write(paths: Paths, record: Record) -> None:
     write_file(paths.record(record.name), msgspec.json.format(msgspec.json.encode(record)))
     with contextlib.suppress(OSError):
         paths.record(record.name).with_suffix(".json.broken").unlink()
+    with contextlib.suppress(OSError):  # what a writer left behind that was killed
+        for left in paths.record(record.name).parent.glob(f".{record.name}.json.*"):
+            left.unlink()
 
 
 def remove(paths: Paths, name: str) -> None:

@@ -55,7 +55,7 @@ def put_off(paths: Paths, name: str, error: GputuiError, backoff: Backoff) -> bo
 
 def forgo(paths: Paths, name: str, why: str) -> None:
     """Try it no more. Nothing is done where another gputui is at it."""
-    with contextlib.suppress(locks.LockHeldError), locks.hold(paths.lock(name), lifecycle.TIDY):
+    with contextlib.suppress(locks.LockHeldError), locks.hold(paths.lock(name), locks.TIDY):
         record = records.read(paths.record(name))
         if record is not None and record.restart_at is not None:
             hint = sentences(record.hint, f"It is not started again: {why}")
@@ -67,7 +67,7 @@ def _waiting(paths: Paths, name: str, backoff: Backoff) -> Iterator[Record | Non
     """The record of an instance whose try is due, under its lock; None where there is none."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(paths.lock(name), lifecycle.TIDY))
+            stack.enter_context(locks.hold(paths.lock(name), locks.TIDY))
         except locks.LockHeldError:
             yield None
             return

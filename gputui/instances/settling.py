@@ -62,7 +62,7 @@ class Settler:
         paths = self._paths
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(locks.hold(paths.lock(record.name), lifecycle.TIDY))
+                stack.enter_context(locks.hold(paths.lock(record.name), locks.TIDY))
             except locks.LockHeldError:
                 return record
             except GputuiError:

@@ -113,7 +113,7 @@ class InstanceStatus:
 
 _MORE = (
     *("hint", "note", "failures", "restart_at", "exit_words", "evidence"),
-    *("availability", "stalled_seconds", "idle_seconds"),
+    *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
 )
 
 

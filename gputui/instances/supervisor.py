@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
+from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records, retries
 from gputui.instances.backoff import DEFAULT, Backoff
+from gputui.instances.discovery import Discovery
+from gputui.instances.fit import Fit, Server
 from gputui.instances.lifecycle import Child, NotRunningError
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.settling import Settler
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.instances.surroundings import Surroundings
+from gputui.instances.swap import Ground, Swapper, Tell, quiet, turn_of
 from gputui.llama import command
 from gputui.llama.command import Launch
-from gputui.llama.diagnosis import tail
-from gputui.text import clean, clean_line, nearest
+from gputui.text import clean_line, nearest
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
@@ -44,7 +50,8 @@ class Supervisor:
 
     ``gpus`` are the GPUs that pins resolve against; () where they are not known yet and come with
     ``set_gpus``: a start that needs them waits some seconds for that. ``memory`` tells what the GPUs hold,
-    ``backoff`` when what crashed is started again.
+    ``backoff`` when what crashed is started again. ``discovery`` finds the servers that gputui did not
+    start; None leaves them unseen.
     Every method that acts raises GputuiError where it refuses or fails.
     """
 
@@ -55,11 +62,15 @@ class Supervisor:
         state_dir: Path,
         config_file: Path | None = None,
         memory: MemoryReader = no_gpu_memory,
+        surroundings: Surroundings | None = None,
+        discovery: Discovery | None = None,
         backoff: Backoff = DEFAULT,
     ) -> None:
         self._config = config
         self._config_file = config_file
         self._memory = memory
+        self._discovery = discovery
+        self._surroundings = surroundings or Surroundings(config.login_scope)
         self._instances = {instance.name: instance for instance in config.instances}
         self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
         self._gpus_known = asyncio.Event()
@@ -67,58 +78,116 @@ class Supervisor:
         self._backoff = backoff
         self._observer = Observer(self._paths, Settler(self._paths, backoff))
         self._children: dict[int, Child] = {}
+        self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
+
+    @property
+    def config(self) -> Config:
+        """The configuration that instances are started by."""
+        return self._config
+
+    @property
+    def gpus(self) -> tuple[GpuIdentity, ...]:
+        """The GPUs that pins resolve against; () where they are not known yet."""
+        return self._gpus or ()
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
         self._gpus = tuple(gpus)
         self._gpus_known.set()
 
+    def set_config(self, config: Config) -> None:
+        """The configuration from now on. What runs goes on as it was started; one that is configured no
+        more is seen, and can be stopped, until it ends."""
+        self._config = config
+        self._instances = {instance.name: instance for instance in config.instances}
+
     def check_name(self, name: str) -> None:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
         self._find(name)
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes; "" where there is none."""
-        return clean(await asyncio.to_thread(tail, self._paths.log(name), limit))
+    async def login_warning(self) -> GputuiError | None:
+        """What is to be told where a logout ends the servers that are started here; else None."""
+        return await asyncio.to_thread(self._surroundings.warning)
+
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance, and the older ones; nothing is read yet."""
+        return InstanceLog(self._paths.log(name))
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.
 
         Servers are asked at once and get ``patience`` seconds together; what one has not answered
-        by then is as it was at the last look.
+        by then is as it was at the last look. At the end are the servers that gputui did not start.
         """
         looks = await self._observer.look(tuple(self._instances.values()), self._children, patience)
-        return tuple(
+        statuses = tuple(
             look.status if look.facts.running else self._configured(look.status, look.port_user)
             for look in looks
         )
+        if self._discovery is None:
+            return statuses
+        pids = {status.pid for status in statuses if status.pid is not None}
+        ports = {status.port for status in statuses}
+        return (*statuses, *await self._discovery.look(pids, ports, patience))
 
-    async def start(self, name: str) -> None:
-        """Start an instance; returns when its process runs, which is long before it is ready."""
-        instance = self._find(name)
-        launch = await self._prepare(instance)
-        record, child = await asyncio.to_thread(lifecycle.start, self._paths, instance, launch)
-        self._children[record.pid] = child
+    async def start(self, name: str, tell: Tell = quiet, *, force: bool = False) -> None:
+        """Start an instance; returns when its process runs, which is long before it is ready.
+
+        Another member of its group is stopped first, as ``when_busy`` says where that one is answering, or
+        at once with ``force``. ``tell`` is told what is waited for.
+        """
+        await self._begin(name, "start", tell, force)
 
     async def stop(self, name: str) -> None:
         """Stop an instance; returns when its process is gone. A failed one counts as stopped then.
 
-        Raises NotRunningError where nothing runs, GputuiError where what runs is not gputui's.
+        One that waits for its turn in its group gives that up. Raises NotRunningError where nothing runs,
+        GputuiError where what runs is not gputui's.
         """
+        if self._swapper.give_up(name):
+            return
+        self._swapper.forget(name)
+        await asyncio.to_thread(self._refuse_waiting, name)
         async with lifecycle.holding(self._paths, name, "stop"):
             await self._stop_locked(name)
 
-    async def restart(self, name: str) -> None:
-        """Stop an instance if it runs, and start it; nobody can come between."""
+    async def restart(self, name: str, tell: Tell = quiet, *, force: bool = False) -> None:
+        """Stop an instance if it runs, and start it; nobody can come between. Else as ``start``."""
+        await self._begin(name, "restart", tell, force)
+
+    async def empty(self, name: str, why: str, tell: Tell = quiet) -> None:
+        """Stop an instance where it runs; returns when its GPU memory is free, too. ``why`` is shown."""
+        await self._swapper.empty(name, self._ground(tell), why)
+
+    async def obstacle(self, name: str, leaving: Sequence[str]) -> GputuiError | None:
+        """Why an instance could not start once those in ``leaving`` are gone; None where it could."""
         instance = self._find(name)
-        launch = await self._prepare(instance)  # refused before anything stops
-        async with lifecycle.holding(self._paths, name, "restart"):
-            with contextlib.suppress(NotRunningError):
-                await self._stop_locked(name)
-            record, child = await asyncio.to_thread(
-                lifecycle.start_locked, self._paths, instance, launch
-            )
-            self._children[record.pid] = child
+        gone = (*leaving, name)
+        try:
+            await self._prepare(instance)
+            await asyncio.to_thread(lifecycle.refuse_start, self._paths, instance, gone)
+        except GputuiError as error:
+            return error
+        return None
+
+    def give_up_waits(self) -> None:
+        """End every wait for another instance's answer; those starts are refused then."""
+        self._swapper.give_up()
+
+    async def fit(
+        self, name: str, *, leaving: Collection[str] = (), coming: Sequence[str] = ()
+    ) -> Fit:
+        """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
+
+        Instances named in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
+        UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
+        """
+        wanted = [self._find(one) for one in (name, *coming)]
+        try:
+            servers = [await self._server(instance) for instance in wanted]
+            return await asyncio.to_thread(self._fit, servers, {name, *leaving})
+        except GputuiError as error:
+            return fitting.not_known(name, error)
 
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
@@ -179,6 +248,29 @@ class Supervisor:
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
         await self._observer.close()
+        if self._discovery is not None:
+            await self._discovery.close()
+
+    async def _begin(self, name: str, action: str, tell: Tell, force: bool) -> None:
+        instance = self._find(name)
+        launch = await self._prepare(instance)  # refused before anything stops
+        async with self._swapper.room_for(instance, action, self._ground(tell, force)):
+            record, child = await asyncio.to_thread(
+                lifecycle.start_locked, self._paths, instance, launch
+            )
+            self._children[record.pid] = child
+
+    def _ground(self, tell: Tell, force: bool = False) -> Ground:
+        return Ground(self._config, self.gpus, tell, force)
+
+    def _refuse_waiting(self, name: str) -> None:
+        instance = self._instances.get(name)
+        turn = turn_of(self._paths, instance) if instance else None
+        if turn is not None and turn.pid != os.getpid():
+            raise GputuiError(
+                f"{name} waits for its turn in another gputui (pid {turn.pid}): {turn.note}",
+                "Give it up there: x in its dashboard, ctrl-C in its terminal.",
+            )
 
     def _configured(self, status: InstanceStatus, port_user: str | None) -> InstanceStatus:
         """What the configuration adds to an instance that does not run: its pin, what forbids it."""
@@ -189,6 +281,8 @@ class Supervisor:
         if instance is None or external:
             return status
         status = replace(status, pinned=bool(instance.gpus))
+        if status.state is State.FAILED and (back := self._swapper.way_back(status.name)):
+            status = replace(status, hint=f"{status.hint} {back}".strip())
         if self._gpus is None:
             return status
         try:
@@ -240,6 +334,17 @@ class Supervisor:
             "Stop it where it was started.",
         )
 
+    async def _server(self, instance: InstanceConfig) -> Server:
+        launch = await self._prepare(instance)
+        gpus = tuple(gpu for uuid in launch.gpus for gpu in self._gpus or () if gpu.uuid == uuid)
+        return Server(instance.name, launch.argv, launch.model, gpus, launch.environment)
+
+    def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
+        running = records.running(self._paths.state_dir)
+        host = fitting.host_memory()
+        around = fitting.Surroundings(self._memory(), running, leaving, servers[1:], host)
+        return fitting.fit_of(servers[0], around)
+
     async def _prepare(self, instance: InstanceConfig) -> Launch:
         if instance.gpus and self._gpus is None:
             with contextlib.suppress(TimeoutError):
@@ -247,14 +352,25 @@ class Supervisor:
         known = self._gpus or ()
         gpus = resolve_gpus(instance, known, self._config_file)
         server = self._config.llama_server
-        return await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        launch = await asyncio.to_thread(command.prepare, instance, gpus, known, server)
+        return await asyncio.to_thread(self._surroundings.surround, launch, instance)
 
     def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:
             raise self._unknown(name)
         return self._instances[name]
 
-    def _unknown(self, name: str) -> UnknownInstanceError:
+    def _unknown(self, name: str) -> GputuiError:
+        if self._discovery is not None and (pid := self._discovery.pid_of(name)) is not None:
+            return GputuiError(
+                f"{clean_line(name, 80)} was not started by gputui (pid {pid})",
+                "Start and stop it where it was started.",
+            )
+        if any(endpoint.name == name for endpoint in self._config.endpoints):
+            return GputuiError(
+                f"{name} is an endpoint: gputui only talks to it",
+                "Start and stop it where it runs.",
+            )
         near = nearest(name, self._instances)
         known = ", ".join(self._instances) or "none"
         return UnknownInstanceError(

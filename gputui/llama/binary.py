@@ -106,7 +106,7 @@ def inspect(binary: Path, pin: Mapping[str, str] | None = None) -> Build:
     machine is up. An empty list is not kept on disk, as a driver may load later. Blocks up to 30 s
     the first time. Raises GputuiError where the binary does not run.
     """
-    key = _cache_key(binary, pin or {})
+    key = cache_key(binary, pin or {})
     if key not in _known:
         file = configuration.cache_dir() / "binaries" / f"{key}.json"
         build = _read_cache(file)
@@ -132,7 +132,8 @@ def parse_devices(text: str) -> tuple[Device, ...]:
     )
 
 
-def _cache_key(binary: Path, pin: Mapping[str, str]) -> str:
+def cache_key(binary: Path, pin: Mapping[str, str]) -> str:
+    """A file name for what a binary says under these variables, on this boot. Raises GputuiError."""
     try:
         facts = binary.resolve().stat()
     except OSError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gputui.config import InstanceConfig
+from gputui.config.tables import Role
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, short_bus_id
 from gputui.llama import binary as binaries
@@ -18,12 +19,21 @@ from gputui.text import clean_line, nearest
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to run: ``environment`` is the whole of it, ``gpus`` are UUIDs."""
+    """What to run: ``environment`` is the whole of it, ``gpus`` are UUIDs.
+
+    ``cpus`` are the only CPUs it may run on, () for all; ``numa_node`` is where its memory is to come
+    from; ``scope`` is the name of the systemd scope that it gets of its own, "" for none, and ``through``
+    the command that makes one and then execs ``argv``.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     gpus: tuple[str, ...]
     model: Path
+    cpus: tuple[int, ...] = ()
+    numa_node: int | None = None
+    scope: str = ""
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,13 @@ _FLAGS: tuple[tuple[str, str], ...] = (
     ("--cache-type-k", "cache_type_k"),
     ("--cache-type-v", "cache_type_v"),
 )
+
+
+_ROLE_FLAGS: Mapping[Role, tuple[str, ...]] = {
+    "chat": (),
+    "embedding": ("--embeddings",),
+    "rerank": ("--rerank",),  # it sets the pooling that ranks by itself
+}
 
 
 def prepare(
@@ -95,6 +112,9 @@ def arguments(instance: InstanceConfig, model: Path, devices: str | None) -> tup
         value = getattr(instance, attribute)
         if value is not None:
             argv += [flag, str(value)]
+    argv += _ROLE_FLAGS[instance.role]
+    if instance.mmproj is not None:
+        argv += ["--mmproj", str(mmproj_path(instance))]
     if instance.tensor_split:
         argv += ["--tensor-split", ",".join(f"{part:g}" for part in instance.tensor_split)]
     return (*argv, *instance.args)
@@ -102,8 +122,17 @@ def arguments(instance: InstanceConfig, model: Path, devices: str | None) -> tup
 
 def model_path(instance: InstanceConfig) -> Path:
     """The model file, absolute. Raises GputuiError where it cannot be read."""
-    path = Path(os.path.abspath(Path(instance.model).expanduser()))  # noqa: PTH100 - keeps links
-    where = f"[[instances]] {instance.name}: model"
+    return _file(instance, "model", instance.model)
+
+
+def mmproj_path(instance: InstanceConfig) -> Path:
+    """The multimodal projector of an instance that has one, absolute. Raises GputuiError."""
+    return _file(instance, "mmproj", instance.mmproj or "")
+
+
+def _file(instance: InstanceConfig, key: str, value: str) -> Path:
+    path = Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 - keeps links
+    where = f"[[instances]] {instance.name}: {key}"
     if path.is_dir():
         raise GputuiError(f"{where}: {path} is a directory", "Name the .gguf file in it.")
     if not path.exists():
@@ -114,9 +143,12 @@ def model_path(instance: InstanceConfig) -> Path:
 
 
 def check_model(instance: InstanceConfig) -> None:
-    """Raise GputuiError where the model is no GGUF, or a part of a split one is missing."""
-    for file in files_of(model_path(instance)):
-        where = f"[[instances]] {instance.name}: model: {file}"
+    """Raise GputuiError where the model or its projector is no GGUF, or a part of it is missing."""
+    files = [("model", file) for file in files_of(model_path(instance))]
+    if instance.mmproj is not None:
+        files.append(("mmproj", mmproj_path(instance)))
+    for key, file in files:
+        where = f"[[instances]] {instance.name}: {key}: {file}"
         try:
             with file.open("rb") as content:
                 magic = content.read(4)

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from gputui.llama.growing import GrowingLog
+
 READ_AT_ONCE = 4 * 2**20
 """Bytes of a log that one look reads at most."""
 _MOST_LIVE = 1024
@@ -53,14 +55,18 @@ class RequestCounts:
 
 @dataclass(slots=True)
 class RequestLog:
-    """The log of one process, read as it grows. One thread at a time."""
+    """The log of one process, read as it grows, and on where it is cut. One thread at a time."""
 
     path: Path
     _total: int = 0
     _failed: int = 0
-    _position: int = 0
+    _log: GrowingLog = field(init=False)
+    _rest: bytes = b""
     _telling: bool = False
     _live: dict[int, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._log = GrowingLog(self.path)
 
     def read(self) -> RequestCounts | None:
         """The counts as of now.
@@ -69,18 +75,14 @@ class RequestLog:
         or leaves requests out (``--verbosity`` below 3).
         """
         try:
-            with self.path.open("rb") as file:
-                size = file.seek(0, 2)
-                if size < self._position:
-                    self._position = 0  # emptied under the server: it goes on from the start
-                file.seek(self._position)
-                block = file.read(READ_AT_ONCE)
+            block = self._log.read(READ_AT_ONCE)
         except OSError:
             return None
-        whole = block.rfind(b"\n") + 1 or (len(block) if len(block) == READ_AT_ONCE else 0)
-        for match in _LINES.finditer(block[:whole]):
+        text = self._rest + block
+        whole = text.rfind(b"\n") + 1 or (len(text) if len(text) >= READ_AT_ONCE else 0)
+        for match in _LINES.finditer(text[:whole]):
             self._take(match)
-        self._position += whole
+        self._rest = text[whole:]
         to_the_end = len(block) < READ_AT_ONCE
         return RequestCounts(self._total, self._failed) if self._telling and to_the_end else None
 

@@ -20,6 +20,13 @@ class Props(Struct, frozen=True):
     model_ftype: Any = None
     is_sleeping: Any = None
     default_generation_settings: Any = None
+    modalities: Any = None
+
+    @property
+    def sees(self) -> bool | None:
+        """Whether it takes pictures; None where it does not say."""
+        vision = self.modalities.get("vision") if isinstance(self.modalities, dict) else None
+        return vision if isinstance(vision, bool) else None
 
     @property
     def slots(self) -> int | None:

@@ -110,11 +110,21 @@ class PowerSchedule:
         self._notices: list[Notice] = []
         self._left: frozenset[str] | None = None  # what an earlier program has not given back
 
+    def set_tables(self, tables: Sequence[PowerLimitConfig]) -> None:
+        """The tables from now on, from any thread; one that says the same as before is the same.
+
+        A GPU whose table is gone gets back the limit of before, as at the end of a window.
+        """
+        known = list(self._tables)
+        with self._lock:
+            self._tables = [known[known.index(t)] if t in known else t for t in tables]
+            self._identities = None
+
     def sampled(self, snapshot: Snapshot) -> None:
         """Begin what is due, for the GPUs that answer."""
         if self._left is None:
             self._left = self._remembered.uuids()
-        if not self._tables and not self._left:
+        if not (self._tables or self._left or self._states):
             return
         if snapshot.problem is None:
             self._resolve(snapshot.identities)
@@ -123,7 +133,8 @@ class PowerSchedule:
         for uuid in self._states.keys() - answer.keys():
             self._states[uuid].lost = True
         local = self._now()
-        for uuid, tables in {**dict.fromkeys(self._left, ()), **self._by_uuid}.items():
+        held = dict.fromkeys([*self._left, *self._states], ())
+        for uuid, tables in {**held, **self._by_uuid}.items():
             if (gpu := answer.get(uuid)) is None:
                 continue
             state, table = self._state(uuid), due(tables, local)
@@ -169,8 +180,11 @@ class PowerSchedule:
         """Which table is for which GPU; what is wrong with them is told once."""
         if identities == self._identities:
             return
-        by_uuid, problems = resolve_power_limits(self._tables, identities, self._file)
+        of = self._tables
+        by_uuid, problems = resolve_power_limits(of, identities, self._file)
         with self._lock:
+            if self._tables is not of:  # others came meanwhile: at the next sample
+                return
             first = self._identities is None
             self._identities, self._by_uuid = identities, by_uuid
             if first:

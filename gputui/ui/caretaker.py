@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,9 +11,11 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
 from gputui.errors import GputuiError
+from gputui.instances.fit import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
+from gputui.ui.fit_question import asks, fit_dialog
 from gputui.ui.messages import InstancesObserved
 from gputui.ui.services import Services
 
@@ -38,6 +41,7 @@ class Caretaker:
         self._acts: set[Worker[None]] = set()
         self._awaited: set[str] = set()
         self._told: str | None = None
+        self._warned = False
         self._kept_from: set[str] = set()
         self.statuses: tuple[InstanceStatus, ...] = ()
         self.observed = False
@@ -95,13 +99,19 @@ class Caretaker:
         if self._services.readonly:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
         elif action == "start":
-            self.act(action, name)
+            self.ask_fit(action, name)
         else:
             question = f"{action.capitalize()} {name}? Its open answers end."
             self._screen.app.push_screen(
                 ConfirmDialog(question, yes=action.capitalize(), no="Leave it running"),
                 partial(self._confirmed, action, name),
             )
+
+    def ask_fit(self, action: str, name: str) -> None:
+        """Start or restart it; asked first where it will not fit."""
+        self._screen.run_worker(
+            self._ask_fit(action, name), group=f"fit {name}", exclusive=True, exit_on_error=False
+        )
 
     def act(self, action: str, name: str) -> None:
         """Carry it out, in the background."""
@@ -137,8 +147,26 @@ class Caretaker:
             await self._services.keeper.settle()
 
     def _confirmed(self, action: str, name: str, answer: str | None) -> None:
-        if answer == "yes":
+        if answer != "yes":
+            return
+        if action == "restart":
+            self.ask_fit(action, name)
+        else:
             self.act(action, name)
+
+    async def _ask_fit(self, action: str, name: str) -> None:
+        fit: Fit | None = None
+        with contextlib.suppress(GputuiError):  # what is wrong with it, the start itself says
+            fit = await self._services.supervisor.fit(name)
+        if fit is None or not asks(fit):
+            self.act(action, name)
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                self.act(action, name)
+
+        self._screen.app.push_screen(fit_dialog(fit), answered)
 
     def _observe_soon(self) -> None:
         self._screen.run_worker(self.observe(), group="look", exclusive=True)
@@ -159,7 +187,17 @@ class Caretaker:
             self._say(error)
         except Exception as error:  # noqa: BLE001  the worker's boundary: told, the screen goes on
             self._tell_once(error)
+        else:
+            await self._warn_of_logouts(action)
         await self.observe()
+
+    async def _warn_of_logouts(self, action: str) -> None:
+        """Once a session, after the first start: what was started may end with the login."""
+        if action != "stop" and not self._warned:
+            self._warned = True
+            warning = await self._services.supervisor.login_warning()
+            if warning is not None:
+                self._say(warning)
 
     def _end_streams_to(self, name: str) -> None:
         """A server waits for its open streams when told to stop: ours are closed first."""

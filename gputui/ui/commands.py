@@ -19,6 +19,12 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
             title = f"{action.capitalize()} {status.name}"
             run = partial(dashboard.caretaker.request, action, status.name)
             yield SystemCommand(title, str(status.state), run)
+        for purpose in ("edit", "duplicate"):
+            ask = partial(dashboard.editing.request, purpose, status.name)
+            yield SystemCommand(f"{purpose.capitalize()} {status.name}", "in the file", ask)
+        drop = partial(dashboard.editing.request_removal, status.name)
+        yield SystemCommand(f"Remove {status.name}", "from the file", drop)
+    yield SystemCommand("New instance", "in the file", partial(dashboard.editing.request, "new"))
     yield SystemCommand("Chat", "type a prompt", dashboard.action_prompt)
     for side in SIDES:
         pane = chat.pane(side)

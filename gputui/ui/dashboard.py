@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,13 +19,17 @@ from gputui.text import clean_line
 from gputui.ui.alerting import Alerting
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import ChatPanel, Prompt
+from gputui.ui.configuring import Configuring
 from gputui.ui.dialogs import TextScreen
+from gputui.ui.editing import Editing
 from gputui.ui.gpu_details import DetailsMemory, GpuDetails
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
+from gputui.ui.instance_draft import Purpose
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
+from gputui.ui.log_screen import LogScreen
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -71,6 +74,18 @@ class Dashboard(StillScreen[None]):
         self._seating = Seating(self, services, self.caretaker, look, self.say)
         self._alerting = Alerting(self, services, look, self.say)
         self._leaving = Leaving(self, services, self.caretaker)
+        self._configuring = Configuring(
+            self, services, self.say, self._forget_config_problems, self._reconfigured
+        )
+        self.editing = Editing(
+            self,
+            services,
+            self.caretaker,
+            self._configuring,
+            look,
+            self.say,
+            lambda: self._seating.gpus,
+        )
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
         )
@@ -100,6 +115,7 @@ class Dashboard(StillScreen[None]):
         self._seating.choose_first()
         self._seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
+        self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         for problem in self._problems:
             self.say(problem)
 
@@ -180,13 +196,31 @@ class Dashboard(StillScreen[None]):
         if row is not None:
             self.caretaker.request(action, row.status.name)
 
+    def action_edit(self, purpose: Purpose) -> None:
+        row = self.query_one(InstancesPanel).selected
+        if purpose == "new":
+            self.editing.request(purpose)
+        elif row is not None:
+            self.editing.request(purpose, row.status.name)
+
+    def action_remove(self) -> None:
+        row = self.query_one(InstancesPanel).selected
+        if row is not None:
+            self.editing.request_removal(row.status.name)
+
+    def _reconfigured(self) -> None:
+        """The file was changed, and every room works with it."""
+        self._seating.reconfigured()
+        self._show_rows()
+        self.run_worker(self.caretaker.observe(), group="look", exclusive=True)
+
     def action_log(self) -> None:
         row = self.query_one(InstancesPanel).selected
         if row is None:
             return
         name = row.status.name
-        read = partial(self._services.supervisor.log_tail, name)
-        self.app.push_screen(TextScreen(f"log of {name}", read, follow=True))
+        log = self._services.supervisor.log(name)
+        self.app.push_screen(LogScreen(self._look, name, log, self.action_keys))
 
     def _show_rows(self) -> None:
         rows: tuple[InstanceRow, ...] = instance_rows(
@@ -271,6 +305,11 @@ class Dashboard(StillScreen[None]):
             banner.display = True
         title, hint = clean_line(error.message, TOAST), clean_line(error.hint, TOAST) or " "
         self.notify(hint, title=title, severity="error", markup=False, timeout=8)
+
+    def _forget_config_problems(self) -> None:
+        """The file is another: what was wrong with it before is told no more."""
+        self._config_problems.clear()
+        self.query_one("#banner").display = False
 
     def action_maximise(self) -> None:
         """The focused panel alone, or everything again."""

@@ -1,4 +1,4 @@
-"""Small screens over the dashboard: a question, a choice, a log, the keys."""
+"""Small screens over the dashboard: a question, a choice, a text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from textual.widgets.option_list import Option
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One thing to choose; ``note`` is shown dim behind it."""
+    """One thing to choose; ``note`` is shown dim behind it. ``disabled``: seen, and not to be had."""
 
     id: str
     text: str
     note: str = ""
+    disabled: bool = False
 
 
 class ChoiceDialog(ModalScreen[str | None]):
@@ -41,7 +42,7 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     def _option(self, choice: Choice) -> Option:
         text = Content.assemble(choice.text, ("  " + choice.note, "dim") if choice.note else "")
-        return Option(text, id=choice.id)
+        return Option(text, id=choice.id, disabled=choice.disabled)
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)
@@ -77,23 +78,19 @@ class WaitScreen(ModalScreen[None]):
 
 
 class TextScreen(ModalScreen[None]):
-    """Plain text to read: a log that grows, or the keys. ``read`` is asked again each second."""
+    """Plain text to read: the keys, the environment of a process."""
 
     BINDINGS = [
-        Binding("escape,q,l", "dismiss(None)", "Close", id="text.close"),
+        Binding("escape,q", "dismiss(None)", "Close", id="text.close"),
         Binding("up,k", "scroll(-1)", show=False, id="text.up"),
         Binding("down,j", "scroll(1)", show=False, id="text.down"),
-        Binding("end,G", "end", "Follow", id="text.end"),
+        Binding("end,G", "end", "End", id="text.end"),
     ]
 
-    def __init__(
-        self, title: str, read: Callable[[], Awaitable[str]], *, follow: bool = False
-    ) -> None:
+    def __init__(self, title: str, read: Callable[[], Awaitable[str]]) -> None:
         super().__init__()
         self._title = title
         self._read = read
-        self._follow = follow
-        self._shown: str | None = None
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="text-screen") as scroll:
@@ -102,20 +99,7 @@ class TextScreen(ModalScreen[None]):
             yield Static("", markup=False)
 
     async def on_mount(self) -> None:
-        await self._refresh_text()
-        if self._follow:
-            self.set_interval(1.0, self._refresh_text)
-
-    async def _refresh_text(self) -> None:
-        text = await self._read()
-        if text == self._shown:
-            return
-        scroll = self.query_one(VerticalScroll)
-        at_end = self._shown is None or scroll.is_vertical_scroll_end
-        self._shown = text
-        self.query_one(Static).update(Content(text or "(empty)"))
-        if at_end and self._follow:
-            scroll.scroll_end(animate=False)
+        self.query_one(Static).update(Content(await self._read() or "(empty)"))
 
     def action_scroll(self, by: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)

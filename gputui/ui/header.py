@@ -57,6 +57,11 @@ class Header(Horizontal):
     def on_resize(self) -> None:
         self.redraw()
 
+    def set_power(self, power: PowerConfig) -> None:
+        """What the GPUs' sum is held against, and its price, from now on."""
+        self._power = power
+        self.redraw()
+
     def update_gpus(self, snapshot: Snapshot) -> None:
         """The newest sample, for the totals and the host."""
         self._snapshot = snapshot

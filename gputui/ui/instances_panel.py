@@ -170,6 +170,8 @@ class InstancesPanel(CellView, can_focus=True):
                 _state_cell(line, row, column.width + GAP, self.look)
             elif column.title == "GPU":
                 _gpu_cell(line, row, column.width + GAP, self.look)
+            elif column.title == "model":
+                _model_cell(line, row, column.width + name_width, self.look)
             else:
                 style = palette.strong if column.title == "name" and marked else palette.value
                 _cell(line, column.text(row), column, name_width, style)
@@ -189,7 +191,7 @@ class InstancesPanel(CellView, can_focus=True):
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
         with_error = [status for status in statuses if status.last_error]
-        if statuses and (statuses[0].last_error or statuses[0].note or _hangs(statuses[0])):
+        if statuses and _reason(statuses[0]):
             return statuses[0]
         return with_error[0] if with_error else None
 
@@ -231,7 +233,7 @@ def _reason(status: InstanceStatus) -> str:
         return (
             f"no token for {duration(60.0 * ((status.stalled_seconds or 0) // 60))}: r restarts it"
         )
-    return status.note
+    return _note(status)
 
 
 def _times(count: int) -> str:
@@ -242,6 +244,12 @@ def _hangs(status: InstanceStatus) -> bool:
     return status.stalled_seconds is not None and status.stalled_seconds > HUNG_SECONDS
 
 
+def _note(status: InstanceStatus) -> str:
+    """Its note, and what a restart would change of it."""
+    differs = f"differs from running: {', '.join(status.differs)}" if status.differs else ""
+    return "; ".join(part for part in (status.note, differs) if part)
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text.strip(), max(20, width - 2))
 
@@ -249,6 +257,16 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _cell(line: Line, text: str, column: Column, extra: int, style: Style) -> None:
     width = column.width + (extra if column.title == "model" else 0)
     line.cell(text, width, style, right=column.right, gap=GAP)
+
+
+def _model_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
+    """The model, and dim what it can do where that is not chat alone."""
+    status, palette, end = row.status, look.palette, line.width + width + GAP
+    abilities: list[str] = [status.role] if status.role != "chat" else []
+    abilities += ["vision"] if status.sees else []
+    tail = f" {' '.join(abilities)}" if abilities else ""
+    line.add(cut(status.model, width - len(tail)), palette.value).add(tail, palette.dim)
+    line.pad_to(end)
 
 
 def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
@@ -273,6 +291,8 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     elif row.alert is not None:
         room = end - line.width - 1
         line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
+    elif status.differs:
+        line.add(" differs", palette.dim)
     line.pad_to(end)
 
 

@@ -21,6 +21,10 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("s", "instance('start')", "Start", id="instance.start"),
     Binding("x", "instance('stop')", "Stop", id="instance.stop"),
     Binding("r", "instance('restart')", "Restart", id="instance.restart"),
+    Binding("e", "edit('edit')", "Edit", id="instance.edit"),
+    Binding("n", "edit('new')", "New", show=False, id="instance.new"),
+    Binding("d", "edit('duplicate')", "Duplicate", show=False, id="instance.duplicate"),
+    Binding("delete", "remove", "Remove", show=False, id="instance.remove"),
     Binding("l", "log", "Log", id="instance.log"),
     Binding("g", "gpu_details", "GPU details", id="gpu.details"),
     Binding("a", "choose('A')", "Model A", id="chat.model_a"),
@@ -41,15 +45,20 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
     from gputui.ui.chart_view import ChartView
     from gputui.ui.chat_panel import Prompt, SidePane
+    from gputui.ui.form_widgets import GpuField
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
+    from gputui.ui.instance_form import InstanceForm
     from gputui.ui.instances_panel import InstancesPanel
+    from gputui.ui.log_view import LogView
     from gputui.ui.power_screen import PowerTable
     from gputui.ui.process_table import ProcessTable
 
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
     places = (
         ("In the table", InstancesPanel),
+        ("In an instance's form", InstanceForm),
+        ("Among its GPUs", GpuField),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
         ("In a GPU's details", GpuDetails),
@@ -57,6 +66,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
+        ("In a log", LogView),
     )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]

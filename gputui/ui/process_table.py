@@ -84,10 +84,8 @@ class _Facts:
 class FilterBox(Input):
     """The line in which the filter is typed."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            placeholder="filter: words in any column", compact=True, max_length=FILTER_LENGTH
-        )
+    def __init__(self, placeholder: str = "filter: words in any column") -> None:
+        super().__init__(placeholder=placeholder, compact=True, max_length=FILTER_LENGTH)
 
     def _on_paste(self, event: Paste) -> None:
         """What is pasted came from elsewhere, and is drawn here."""

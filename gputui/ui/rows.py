@@ -29,13 +29,25 @@ def instance_rows(
         InstanceRow(
             status=status,
             key=keys.get(status.name, ""),
-            gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes),
+            gpu_indexes=tuple(indexes[uuid] for uuid in status.gpus if uuid in indexes)
+            or _seen_on(status, snapshot),
             gpu_memory=_gpu_memory(status.pid, snapshot),
             uptime=None if status.started_at is None else now - status.started_at,
             alert=marks.get(status.name),
             tokens_per_joule=_tokens_per_joule(status.name, efficiencies or {}),
         )
         for status in statuses
+    )
+
+
+def _seen_on(status: InstanceStatus, snapshot: Snapshot | None) -> tuple[int, ...]:
+    """The GPUs on which NVML shows the process of a server that gputui did not start."""
+    if not status.external or snapshot is None or not snapshot.live:
+        return ()
+    return tuple(
+        gpu.identity.index
+        for gpu in snapshot.gpus
+        if any(process.pid == status.pid and process.host for process in gpu.processes)
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from textual.screen import Screen
 
-from gputui.chat.endpoints import running_endpoint
+from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
@@ -47,6 +47,8 @@ class Seating:
         status = self._caretaker.status(endpoint.name) if endpoint else None
         if endpoint is None or status is None:
             return None
+        if status.role != "chat":
+            return GputuiError(cannot_chat(status.name, status.role), "Choose another.")
         if status.state is not State.READY:
             hint = status.note or "Start it, or choose another."
             return GputuiError(f"{status.name} is {status.state}", hint)
@@ -56,10 +58,7 @@ class Seating:
 
     def choose(self, side: str) -> None:
         """Ask who answers on a side."""
-        choices = [
-            Choice(status.name, status.name, f"{status.state} {status.url}")
-            for status in self._caretaker.statuses
-        ]
+        choices = [_choice(status) for status in self._caretaker.statuses]
         choices += [
             Choice(endpoint.name, endpoint.name, endpoint.url)
             for endpoint in self._services.config.endpoints
@@ -80,6 +79,9 @@ class Seating:
             self._screen.query_one(ChatPanel).refresh_sides()
 
     def _endpoint(self, name: str) -> Endpoint | None:
+        status = self._caretaker.status(name)
+        if status is not None and status.external:
+            return found_endpoint(name, status.url, status.model)
         try:
             return self._services.endpoint_of(name)
         except GputuiError as error:
@@ -89,11 +91,21 @@ class Seating:
     def choose_first(self) -> None:
         """The first two that are configured, until the user chooses."""
         config = self._services.config
-        names = [instance.name for instance in config.instances]
+        names = [instance.name for instance in config.instances if instance.role == "chat"]
         names += [endpoint.name for endpoint in config.endpoints]
         for side, name in zip(SIDES, names, strict=False):
             if self._services.conversation.sides[side].endpoint is None:
                 self._services.conversation.sides[side].choose(self._endpoint(name))
+
+    def reconfigured(self) -> None:
+        """The configuration is another: a side whose name is still in it answers as that says."""
+        config = self._services.config
+        names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
+        for side in self._services.conversation.sides.values():
+            if side.endpoint is not None and side.endpoint.name in names and not side.busy:
+                side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
+        self.choose_first()
+        self.frame()
 
     def frame(self) -> None:
         """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
@@ -110,6 +122,13 @@ class Seating:
 
     def _gpu(self, uuid: str) -> GpuIdentity | None:
         return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
+
+
+def _choice(status: InstanceStatus) -> Choice:
+    """An instance in the list; one that does not chat is there, and cannot be chosen."""
+    if status.role != "chat":
+        return Choice(status.name, status.name, f"{status.role}: does not chat", disabled=True)
+    return Choice(status.name, status.name, f"{status.state} {status.url}")
 
 
 def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> str:

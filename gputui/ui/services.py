@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,12 +11,15 @@ from typing import Protocol
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint
-from gputui.config import Config
+from gputui.config import Config, InstanceConfig
+from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.keeper import Keeper
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
@@ -49,11 +52,20 @@ class SupervisorLike(Protocol):
     async def restart(self, name: str) -> None:
         """Stop one if it runs, and start it."""
 
+    async def fit(self, name: str) -> Fit:
+        """Whether one would fit now."""
+
+    def set_config(self, config: Config) -> None:
+        """The configuration from now on."""
+
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that are known now."""
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        """The end of an instance's log, cleaned, at most ``limit`` bytes."""
+    async def login_warning(self) -> GputuiError | None:
+        """What is to be told where a logout ends the servers that are started here; else None."""
+
+    def log(self, name: str) -> InstanceLog:
+        """The log of an instance; nothing is read yet."""
 
     async def close(self) -> None:
         """Give back sockets; running servers go on."""
@@ -75,6 +87,8 @@ class Services:
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
     parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
+    ``watch`` looks at the configuration's file, which may change
+    ``config``. ``fit`` says of an instance, as it would be configured, whether it fits now.
     """
 
     config: Config
@@ -89,6 +103,8 @@ class Services:
     keeper: Keeper | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
+    watch: FileWatch | None = None
+    fit: Callable[[InstanceConfig], Awaitable[Fit]] | None = None
     readonly: bool = False
     ascii_only: bool = False
     start: Sequence[str] = field(default_factory=tuple)

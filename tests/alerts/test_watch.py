@@ -310,3 +310,23 @@ def test_no_reading_and_no_order_of_times_breaks_it(
         tokens = next(iter(values.values()), None)
         watch.observed([replace(status(generation_tokens_per_second=tokens, slots_busy=1))])
     assert watch.take_problems() == ()
+
+
+def test_other_rules_hold_from_the_next_sample_on() -> None:
+    watch, clock = make()
+    hot(watch, clock, 4)
+    assert names(watch) == ["temperature"]
+    cooler = Config(
+        alerts=(AlertConfig(name="temperature", for_=2, keep_firing_for=0, threshold=90),)
+    )
+    watch.set_config(cooler, rules_of(cooler))
+    hot(watch, clock, 2)
+    assert names(watch) == []
+    watch.set_config(CONFIG, rules_of(CONFIG))
+    hot(watch, clock, 4)
+    (alert,) = watch.firing
+    off = Config(alerts=(AlertConfig(name="temperature", enabled=False),))
+    watch.set_config(off, rules_of(off))
+    hot(watch, clock, 1)
+    assert names(watch) == []
+    assert watch.hint_of(alert.rule.name) == ""

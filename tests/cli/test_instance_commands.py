@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -11,13 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gputui import config as configuration
-from gputui.cli.logs import start_of_last
 from gputui.instances import records
 from gputui.processes import send_signal
 from tests.instances.conftest import end_all, new_port
@@ -53,6 +50,11 @@ class Machine:
             text=True,
         )
 
+    def instances(self) -> list[dict[str, Any]]:
+        """What ``status --json`` says, without servers that other tests have started."""
+        found = json.loads(self.run("status", "--json"))["instances"]
+        return [one for one in found if not one["external"]]
+
     def run(self, *words: str, code: int = 0) -> str:
         """Standard output and then standard error; the exit code is ``code``."""
         process = self.popen(*words)
@@ -74,12 +76,20 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert re.search(
         r"one: ready on http://127.0.0.1:\d+ \(pid \d+\)", machine.run("start", "--wait", "one")
     )
-    body = json.loads(machine.run("status", "--json"))
-    one, two = body["instances"]
+    one, two = machine.instances()
     assert set(one) == {
         *("name", "state", "owned", "pid", "port", "url", "gpus", "model", "started_at"),
-        *("metrics", "last_error", "hint", "note", "failures", "restart_at", "exit_words"),
-        *("evidence", "availability", "stalled_seconds", "idle_seconds"),
+        *(
+            "metrics",
+            "last_error",
+            "hint",
+            "note",
+            "failures",
+            "restart_at",
+            "exit_words",
+            "evidence",
+        ),
+        *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
     }
     assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
     assert len(one["gpus"]) == 1
@@ -89,7 +99,7 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert re.search(r"one +one Q4_K_M +1 GeForce RTX 5090 +\d+ +ready", table)
     assert re.search(r"two +two Q4_K_M +CPU +\d+ +stopped", table)
     machine.run("restart", "--wait", "one", "two")
-    (after, _) = json.loads(machine.run("status", "--json"))["instances"]
+    (after, _) = machine.instances()
     assert after["pid"] != one["pid"]
     assert sorted(machine.run("stop", "--all").splitlines()) == ["one: stopped", "two: stopped"]
     assert machine.run("stop", "one") == "one is not running\n"
@@ -289,29 +299,53 @@ def test_a_reader_that_has_seen_enough_of_a_log_is_no_error(machine: Machine) ->
     reading.wait(20)
 
 
-class _Counted(io.BytesIO):
-    read_bytes = 0
+def test_a_log_is_filtered_and_the_one_before_is_kept(machine: Machine) -> None:
+    lines = (
+        "0.1 I srv  one: fine",
+        "0.2 W srv  two: CUDA slow",
+        "its second line",
+        "0.3 E srv  three",
+    )
+    machine.add("one", {"load_log": "\n".join(lines)})
+    machine.run("start", "--wait", "one")
+    assert "no log before" in machine.run("logs", "--previous", "one", code=1)
+    assert machine.run("logs", "--level", "warning", "one").splitlines() == list(lines[1:])
+    assert machine.run("logs", "--level", "error", "one").splitlines() == [lines[3]]
+    assert machine.run("logs", "--grep", "cuda", "one").splitlines() == [lines[1]]
+    assert machine.run("logs", "-n", "1", "--level", "warning", "one").splitlines() == [lines[3]]
+    assert machine.run("logs", "-n", "0", "one") == ""
+    assert "not both" in machine.run("logs", "-f", "--previous", "one", code=2)
+    log = machine.state / "logs/one.log"
+    with log.open("a") as file:
+        file.write("0.4 I srv  four\n")
+    machine.run("restart", "--wait", "one")
+    assert machine.run("logs", "--previous", "one").splitlines() == [*lines, "0.4 I srv  four"]
+    following = machine.popen("logs", "-f", "-n", "0", "--level", "warning", "one")
+    try:
+        assert following.stdout
+        wait_for(lambda: _reads(following.pid, log), "it to open the log")
+        with log.open("a") as file:
+            file.write("0.5 I srv  five\n0.6 W srv  six\n")
+        assert following.stdout.readline() == "0.6 W srv  six\n"
+        log.with_name("one.log.1").write_bytes(log.read_bytes())
+        os.truncate(log, 0)  # as it is where it is too large
+        with log.open("a") as file:
+            file.write("its second line\n0.7 I srv  seven\n0.8 E srv  eight\n")
+        assert following.stdout.readline() == "its second line\n"
+        assert following.stdout.readline() == "0.8 E srv  eight\n"
+    finally:
+        following.kill()
+        following.communicate()
+    machine.run("stop", "one")
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.read_bytes += len(data)
-        return data
 
-
-@given(
-    st.lists(st.sampled_from([b"\n", b"a", b"bc\n", b"x" * 40_000])).map(b"".join),
-    st.integers(0, 12),
-)
-def test_the_last_lines_are_found_from_the_end(data: bytes, lines: int) -> None:
-    start = start_of_last(io.BytesIO(data), lines)
-    expected = data.splitlines(keepends=True)[-lines:] if lines else []
-    assert data[start:] == b"".join(expected)
-
-
-def test_the_last_lines_of_a_long_log_cost_no_reading_of_the_rest() -> None:
-    file = _Counted(b"a line\n" * 1_000_000)
-    assert start_of_last(file, 100) == 7_000_000 - 700
-    assert file.read_bytes < 100_000
+def _reads(pid: int, file: Path) -> bool:
+    """Whether a process has the file open: it knows by then where it goes on."""
+    inode = file.stat().st_ino
+    return any(
+        handle.exists() and handle.stat().st_ino == inode
+        for handle in Path(f"/proc/{pid}/fd").iterdir()
+    )
 
 
 def test_follow_ends_quietly(machine: Machine) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gputui.config import Config, InstanceConfig
-from gputui.identity import GpuIdentity
+from gputui.config import Config, GroupConfig, InstanceConfig, LayoutConfig
+from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import records
 from gputui.instances.backoff import DEFAULT, Backoff
 from gputui.instances.status import InstanceStatus, State
@@ -44,6 +44,9 @@ class Rig:
     instances: list[InstanceConfig] = field(default_factory=list)
     gpus: tuple[GpuIdentity, ...] = ()
     sessions: list[Supervisor] = field(default_factory=list)
+    groups: tuple[GroupConfig, ...] = ()
+    layouts: tuple[LayoutConfig, ...] = ()
+    memory: MemoryReader = no_gpu_memory
 
     @property
     def state(self) -> Path:
@@ -60,11 +63,13 @@ class Rig:
 
     @property
     def config(self) -> Config:
-        return Config(instances=tuple(self.instances))
+        return Config(instances=tuple(self.instances), groups=self.groups, layouts=self.layouts)
 
     def session(self, backoff: Backoff = DEFAULT) -> Supervisor:
         """A gputui of its own: what it shares with others is on disk."""
-        supervisor = Supervisor(self.config, self.gpus, self.state, backoff=backoff)
+        supervisor = Supervisor(
+            self.config, self.gpus, self.state, memory=self.memory, backoff=backoff
+        )
         self.sessions.append(supervisor)
         return supervisor
 
@@ -84,6 +89,11 @@ class Rig:
                 if value is not None:
                     lines.append(f"{key} = {json.dumps(value)}")
             lines.append(f"args = {json.dumps(instance.args)}")
+        for group in self.groups:
+            lines += ["[[groups]]", f'name = "{group.name}"', f'when_busy = "{group.when_busy}"']
+        for layout in self.layouts:
+            names = json.dumps(layout.instances)
+            lines += ["[[layouts]]", f'name = "{layout.name}"', f"instances = {names}"]
         file = self.folder / "config.toml"
         file.write_text("\n".join(lines))
         return file

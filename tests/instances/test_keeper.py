@@ -351,10 +351,12 @@ async def test_it_is_not_started_again_beside_another_one_of_its_group(rig: Rig)
     rig.add("two", group="big")
     session = keeping(rig, Backoff(first=0.0))
     await started(session.supervisor, "one")
+    record = rig.record("one")
+    assert record
     rig.kill("one")
-    await until(session.supervisor, "one", State.FAILED)
-    await started(rig.session(), "two")
-    failed = await session.until("one", lambda status: status.restart_at is None)
+    wait_for(lambda: not matches(record.identity), "the death")
+    await rig.session().start("two")  # before anybody has seen the death
+    failed = await session.until("one", lambda status: "not started again" in status.hint)
     assert failed.hint.endswith("It is not started again: two of its group runs.")
     await session.supervisor.stop("two")
 
@@ -396,11 +398,11 @@ async def test_a_request_begins_the_time_anew_and_an_answer_holds_it(rig: Rig) -
         await asyncio.sleep(0.05)
         seen.append((await status_of(session, "one")).idle_seconds)
     assert 0.0 in seen
-    ended = time.monotonic()
+    await status_of(session, "one")  # this look sees that the counters have moved
     await asyncio.sleep(0.1)
     after = (await status_of(session, "one")).idle_seconds
     assert after is not None
-    assert 0.1 <= after <= time.monotonic() - ended + 0.2  # a look may see the end late, not early
+    assert after >= 0.1
     assert await session.unload("one", 0.05, lambda: True) is False  # this program talks to it
     assert await session.unload("one", 20) is False
     assert await session.unload("one", 0.05) is True

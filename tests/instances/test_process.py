@@ -15,7 +15,8 @@ import pytest
 
 from gputui.errors import GputuiError
 from gputui.instances import ports
-from gputui.instances.process import MARKER, marker_of, spawn
+from gputui.instances.process import MARKER, let_go, marker_of, spawn
+from gputui.llama.diagnosis import diagnose
 from gputui.processes import (
     Life,
     NotOursError,
@@ -106,3 +107,54 @@ def test_ports() -> None:
         ports.is_free("no such host", port)
     with pytest.raises(GputuiError, match="cannot be used"):
         ports.is_free("192.0.2.1", port)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Where the program of ``spawn_writer`` leaves its environment, arguments and input."""
+    return tmp_path / "written"
+
+
+def spawn_writer(tmp_path: Path, written: Path) -> subprocess.Popen[bytes]:
+    program = tmp_path / "writer"
+    program.write_text(
+        f'#!/bin/sh\ncat >{written}.new\necho "$MINE $*" >>{written}.new\n'
+        f"mv {written}.new {written}\n"
+    )
+    program.chmod(0o755)
+    argv = [str(program), "a  b", "$x;'"]
+    return spawn(argv, {"PATH": os.defpath, "MINE": "v"}, tmp_path / "log", "m").child
+
+
+def test_a_server_runs_from_let_go_on_as_the_process_that_was_recorded(
+    tmp_path: Path, written: Path
+) -> None:
+    child = spawn_writer(tmp_path, written)
+    identity = identify(child.pid, marker_of("m"))
+    assert matches(identity)
+    assert not written.exists()
+    let_go(child)
+    assert child.wait(20) == 0
+    assert written.read_text() == "v a  b $x;'\n"  # and nothing on its input
+    assert exit_code(identity) is None  # the same process: it has been waited for
+
+
+def test_a_server_whose_gputui_ends_before_it_is_let_go_never_begins(
+    tmp_path: Path, written: Path
+) -> None:
+    child = spawn_writer(tmp_path, written)
+    assert child.stdin
+    child.stdin.close()  # what the end of the process does
+    assert child.wait(20) == 75
+    assert not written.exists()
+    assert "cannot begin" in diagnose((tmp_path / "log").read_text(), 75, 1).reason
+
+
+def test_one_that_is_killed_before_it_is_let_go_is_no_trouble(
+    tmp_path: Path, written: Path
+) -> None:
+    child = spawn_writer(tmp_path, written)
+    child.kill()
+    child.wait(20)
+    let_go(child)
+    assert not written.exists()

@@ -44,7 +44,7 @@ async def make(demo_parts: Parts, tmp_path: Path) -> AsyncIterator[object]:
 async def ready(supervisor: Supervisor) -> InstanceStatus:
     await supervisor.start("x")
     status = await supervisor.wait("x", 60)
-    assert status.state is State.READY, (status.last_error, await supervisor.log_tail("x"))
+    assert status.state is State.READY, (status.last_error, supervisor.log("x").path.read_text())
     return status
 
 

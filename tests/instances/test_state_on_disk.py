@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from gputui.errors import GputuiError
 from gputui.instances import locks, records
 from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.process import marker_of
+from gputui.instances.settling import Settler
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import identify, matches
@@ -85,6 +87,63 @@ async def test_a_broken_record_is_set_aside_and_told(rig: Rig) -> None:
     await session.stop("one")
 
 
+@pytest.mark.parametrize("damage", ["", '{"name": "one", "pid": ', '{"name": "one"}', "\x00" * 400])
+async def test_a_server_whose_record_is_damaged_is_known_all_the_same(
+    rig: Rig, damage: str
+) -> None:
+    rig.add("one")
+    await started(rig.session(), "one")
+    before = rig.record("one")
+    records.Paths(rig.state).record("one").write_text(damage)
+    session = Supervisor(Config(), (), rig.state)  # not even its configuration is left
+    rig.sessions.append(session)
+    (status,) = await session.observe(1.0)
+    assert (status.name, status.state, status.owned) == ("one", State.READY, True)
+    assert status.note.startswith("is not in this configuration")
+    after = rig.record("one")
+    assert before is not None
+    assert after is not None
+    assert replace(after, ready_at=None) == replace(before, ready_at=None)
+    await session.stop("one")
+
+
+@pytest.mark.parametrize("act", ["start", "stop", "restart"])
+async def test_a_damaged_record_is_mended_before_anything_is_done(rig: Rig, act: str) -> None:
+    one = rig.add("one")
+    await started(rig.session(), "one")
+    record = rig.record("one")
+    assert record is not None
+    records.Paths(rig.state).record("one").write_text("{")
+    rig.instances = [replace(one, port=new_port())]
+    session = rig.session()
+    if act == "start":
+        with pytest.raises(GputuiError, match="one runs already"):
+            await session.start("one")
+        assert matches(record.identity)
+        return
+    await getattr(session, act)("one")
+    assert not matches(record.identity)
+
+
+async def test_nothing_is_forgotten_while_no_file_can_be_opened(rig: Rig) -> None:
+    rig.add("one")
+    session = rig.session()
+    await started(session, "one")
+    record = rig.record("one")
+    assert record is not None
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        assert matches(record.identity)
+        Settler(records.Paths(rig.state)).settle(record, None, None)
+        await status_of(session, "one")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert rig.record("one") == record
+    assert (await status_of(session, "one")).state is State.READY
+    await session.stop("one")
+
+
 async def test_what_runs_without_a_configuration_is_shown_and_can_be_stopped(rig: Rig) -> None:
     rig.add("one")
     await started(rig.session(), "one")
@@ -110,8 +169,8 @@ async def test_the_log_is_cleaned(rig: Rig) -> None:
     rig.add("one", {"load_log": "\x1b[31mred\x1b]52;c;aGk=\x07 done"})
     session = rig.session()
     await started(session, "one")
-    assert (await session.log_tail("one")).strip() == "red done"
-    assert await session.log_tail("never") == ""
+    assert [line.text for line in session.log("one").open().lines_from(0, 9).lines] == ["red done"]
+    assert session.log("never").open().size == 0
     await session.stop("one")
 
 

@@ -291,3 +291,17 @@ def test_snapshots_under_a_problem_change_nothing() -> None:
     rig.schedule.sampled(replace(rig.snapshot(), problem=Problem("the driver hangs")))
     assert rig.sets == []
     assert rig.schedule.plan() == ()
+
+
+def test_other_tables_hold_at_the_next_sample_and_one_that_is_gone_is_given_back() -> None:
+    rig = Rig(NIGHT)
+    assert rig.at("23:00") == 300
+    rig.schedule.set_tables((table("22:00", "07:00"),))
+    assert rig.at("23:01") == 300
+    assert len(rig.sets) == 1, "a table that says the same is the same"
+    rig.schedule.set_tables((table("22:00", "07:00", 400),))
+    assert rig.at("23:02") == 400
+    rig.schedule.set_tables(())
+    assert rig.at("23:03") == 575
+    rig.schedule.set_tables((NIGHT,))
+    assert rig.at("23:04") == 300

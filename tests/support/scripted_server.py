@@ -18,6 +18,7 @@ crash_file     exit at the end of the load only while this file exists: "crash" 
 ignore_sigterm True: only SIGKILL ends it
 bodies         {"/props": "text"}: what a route answers instead
 slots          4; sleeping: False
+comm           the name of its process, as the kernel shows it
 reply          the words that are streamed; rate: tokens per second, 50; prompt_seconds: 0
 die_after      exit with 1 after so many tokens of a stream; stall_after: stop streaming there
 die_log        text printed before that; die_code: another exit code, negative for a signal
@@ -93,6 +94,7 @@ class Server:
             "total_slots": self.slots,
             "model_alias": self.options.alias,
             "model_path": self.options.model,
+            "modalities": {"vision": self.options.mmproj is not None, "audio": False},
             "is_sleeping": self.script.get("sleeping", False),
             "build_info": "scripted",
         }
@@ -286,6 +288,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("-sm", "--split-mode")
     parser.add_argument("-ts", "--tensor-split")
     parser.add_argument("-fa", "--flash-attn")
+    parser.add_argument("--embeddings", action="store_true")
+    parser.add_argument("--rerank", action="store_true")
+    parser.add_argument("-mm", "--mmproj")
     parser.add_argument("--sleep-idle-seconds", type=int)
     parser.add_argument("--list-devices", action="store_true")
     return parser
@@ -302,6 +307,8 @@ def main() -> None:
     if "log_starts" in script:
         with Path(script["log_starts"]).open("a") as starts:
             starts.write(f"{os.getpid()}\n")
+    if "comm" in script:
+        Path("/proc/self/comm").write_text(script["comm"])
     if "dump" in script:
         dump(Path(script["dump"]))
     if script.get("ignore_sigterm"):

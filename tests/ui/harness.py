@@ -6,6 +6,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from textual.pilot import Pilot
 
@@ -17,6 +19,8 @@ from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
+from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.processes import ProcessIdentity
 from gputui.themes import load_themes, shipped_dir
@@ -95,8 +99,12 @@ class StubSupervisor:
     statuses: list[InstanceStatus] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: GputuiError | None = None
-    log: str = ""
+    fits: dict[str, Fit] = field(default_factory=dict)
+    warning: GputuiError | None = None
+    log_text: str = ""
     gpus: Sequence[GpuIdentity] = ()
+    _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
+    config: Config | None = None
 
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
@@ -110,16 +118,32 @@ class StubSupervisor:
     async def restart(self, name: str) -> None:
         self._ask("restart", name)
 
+    async def fit(self, name: str) -> Fit:
+        return self.fits.get(name, Fit(name, True))
+
     def _ask(self, action: str, name: str) -> None:
         self.asked.append((action, name))
         if self.refusal:
             raise self.refusal
 
+    def set_config(self, config: Config) -> None:
+        self.config = config
+
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         self.gpus = gpus
 
-    async def log_tail(self, name: str, limit: int = 65536) -> str:
-        return self.log
+    async def login_warning(self) -> GputuiError | None:
+        return self.warning
+
+    def log(self, name: str) -> InstanceLog:
+        if self.log_text:
+            self.log_folder.joinpath(f"{name}.log").write_text(self.log_text, errors="replace")
+        return InstanceLog(self.log_folder / f"{name}.log")
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the logs are; gone with the supervisor."""
+        return Path(self._folder.name)
 
     async def close(self) -> None:
         return None

@@ -104,7 +104,7 @@ async def test_more_instances_than_fit_follow_the_cursor() -> None:
 
 async def test_the_log_is_shown_and_closed() -> None:
     one = rig()
-    one.supervisor.log = "\n".join(f"line {n} [red]not markup[/red]" for n in range(200))
+    one.supervisor.log_text = "\n".join(f"line {n} [red]not markup[/red]" for n in range(200))
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
         await until_shown(pilot, "ready")
         await pilot.press("l")

@@ -54,7 +54,7 @@ async def test_in_every_panel(name: str, text: str) -> None:
         statuses=[failed],
         host=text,
     )
-    one.supervisor.log = clean(text)
+    one.supervisor.log_text = clean(text)
     one.supervisor.refusal = GputuiError(text, text)
     one.conversation.store_problem = clean(text)
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:

@@ -1,0 +1,170 @@
+"""``gputui fit``: what a model takes, where it fits, and what would."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from gputui import config as configuration
+from gputui.cli.acting import LiveMemory, read_gpus
+from gputui.cli.compose import Options
+from gputui.cli.fit_table import Place, Report, lines, report_json
+from gputui.cli.root import common_options, options_of
+from gputui.cli.tables import painted, wants_colour
+from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.errors import GputuiError
+from gputui.identity import GpuIdentity, select_gpus
+from gputui.instances import fit as fitting
+from gputui.instances import records
+from gputui.instances.fit import Server, Surroundings
+from gputui.llama import command as commands
+from gputui.models.gguf import known_header
+from gputui.models.search import largest_context, most_layers, quantizations
+from gputui.text import nearest
+
+_NOWHERE = 1  # no server is started: this port is never bound
+
+
+@click.command("fit")
+@click.argument("model", metavar="MODEL")
+@click.option("--gpu", "gpus", multiple=True, metavar="GPU", help="On this GPU; again for a split.")
+@click.option("--ctx", "ctx_size", type=click.IntRange(min=0), help="Context of all slots, tokens.")
+@click.option("--parallel", type=click.IntRange(min=1), help="Slots; the context is divided.")
+@click.option("--ubatch", "ubatch_size", type=click.IntRange(min=1), help="Micro-batch, tokens.")
+@click.option("--cache-type-k", metavar="TYPE", help="Type of the cached keys: f16, q8_0, …")
+@click.option("--cache-type-v", metavar="TYPE", help="Type of the cached values.")
+@click.option("-ngl", "--n-gpu-layers", metavar="N", help="Layers on GPUs: a number, all or auto.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@common_options
+@click.pass_context
+def command(
+    context: click.Context, /, model: str, gpus: tuple[str, ...], as_json: bool, **given: Any
+) -> None:
+    """Show what MODEL takes, where it fits, and what would fit.
+
+    MODEL is a .gguf file, or the name of a configured instance. Without --gpu: the instance's GPUs; for
+    a file each GPU, and all together.
+    """
+    options = options_of(context)
+    config = options.load_config()
+    instance, configured = _instance(model, config)
+    instance = _changed(instance, {key: value for key, value in given.items() if value is not None})
+    report = _report(options, config, instance, gpus, configured)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an encoding without "✓" is no reason to fail
+    if as_json:
+        click.echo(json.dumps(report_json(report), indent=2, ensure_ascii=False))
+        return
+    width = shutil.get_terminal_size((120, 24)).columns
+    colour = wants_colour(sys.stdout)
+    click.echo("\n".join(painted(line, width, colour=colour) for line in lines(report, width)))
+
+
+def _instance(model: str, config: Config) -> tuple[InstanceConfig, bool]:
+    """The configured instance of that name, or one for the file; whether it is configured."""
+    for instance in config.instances:
+        if instance.name == model:
+            return instance, True
+    path = Path(model).expanduser()
+    near = nearest(model, [instance.name for instance in config.instances])
+    if not path.exists() and "/" not in model and not model.endswith(".gguf"):
+        raise GputuiError(
+            f'"{model}" is no file, and no instance is named so',
+            f'Did you mean "{near}"?' if near else "Give a .gguf file.",
+        )
+    return InstanceConfig(name="model", model=str(path), port=_NOWHERE), False
+
+
+def _changed(instance: InstanceConfig, given: dict[str, Any]) -> InstanceConfig:
+    """The instance with what the command line says. Raises click.UsageError for what is no value."""
+    layers = given.get("n_gpu_layers")
+    if isinstance(layers, str) and layers.isdecimal():
+        given["n_gpu_layers"] = int(layers)
+    try:
+        return msgspec.convert(msgspec.to_builtins(instance) | given, InstanceConfig)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error).replace("`$.", "`")) from error
+
+
+def _report(
+    options: Options,
+    config: Config,
+    instance: InstanceConfig,
+    selectors: Sequence[str],
+    configured: bool,
+) -> Report:
+    path = commands.model_path(instance)
+    header = known_header(path)
+    known, trouble = _gpus(options, config, needed=bool(selectors))
+    if selectors:
+        sets = [select_gpus(selectors, known)]
+    elif configured:
+        sets = [resolve_gpus(instance, known, options.config_file)]
+    else:
+        sets = [(gpu,) for gpu in known] + ([known] if len(known) > 1 else [])
+    memory = LiveMemory(options, config)
+    running = records.running(configuration.state_dir())
+    leaving = {instance.name} if configured else set()
+    around = Surroundings(memory.read(), running, leaving, (), fitting.host_memory())
+    memory.close()
+    places = [_place(config, instance, chosen, known, around) for chosen in sets or [()]]
+    return Report(header, places, simulated=any(g.simulated for g in known), trouble=trouble)
+
+
+def _gpus(options: Options, config: Config, *, needed: bool) -> tuple[tuple[GpuIdentity, ...], str]:
+    """The machine's GPUs, and why there are none."""
+    try:
+        return read_gpus(options, config), ""
+    except GputuiError as error:
+        if needed:
+            raise
+        return (), error.message
+
+
+def _place(
+    config: Config,
+    instance: InstanceConfig,
+    gpus: tuple[GpuIdentity, ...],
+    known: Sequence[GpuIdentity],
+    around: Surroundings,
+) -> Place:
+    server, why = _server(config, instance, gpus, known)
+    room = fitting.room_for(server, around)
+    fit = fitting.fit_of(server, around)
+    return Place(
+        gpus,
+        fit,
+        room.options,
+        largest_context(room) if fit.fits is not None else None,
+        most_layers(room) if gpus and fit.fits is not None else None,
+        quantizations(room) if fit.fits is not None else (),
+        why,
+    )
+
+
+def _server(
+    config: Config,
+    instance: InstanceConfig,
+    gpus: tuple[GpuIdentity, ...],
+    known: Sequence[GpuIdentity],
+) -> tuple[Server, str]:
+    """The server as it would run; why it could not, where that is so: the estimate needs none."""
+    if not any(gpu.simulated for gpu in gpus):
+        try:
+            launch = commands.prepare(instance, gpus, known, config.llama_server)
+            return Server(instance.name, launch.argv, launch.model, gpus, launch.environment), ""
+        except GputuiError as error:
+            why = error.message
+    else:
+        why = ""
+    model = commands.model_path(instance)
+    argv = commands.arguments(instance, model, None if gpus else "none")
+    return Server(instance.name, ("llama-server", *argv), model, gpus), why

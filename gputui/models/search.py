@@ -1,0 +1,135 @@
+"""What would fit: the longest context, the most layers on GPUs, the quantizations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gputui.models.gguf import Header
+from gputui.models.memory import Device, Estimate, Share, estimate
+from gputui.models.options import ALL_LAYERS, ServerOptions
+
+MARGIN_BYTES = 256 << 20
+"""What is left free on a GPU: an estimate is one, and a driver needs some."""
+
+QUANTIZATIONS: tuple[tuple[str, float], ...] = (
+    ("Q8_0", 8.5008),
+    ("Q6_K", 6.5633),
+    ("Q5_K_M", 5.7036),
+    ("Q5_K_S", 5.5704),
+    ("Q4_K_M", 4.8944),
+    ("Q4_K_S", 4.6672),
+    ("IQ4_XS", 4.4597),
+    ("Q3_K_M", 3.9960),
+    ("IQ3_M", 3.7628),
+    ("IQ3_XXS", 3.2548),
+    ("Q2_K", 3.1593),
+    ("IQ2_M", 2.9294),
+    ("IQ2_XS", 2.5882),
+    ("IQ2_XXS", 2.3824),
+)
+"""Bits a weight of the usual quantizations, as llama.cpp's tools/quantize/README.md measured them for
+Llama 3.1 8B; of other models they differ by some per cent."""
+
+_STEP = 256
+_OUTPUT_BITS = 6.5625
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A model, how it would be served, and where: what it takes against what is free there.
+
+    ``host`` are the free bytes of host memory; None is not known and stands in nothing's way.
+    """
+
+    header: Header
+    options: ServerOptions
+    devices: tuple[Device, ...]
+    host: float | None
+    projector: Header | None = None
+
+    def taken(self, **changes: object) -> Estimate:
+        """What it takes with these options changed."""
+        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        return estimate(self.header, options, self.devices, self.projector)
+
+    def holds(self, needed: Estimate) -> bool:
+        """Whether all of it fits, on the GPUs and in host memory."""
+        return self.on_gpus(needed) and (self.host is None or needed.host.total <= self.host)
+
+    def on_gpus(self, needed: Estimate) -> bool:
+        """Whether the GPUs' shares fit."""
+        pairs = zip(needed.devices, self.devices, strict=True)
+        return all(
+            device.free is None or share.total + MARGIN_BYTES <= device.free
+            for share, device in pairs
+            if share.total > share.overhead
+        )
+
+
+def largest_context(room: Room, most: int | None = None) -> int:
+    """The longest context that fits, of all slots together, in tokens; 0 where none does.
+
+    ``most`` is where to stop, the model's own training length where it is None.
+    """
+    end = most or room.header.context_length or 4096
+    return _STEP * _largest(
+        -(-end // _STEP), lambda steps: room.holds(room.taken(context=steps * _STEP))
+    )
+
+
+def most_layers(room: Room) -> int:
+    """The most layers (``-ngl``) whose share the GPUs hold; 0 for none. The output counts as one."""
+    layers = (room.header.block_count or 0) + 1
+    return _largest(layers, lambda count: room.on_gpus(room.taken(gpu_layers=count)))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """A quantization of this model: bits a weight, what its weights and all of it take, in bytes."""
+
+    name: str
+    bits: float
+    weights: float
+    total: float
+    fits: bool
+
+
+def quantizations(room: Room) -> tuple[Quantization, ...]:
+    """What the usual quantizations of the same model would take, the largest first; an estimate."""
+    everything = room.taken(gpu_layers=ALL_LAYERS if room.devices else None)
+    now = float(room.header.tensor_bytes) or 1.0
+    found: list[Quantization] = []
+    for name, bits in QUANTIZATIONS:
+        weights = now if name == room.header.quantization else _weights(room.header, bits)
+        scaled = _scaled(everything, weights / now)
+        found.append(Quantization(name, bits, weights, scaled.total, room.holds(scaled)))
+    return tuple(found)
+
+
+def _weights(header: Header, bits: float) -> float:
+    """The weights at so many bits each. llama-quantize gives an output, or what serves as one, 6 at least."""
+    outer = ("output.weight", "token_embd.weight")
+    wide = sum(tensor.elements for tensor in header.tensors if tensor.name == outer[0])
+    wide = wide or sum(tensor.elements for tensor in header.tensors if tensor.name == outer[1])
+    return ((header.parameters - wide) * bits + wide * max(bits, _OUTPUT_BITS)) / 8
+
+
+def _scaled(needed: Estimate, factor: float) -> Estimate:
+    def share(one: Share) -> Share:
+        return replace(one, weights=one.weights * factor)
+
+    devices: Sequence[Share] = [share(one) for one in needed.devices]
+    return replace(needed, devices=tuple(devices), host=share(needed.host))
+
+
+def _largest(end: int, works: Callable[[int], bool]) -> int:
+    """The largest number up to ``end`` for which it works, 0 for none: what fits is smaller still."""
+    low, high = 0, end
+    while low < high:
+        middle = (low + high + 1) // 2
+        if works(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
