@@ -115,6 +115,8 @@ def _state(status: InstanceStatus) -> str:
         return f"{status.state} ~{status.load_progress * 100:.0f} %"
     if status.stop_seconds_left is not None:
         return f"{status.state} {status.stop_seconds_left:.0f} s"
+    if status.unloaded:
+        return "unloaded"
     if status.restart_at is not None:
         return f"{status.state}, {retry_words(status, time.time())}"
     return f"{status.state} (external)" if not status.owned and _runs(status) else status.state

@@ -62,8 +62,9 @@ async def _run(options: Options, config: Config, names: tuple[str, ...], tell: P
             supervisor.check_name(name)
         keeper = Keeper(supervisor, config)
         finding = asyncio.create_task(_find_gpus(options, config, supervisor, wanted=pinned))
-        watching = asyncio.create_task(_watch(supervisor, keeper.tend, tell))
-        starting = asyncio.create_task(_start(supervisor, names))
+        looked = asyncio.Event()
+        watching = asyncio.create_task(_watch(supervisor, keeper.tend, tell, looked))
+        starting = asyncio.create_task(_start(supervisor, names, config, looked, finding))
         ending = asyncio.create_task(end.wait())
         await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
         for task in (finding, watching, starting, ending):
@@ -75,7 +76,10 @@ async def _run(options: Options, config: Config, names: tuple[str, ...], tell: P
 
 
 async def _watch(
-    supervisor: Supervisor, tend: Callable[..., tuple[GputuiError, ...]], tell: Printer
+    supervisor: Supervisor,
+    tend: Callable[..., tuple[GputuiError, ...]],
+    tell: Printer,
+    looked: asyncio.Event,
 ) -> None:
     """Look, tell, and do what is due, for ever; the same problem is told once in a row."""
     from gputui.instances.narrator import Narrator
@@ -92,6 +96,7 @@ async def _watch(
             for happening in narrator.take(statuses, now):
                 tell(happening, now)
             problems = tend(statuses)
+        looked.set()
         for problem in problems:
             if str(problem) != told:
                 told = str(problem)
@@ -99,9 +104,22 @@ async def _watch(
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _start(supervisor: Supervisor, names: tuple[str, ...]) -> None:
-    """Start those of them that do not run."""
-    for name in dict.fromkeys(names):
+async def _start(
+    supervisor: Supervisor,
+    names: tuple[str, ...],
+    config: Config,
+    looked: asyncio.Event,
+    gpus: asyncio.Task[None],
+) -> None:
+    """Start those of them that do not run, once it is told what runs already.
+
+    Pinned ones come last, once the GPUs are known.
+    """
+    await looked.wait()
+    pinned = {instance.name for instance in config.instances if instance.gpus}
+    for name in sorted(dict.fromkeys(names), key=pinned.__contains__):
+        if name in pinned:
+            await asyncio.shield(gpus)
         try:
             statuses = await supervisor.observe()
             if not any(status.name == name and status.owned for status in statuses):

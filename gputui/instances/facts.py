@@ -176,7 +176,9 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
         return status
     if facts.record is not None and facts.record.failure is not None:
         return _failed(status, facts, facts.record, facts.record.failure)
-    return replace(status, note=status.note or clean_line(facts.trouble) or _unloaded(facts.record))
+    words = _unloaded(facts.record)
+    note = status.note or clean_line(facts.trouble) or words
+    return replace(status, note=note, unloaded=bool(words))
 
 
 def _failed(status: InstanceStatus, facts: Facts, record: Record, failure: str) -> InstanceStatus:

@@ -47,7 +47,7 @@ class Idleness:
         busy = bool(reading.requests_processing) or bool(reading.requests_deferred)
         if seen is None:
             seen = self._seen[record.name] = _Seen(process, work)
-            if not busy and not any(work) and None not in work:
+            if not busy and _untouched(reading.work, requests):
                 seen.idle = max(0.0, now - record.ready_at)
         elif busy or work != seen.work:
             seen.idle = 0.0
@@ -55,3 +55,9 @@ class Idleness:
             seen.idle += max(0.0, at - seen.at)
         seen.work, seen.at = work, at
         return 0.0 if busy else seen.idle
+
+
+def _untouched(work: tuple[float | None, ...], requests: int | None) -> bool:
+    """Whether it is certain that no request was ever made."""
+    decodes = work[-1]  # tokens alone leave out embeddings
+    return not any(work) and not requests and (decodes is not None or requests is not None)

@@ -48,7 +48,7 @@ class Keeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
-        self._instances = {instance.name: instance for instance in config.instances}
+        self.set_config(config)
         self._in_use = in_use
         self._backoff = backoff
         self._clock = clock

@@ -37,6 +37,10 @@ class NotRunningError(GputuiError):
     """There is nothing to stop."""
 
 
+class BusyError(GputuiError):
+    """Another gputui, or this one, is at the same instance."""
+
+
 def start_locked(
     paths: Paths, instance: InstanceConfig, launch: Launch, after: Record | None = None
 ) -> tuple[Record, Child]:
@@ -188,15 +192,15 @@ def port_user(paths: Paths, port: int) -> tuple[str, str] | None:
     )
 
 
-def busy(name: str, holder: locks.Holder | None) -> GputuiError:
+def busy(name: str, holder: locks.Holder | None) -> BusyError:
     """The refusal where another gputui is at the same instance."""
     verbs = {"start": "started", "stop": "stopped", "restart": "restarted"}
     verb = verbs.get(holder.action if holder else "", "worked on")
     if holder is not None and holder.pid == os.getpid():
-        return GputuiError(f"{name} is already being {verb}")
+        return BusyError(f"{name} is already being {verb}")
     who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
     at = f": {holder.note}" if holder and holder.note else ""
-    return GputuiError(f"{name} is being {verb} by {who}{at}", "Wait a moment: gputui status")
+    return BusyError(f"{name} is being {verb} by {who}{at}", "Wait a moment: gputui status")
 
 
 @contextlib.contextmanager

@@ -93,9 +93,8 @@ def _changes(before: InstanceStatus | None, status: InstanceStatus, now: float) 
             left = max(0.0, status.restart_at - now)
             found.append(happening(Kind.RETRY, f"next try in {left:.0f} s"))
     if status.state is State.STOPPED and (before.owned or before.state is State.FAILED):
-        unloaded = status.note.startswith("unloaded")
-        kind = Kind.UNLOADED if unloaded else Kind.STOPPED
-        found.append(happening(kind, status.note if unloaded else "stopped"))
+        kind = Kind.UNLOADED if status.unloaded else Kind.STOPPED
+        found.append(happening(kind, status.note if status.unloaded else "stopped"))
     return found
 
 

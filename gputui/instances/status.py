@@ -72,6 +72,7 @@ class InstanceStatus:
     ``prompt_progress`` is the share, 0 to 1, of the prompt in work that is processed, ``stalled_seconds`` for
     how long it has been busy, or has said nothing, without a token; None where it is not busy.
     ``idle_seconds``: for how long it has been seen without a request; None where that cannot be seen now.
+    ``unloaded``: it was stopped since nobody asked it anything, see ``note``.
     ``external`` is a server that no instance is configured for.
     """
 
@@ -106,6 +107,7 @@ class InstanceStatus:
     prompt_progress: float | None = None
     stalled_seconds: float | None = None
     idle_seconds: float | None = None
+    unloaded: bool = False
     external: bool = False
 
 

@@ -244,12 +244,15 @@ class Supervisor:
 
         Looked at once more under its lock: a request that came meanwhile, or ``in_use``, wins.
         """
-        async with lifecycle.holding(self._paths, name, "stop"):
-            status = await self._one(name, _FRESH_PATIENCE)
-            idle = status.idle_seconds
-            if status.state is not State.READY or idle is None or idle < seconds or in_use():
-                return False
-            await self._end(name, unloaded=seconds)
+        try:
+            async with lifecycle.holding(self._paths, name, "stop"):
+                status = await self._one(name, _FRESH_PATIENCE)
+                idle = status.idle_seconds
+                if status.state is not State.READY or idle is None or idle < seconds or in_use():
+                    return False
+                await self._end(name, unloaded=seconds)
+        except lifecycle.BusyError:
+            return False
         return True
 
     async def wait(self, name: str, timeout: float | None = None) -> InstanceStatus:  # noqa: ASYNC109

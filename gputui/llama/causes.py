@@ -177,6 +177,13 @@ _RULES: tuple[tuple[re.Pattern[str], _Explain], ...] = (
         "out of memory",
     ),
     _rule(
+        r"(?:std::system_error|thread constructor failed)[^\n]*\n(?:[^\n]*\n)?"
+        r"[^\n]*Resource temporarily unavailable",
+        "the system gives it no more threads",
+        "A limit is reached: ulimit -u, ulimit -v, or pids.max of its cgroup.",
+        again=True,
+    ),
+    _rule(
         r"CUDA driver version is insufficient for CUDA runtime version",
         "the NVIDIA driver is too old for the CUDA of this llama-server",
         "Update the driver, or use a build for an older CUDA: nvidia-smi shows the newest it can run.",

@@ -20,6 +20,7 @@ _POLITE = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 _SENT = _POLITE | {signal.SIGKILL}
 """Signals that others send: what the log says before them is not the cause."""
 _SEE = "See the log."
+_STOPPED = "was asked to stop, not by gputui"
 
 
 class Killer(Enum):
@@ -66,7 +67,13 @@ def diagnose(
     if exit_code is not None and -exit_code in _SENT:
         return _asked(f"killed by {signal_name(-exit_code)}", "Something outside gputui sent it.")
     if exit_code in (0, None) and re.search(r"cleaning up before exit\W*\Z", text):
-        return _asked("was asked to stop, not by gputui", "SIGTERM or SIGINT from elsewhere.")
+        return _asked(_STOPPED, "SIGTERM or SIGINT from elsewhere.")
+    if _stumbled(text):
+        return _asked(
+            f"{_STOPPED}, and crashed while it ended", "SIGTERM or SIGINT from elsewhere."
+        )
+    if exit_code == 0:  # as for systemd: who says that all is well has not failed
+        return _asked("ended by itself with exit code 0", _SEE)
     if cause := causes.find(text):
         return _known(cause, text, port, served)
     if exit_code is not None and exit_code < 0:
@@ -102,6 +109,13 @@ def tail(log: Path, limit: int = _TAIL_BYTES) -> str:
             return file.read(limit).decode(errors="replace")
     except OSError:
         return ""
+
+
+def _stumbled(text: str) -> bool:
+    """Whether it served, was asked to stop, and failed only then: two SIGTERMs can do that."""
+    ending = text.rfind("cleaning up before exit")
+    served = 0 <= text.rfind("listening on http") < ending
+    return served and causes.find(text[ending:]) is None
 
 
 def _known(cause: causes.Cause, text: str, port: int, served: bool) -> Diagnosis:

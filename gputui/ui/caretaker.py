@@ -59,12 +59,12 @@ class Caretaker:
         return [s.name for s in self.statuses if s.owned and s.state in RUNNING]
 
     def take(self, statuses: Sequence[InstanceStatus]) -> None:
-        """Adopt new states; a failure is told once, when it happens."""
+        """Adopt new states; a failure is told once, when it happens; of crashes in a row the first."""
         before = {status.name: status for status in self.statuses}
         self.statuses, self.observed = tuple(statuses), True
         for status in statuses:
             old = before.get(status.name)
-            if status.state is not State.FAILED:
+            if status.state is not State.FAILED or _told_already(status):
                 continue
             if status.name in self._awaited or (old is not None and old.state is not State.FAILED):
                 self._awaited.discard(status.name)
@@ -234,3 +234,8 @@ class Caretaker:
         if str(error) != self._told:
             self._told = str(error)
             self._say(error)
+
+
+def _told_already(status: InstanceStatus) -> bool:
+    """Whether it is the same trouble again, and the next try is on its way."""
+    return status.failures > 1 and status.restart_at is not None

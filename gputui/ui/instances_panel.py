@@ -310,11 +310,13 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
 
 
 def state_words(status: InstanceStatus) -> str:
-    """``ready``, ``stopping 7 s``, ``external``; a loading bar is drawn beside its word."""
+    """``ready``, ``stopping 7 s``, ``failed, try in 7 s``; a loading bar is drawn beside its word."""
     if status.state is State.STOPPING and status.stop_seconds_left is not None:
         return f"stopping {status.stop_seconds_left:.0f} s"
     if status.state is State.READY and not status.owned:
         return "ready (external)"
+    if status.unloaded:
+        return "unloaded"
     if status.state is State.FAILED and status.restart_at is not None:
         return f"failed, {retry_words(status, time.time()).removeprefix('next ')}"
     if _waits(status):

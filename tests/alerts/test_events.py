@@ -80,7 +80,7 @@ def test_events_of_an_older_gputui_are_read_and_ended(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "gputui.db")) as old:
         old.executescript(
             "DROP INDEX events_by_subject; ALTER TABLE events DROP COLUMN subject_key;"
-            "PRAGMA user_version = 2;"
+            "DROP TABLE runs; PRAGMA user_version = 2;"
         )
     (line,) = listed(store)
     store.leave([])

@@ -143,6 +143,11 @@ CASES: dict[str, tuple[Seen, list[Seen], str]] = {
         [failing(each=10**9), of(), of(requests_total=500, requests_failed=500)],
         "coder error rate 10 %, 1 of 10 requests (> 0.1 %)",
     ),
+    "instance-hung": (
+        of(stalled_seconds=150.0),
+        [of(stalled_seconds=119.0), of(), of(stalled_seconds=0.0)],
+        "coder is busy, and no token for 2 min",
+    ),
     "instance-failed": (
         of(State.FAILED, last_error="out of GPU memory"),
         [of(State.STOPPED), of(State.LOADING)],

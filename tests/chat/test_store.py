@@ -160,7 +160,7 @@ def test_a_database_emptied_under_us_is_made_again(tmp_path: Path) -> None:
     other = sqlite3.connect(path)
     other.executescript(
         "DROP TABLE answers; DROP TABLE turns; DROP TABLE conversations; DROP TABLE events;"
-        "PRAGMA user_version = 0;"
+        "DROP TABLE runs; PRAGMA user_version = 0;"
     )
     other.close()
     with pytest.raises(GputuiError, match="no such table"):
@@ -176,7 +176,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     store.save_answer(turn, answer("kept too"))
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript("DROP TABLE events; PRAGMA user_version = 1;")
+        old.executescript("DROP TABLE events; DROP TABLE runs; PRAGMA user_version = 1;")
     (kept,) = store.turns(1)
     assert (kept.prompt, kept.answers["A"].text) == ("kept", "kept too")
     store.close()

@@ -18,6 +18,7 @@ import pytest
 from gputui.config import Config, GroupConfig, InstanceConfig, LayoutConfig
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import records
+from gputui.instances.backoff import DEFAULT, Backoff
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import NotOursError, send_signal
@@ -60,10 +61,15 @@ class Rig:
         self.instances.append(instance)
         return instance
 
-    def session(self) -> Supervisor:
+    @property
+    def config(self) -> Config:
+        return Config(instances=tuple(self.instances), groups=self.groups, layouts=self.layouts)
+
+    def session(self, backoff: Backoff = DEFAULT) -> Supervisor:
         """A gputui of its own: what it shares with others is on disk."""
-        config = Config(instances=tuple(self.instances), groups=self.groups, layouts=self.layouts)
-        supervisor = Supervisor(config, self.gpus, self.state, memory=self.memory)
+        supervisor = Supervisor(
+            self.config, self.gpus, self.state, memory=self.memory, backoff=backoff
+        )
         self.sessions.append(supervisor)
         return supervisor
 
@@ -75,11 +81,14 @@ class Rig:
         lines = []
         for instance in self.instances:
             lines.append("[[instances]]")
-            for key in ("name", "model", "port", "llama_server", "stop_grace_seconds"):
-                lines.append(f"{key} = {json.dumps(getattr(instance, key))}")
+            for key in (
+                *("name", "model", "port", "llama_server", "stop_grace_seconds"),
+                *("restart", "idle_unload", "group"),
+            ):
+                value = getattr(instance, key)
+                if value is not None:
+                    lines.append(f"{key} = {json.dumps(value)}")
             lines.append(f"args = {json.dumps(instance.args)}")
-            if instance.group:
-                lines.append(f"group = {json.dumps(instance.group)}")
         for group in self.groups:
             lines += ["[[groups]]", f'name = "{group.name}"', f'when_busy = "{group.when_busy}"']
         for layout in self.layouts:

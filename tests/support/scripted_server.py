@@ -7,17 +7,21 @@ devices        lines of --list-devices, such as "CUDA0: NVIDIA X (100 MiB, 90 Mi
 raw_vulkan     what GGML_VK_VISIBLE_DEVICES=0,1,… index, where that is not the list (names)
 list_error     --list-devices fails with this text and exit code 127
 dump           a file that gets {"argv", "environment", "cwd", "session", "fds"} as JSON at the start
+log_starts     a file that gets a line at each start
 load_seconds   how long the model loads (503 until then); 0
 load_log       text printed at the start of the load
 crash          exit at the end of the load: an exit code, negative for a signal
 health         "hang": no answer on /health, "garbage": 200 with no JSON
 hang_file      where this file exists nothing at all is answered, as with "hang"
+hang_routes    ["/metrics"]: with hang_file, what alone is not answered then
+crash_file     exit at the end of the load only while this file exists: "crash" then says how (1)
 ignore_sigterm True: only SIGKILL ends it
 bodies         {"/props": "text"}: what a route answers instead
 slots          4; sleeping: False
 comm           the name of its process, as the kernel shows it
 reply          the words that are streamed; rate: tokens per second, 50; prompt_seconds: 0
 die_after      exit with 1 after so many tokens of a stream; stall_after: stop streaming there
+die_log        text printed before that; die_code: another exit code, negative for a signal
 """
 
 from __future__ import annotations
@@ -74,14 +78,15 @@ class Server:
         self.totals = dict.fromkeys(
             ("prompt_tokens", "prompt_seconds", "tokens_predicted", "tokens_predicted_seconds"), 0.0
         )
+        self.decodes = 0
 
     @property
     def slots(self) -> int:
         return int(self.script.get("slots", 4))
 
-    def hangs(self) -> bool:
-        file = self.script.get("hang_file")
-        return bool(file) and Path(file).exists()
+    def hangs(self, path: str) -> bool:
+        file, routes = self.script.get("hang_file"), self.script.get("hang_routes")
+        return bool(file) and Path(file).exists() and (routes is None or path in routes)
 
     def props(self) -> dict[str, Any]:
         return {
@@ -108,6 +113,7 @@ class Server:
     def metrics(self) -> str:
         values = {f"{name}_total": value for name, value in self.totals.items()}
         values |= {"requests_processing": len(self.busy), "requests_deferred": 0}
+        values |= {"n_decode_total": self.decodes}
         return "".join(f"# HELP llamacpp:{k} x\nllamacpp:{k} {v:g}\n" for k, v in values.items())
 
 
@@ -119,7 +125,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state = self.server_state
         path = self.path.partition("?")[0]
         mode = state.script.get("health") if path == "/health" else None
-        if mode == "hang" or state.hangs():
+        if mode == "hang" or state.hangs(path):
             time.sleep(3600)
         if not state.ready.is_set():
             self.loading()
@@ -141,7 +147,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         state = self.server_state
         request = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-        if state.hangs():
+        if state.hangs(self.path):
             time.sleep(3600)
         if not state.ready.is_set():
             self.loading()
@@ -190,10 +196,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for count, word in enumerate(words, 1):
             time.sleep(max(0.0, started + count / rate - time.monotonic()))
             state.busy[task] = count
+            state.decodes += 1
             extra = {"timings": timings(count)} if request.get("timings_per_token") else {}
             self.chunk({"content": word}, **extra)
             if script.get("die_after") == count:
-                os._exit(1)
+                print(script.get("die_log", ""), flush=True)
+                end(int(script.get("die_code", 1)))
             if script.get("stall_after") == count:
                 time.sleep(3600)
         last = timings(len(words))
@@ -296,6 +304,9 @@ def main() -> None:
     if chosen.list_devices:
         list_devices(script)
         return
+    if "log_starts" in script:
+        with Path(script["log_starts"]).open("a") as starts:
+            starts.write(f"{os.getpid()}\n")
     if "comm" in script:
         Path("/proc/self/comm").write_text(script["comm"])
     if "dump" in script:
@@ -317,7 +328,10 @@ def main() -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     time.sleep(float(script.get("load_seconds", 0)))
-    if "crash" in script:
+    if "crash_file" in script:
+        if Path(script["crash_file"]).exists():
+            end(int(script.get("crash", 1)))
+    elif "crash" in script:
         end(int(script["crash"]))
     state.ready.set()
     threading.Event().wait()
