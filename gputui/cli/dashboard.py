@@ -25,10 +25,14 @@ from gputui.config import Config, default_path
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gputui.config.watch import FileWatch
     from gputui.gpu.sample import Snapshot
     from gputui.gpu.source import Source
     from gputui.host import HostSample
     from gputui.identity import GpuMemory
+    from gputui.themes import Themes
     from gputui.ui.services import Services
 
 
@@ -121,10 +125,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     power = make_power(options, config, source)
     from msgspec.structs import replace
 
-    from gputui.alerts.command import check_command
-    from gputui.alerts.rules import rules_of
     from gputui.chat.endpoints import endpoint_of
-    from gputui.config.watch import FileWatch
     from gputui.instances.keeper import Keeper
     from gputui.themes import load_themes
     from gputui.ui.services import Services
@@ -137,16 +138,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     supervisor = make_supervisor(options, config, (), sampler.memory)
     conversation = make_conversation()
     keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
-    from gputui.ui.keys import check_keys
-
     themes = load_themes()
-
-    def check(changed: Config) -> None:
-        themes.choose(changed.theme)
-        check_keys(changed.keys)
-        check_command(changed, options.config_file)
-        rules_of(changed, options.config_file)
-
     services = Services(
         config=config,
         themes=themes,
@@ -161,7 +153,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         keeper=None if options.readonly else keeper,
         config_error=problem,
         config_file=options.config_file,
-        watch=FileWatch(file, content, check),
+        watch=_watch(file, content, themes),
         fit=supervisor.fit_of,
         readonly=options.readonly,
         ascii_only=not _unicode_terminal(),
@@ -171,6 +163,22 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     )
     services.endpoint_of = lambda name: endpoint_of(services.config, name)
     return services
+
+
+def _watch(file: Path, content: bytes | None, themes: Themes) -> FileWatch:
+    """The watch over the configuration's file, which held ``content`` when it was loaded."""
+    from gputui.alerts.command import check_command
+    from gputui.alerts.rules import rules_of
+    from gputui.config.watch import FileWatch
+    from gputui.ui.keys import check_keys
+
+    def check(config: Config) -> None:
+        themes.choose(config.theme)
+        check_keys(config.keys)
+        check_command(config, file)
+        rules_of(config, file)
+
+    return FileWatch(file, content, check)
 
 
 def _unicode_terminal() -> bool:

@@ -71,6 +71,10 @@ class Editing:
         if self._services.readonly:
             self._refuse(f"{name} was not removed")
             return
+        if all(one.name != name for one in self._services.config.instances):
+            words = f"{clean_line(name)} is not in {self._file}"
+            self._say(GputuiError(words, "Only what the file configures can be removed."))
+            return
         named = edit.references(self._services.config, name)
         also = f"\nIt is taken out of {', '.join(named)}, too." if named else ""
         choices = [Choice("keep", "Keep it"), Choice("remove", "Remove it from the file")]
@@ -91,7 +95,7 @@ class Editing:
             draft = await self._reread(Draft(self._file, None, purpose, name))
             raw = draft.raw
         except GputuiError as error:
-            self._say(error)
+            self._tell(error)
             return
         proposed = await asyncio.to_thread(self._propose, purpose, name)
         draft = replace(draft, proposed=proposed)
@@ -174,7 +178,7 @@ class Editing:
             await asyncio.to_thread(edit.check, after, self._file)
             await self._save(draft, after)
         except GputuiError as error:
-            self._say(error)
+            self._tell(error)
         else:
             self._screen.notify(
                 f"{name} is removed from {self._file}", title="Removed", markup=False
@@ -183,6 +187,10 @@ class Editing:
     def _runs(self, name: str) -> bool:
         status = self._caretaker.status(name)
         return status is not None and status.owned and status.state in RUNNING
+
+    def _tell(self, error: GputuiError) -> None:
+        """A toast alone: what is wrong with the file stands in the banner already, by whoever watches it."""
+        self._say(GputuiError(error.message, error.hint))
 
     def _refuse(self, what: str) -> None:
         self._say(GputuiError(what, "gputui runs with --readonly."))

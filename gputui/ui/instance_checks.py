@@ -130,7 +130,7 @@ def fit_line(fit: Fit) -> str:
     """A fit that is known, in one line: ``fits, 12.3 GiB left on GPU 1``."""
     if fit.fits:
         left = [
-            f"{size(row.free - row.needed.total)} left on {row.name}"
+            f"{size(row.free - row.needed.total)} left {'on' if row.uuid else 'in'} {row.name}"
             for row in fit.rows
             if row.free is not None
         ]

@@ -46,7 +46,8 @@ class Draft:
                 found: Mapping[str, Any] = table
                 return found
         raise GputuiError(
-            f"{clean_line(self.name)} is not in {self.file}", "It can be stopped, not changed."
+            f"{clean_line(self.name)} is not in {self.file}",
+            "Only what the file configures can be changed.",
         )
 
     @property

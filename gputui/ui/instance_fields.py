@@ -14,7 +14,7 @@ from gputui.config import InstanceConfig
 from gputui.config.checks import expectation
 from gputui.config.tables import CacheType, Role
 from gputui.errors import GputuiError
-from gputui.text import clean_line
+from gputui.text import clean
 
 Parse = Callable[[str], Any]
 
@@ -115,7 +115,8 @@ def shown(key: str, value: object) -> str:
 def typeable(value: object) -> bool:
     """Whether a value of the file can be shown and typed in one line."""
     parts = value if isinstance(value, list | tuple) else [value]
-    return all(part == clean_line(part, 4000) for part in parts if isinstance(part, str))
+    words = [part for part in parts if isinstance(part, str)]
+    return all(word == clean(word) and not {"\n", "\t"} & set(word) for word in words)
 
 
 def value_of(key: str, text: str) -> Any:

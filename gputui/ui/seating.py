@@ -11,7 +11,7 @@ from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
-from gputui.instances.status import InstanceStatus, State
+from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.ui.caretaker import Caretaker
 from gputui.ui.chat_panel import SIDES, ChatPanel
 from gputui.ui.dialogs import Choice, ChoiceDialog
@@ -98,12 +98,18 @@ class Seating:
                 self._services.conversation.sides[side].choose(self._endpoint(name))
 
     def reconfigured(self) -> None:
-        """The configuration is another: a side whose name is still in it answers as that says."""
+        """The configuration is another: a side whose name is still in it answers as that says; one whose
+        name is gone, and does not run on, is free again."""
         config = self._services.config
         names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
         for side in self._services.conversation.sides.values():
-            if side.endpoint is not None and side.endpoint.name in names and not side.busy:
+            if side.endpoint is None or side.busy:
+                continue
+            status = self._caretaker.status(side.endpoint.name)
+            if side.endpoint.name in names:
                 side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
+            elif status is None or status.state not in RUNNING:
+                side.choose(None)
         self.choose_first()
         self.frame()
         self._screen.query_one(ChatPanel).refresh_sides()

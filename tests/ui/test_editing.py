@@ -317,6 +317,17 @@ async def test_stopping_comes_before_removing(desk: Callable[..., Desk]) -> None
         assert one.instances() == ["deepseek", "coder"], "what does not stop stays"
 
 
+@pytest.mark.parametrize("key", ["e", "d", "delete"])
+async def test_what_the_file_does_not_configure_is_not_changed(
+    desk: Callable[..., Desk], key: str
+) -> None:
+    one = desk(statuses=[status("stranger", State.READY, 0, 8090)])
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "stranger")
+        await pilot.press(key)
+        await until_shown(pilot, "stranger is not in")
+
+
 @pytest.mark.parametrize("key", ["e", "n", "d", "delete"])
 async def test_readonly_changes_nothing(desk: Callable[..., Desk], key: str) -> None:
     one = desk(readonly=True)
@@ -412,6 +423,15 @@ async def test_what_is_written_elsewhere_is_taken_over(desk: Callable[..., Desk]
         await until(pilot, lambda: one.rig.supervisor.config is not None)
         await pilot.press("7")
         await until_shown(pilot, "Stop deepseek?")
+
+
+async def test_a_side_whose_instance_is_gone_is_free_again(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "B  coder")
+        text = one.file.read_text().replace('"coder"', '"qwen"')
+        one.file.write_text(text)
+        await until_shown(pilot, "B  qwen")
 
 
 async def test_a_wrong_file_changes_nothing_and_says_where_until_it_is_right(
