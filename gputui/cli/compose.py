@@ -14,6 +14,7 @@ from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch
     from gputui.chat.conversation import Conversation
+    from gputui.chat.health import EndpointWatch
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
@@ -97,6 +98,14 @@ def make_conversation() -> Conversation:
     from gputui.chat.store import Store
 
     return Conversation(Store(configuration.state_dir() / "gputui.db"))
+
+
+def make_endpoint_watch(config: Config) -> EndpointWatch:
+    """The watch over the health of ``[[endpoints]]``."""
+    from gputui.chat.endpoints import endpoint_of
+    from gputui.chat.health import EndpointWatch
+
+    return EndpointWatch(config, lambda name: endpoint_of(config, name))
 
 
 def make_alerts(options: Options, config: Config) -> AlertWatch:

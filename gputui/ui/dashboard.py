@@ -36,7 +36,7 @@ from gputui.ui.power_screen import PowerScreen
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.process_table import ProcessTable
 from gputui.ui.processes_screen import ProcessesScreen
-from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
+from gputui.ui.rows import endpoint_rows, instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
@@ -100,6 +100,8 @@ class Dashboard(StillScreen[None]):
         self._seating.choose_first()
         self._seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
+        if self._services.endpoints is not None:
+            self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
         for problem in self._problems:
             self.say(problem)
 
@@ -197,6 +199,8 @@ class Dashboard(StillScreen[None]):
             self._alerting.marks(Scope.INSTANCE),
             self._report().efficiencies,
         )
+        watch = self._services.endpoints
+        rows += endpoint_rows(watch.statuses if watch else ())
         self.query_one(InstancesPanel).update_rows(rows)
 
     # ── processes ────────────────────────────────────────────────────────────────────────────

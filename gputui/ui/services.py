@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
+from gputui.chat.health import EndpointWatch
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
@@ -76,7 +77,7 @@ class Services:
     """Everything the dashboard works with. ``config_error`` is shown, and defaults are used.
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
-    parts of ``power`` are watchers, too.
+    parts of ``power`` are watchers, too. ``endpoints`` is asked for their health while the screen is there.
     """
 
     config: Config
@@ -88,6 +89,7 @@ class Services:
     watchers: Sequence[Watcher] = ()
     alerts: AlertWatch | None = None
     power: PowerSession | None = None
+    endpoints: EndpointWatch | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     readonly: bool = False
