@@ -14,6 +14,7 @@ from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch
     from gputui.chat.conversation import Conversation
+    from gputui.chat.health import EndpointWatch
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
@@ -105,6 +106,13 @@ def make_conversation() -> Conversation:
     from gputui.chat.store import Store
 
     return Conversation(Store(configuration.state_dir() / "gputui.db"))
+
+
+def make_endpoint_watch(config: Config) -> EndpointWatch:
+    """The watch over the health of ``[[endpoints]]``."""
+    from gputui.chat.health import EndpointWatch
+
+    return EndpointWatch(config)
 
 
 def make_alerts(options: Options, config: Config) -> AlertWatch:

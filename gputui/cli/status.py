@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from gputui.chat.health import EndpointStatus, endpoints_json
 from gputui.cli.acting import read_gpus, supervising
-from gputui.cli.compose import Options, pinned_pids
+from gputui.cli.compose import Options, make_endpoint_watch, pinned_pids
 from gputui.cli.root import common_options, options_of
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus, State, retry_words, status_json
-from gputui.text import UNKNOWN, clean_line, number, size, uptime
+from gputui.text import UNKNOWN, clean_line, number, seconds, size, uptime
 
 _PATIENCE = 1.0
 _BETWEEN = 0.3
@@ -34,7 +35,7 @@ def command(context: click.Context, as_json: bool) -> None:
     config = options.load_config()
     gpus = _known_gpus(options, config)
 
-    async def run() -> tuple[InstanceStatus, ...]:
+    async def look() -> tuple[InstanceStatus, ...]:
         async with supervising(options, config, gpus) as supervisor:
             first = await supervisor.observe(_PATIENCE)
             if not any(status.metrics.slots_busy for status in first):
@@ -42,13 +43,21 @@ def command(context: click.Context, as_json: bool) -> None:
             await asyncio.sleep(_BETWEEN)  # a speed needs two looks
             return await supervisor.observe(_PATIENCE)
 
-    statuses = asyncio.run(run())
+    async def run() -> tuple[tuple[InstanceStatus, ...], tuple[EndpointStatus, ...]]:
+        return await asyncio.gather(look(), make_endpoint_watch(config).ask_once())
+
+    statuses, endpoints = asyncio.run(run())
     if as_json:
-        click.echo(json.dumps(status_json(statuses), indent=2, ensure_ascii=False))
+        shape = status_json(statuses) | {"endpoints": endpoints_json(endpoints)}
+        click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
         return
     if statuses:
         click.echo("\n".join(table(statuses, config, gpus)))
-    if all(status.external for status in statuses):
+    if endpoints:
+        click.echo(
+            "\n".join(["", *endpoint_lines(endpoints)] if statuses else endpoint_lines(endpoints))
+        )
+    if not endpoints and all(status.external for status in statuses):
         raise GputuiError("no instance is configured", "Write a configuration: gputui init")
 
 
@@ -77,6 +86,22 @@ def table(
     for status, line in zip(statuses, lines[1:], strict=True):
         shown.append(line)
         shown += [f"    {clean_line(extra)}" for extra in _extras(status)]
+    return shown
+
+
+def endpoint_lines(endpoints: Sequence[EndpointStatus]) -> list[str]:
+    """The table of endpoints; what is wrong with one stands under it."""
+    rows = [("endpoint", "model", "state", "latency", "url")]
+    for one in endpoints:
+        latency = seconds(one.latency_seconds)
+        rows.append((one.name, one.served or UNKNOWN, str(one.state), latency, one.url))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    shown = lines[:1]
+    for one, line in zip(endpoints, lines[1:], strict=True):
+        shown += [line, f"    {one.problem}"] if one.problem else [line]
     return shown
 
 

@@ -16,7 +16,7 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     """Every action for the command palette; instances by name."""
     chat = dashboard.query_one(ChatPanel)
     for status in dashboard.caretaker.statuses:
-        for action in ("start", "stop", "restart"):
+        for action in () if status.external else ("start", "stop", "restart"):
             title = f"{action.capitalize()} {status.name}"
             run = partial(dashboard.caretaker.request, action, status.name)
             yield SystemCommand(title, str(status.state), run)

@@ -80,6 +80,8 @@ class Configuring:
         keys, rules = check_keys(config.keys), rules_of(config, file)
         before, services.config = services.config, config
         services.supervisor.set_config(config)
+        if services.endpoints is not None:
+            services.endpoints.set_config(config)
         if services.keeper is not None:
             services.keeper.set_config(config)
         if services.alerts is not None:

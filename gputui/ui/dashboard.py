@@ -40,7 +40,7 @@ from gputui.ui.power_screen import PowerScreen
 from gputui.ui.process_actions import ProcessActions
 from gputui.ui.process_table import ProcessTable
 from gputui.ui.processes_screen import ProcessesScreen
-from gputui.ui.rows import instance_rows, names_by_pid, pinned_names
+from gputui.ui.rows import endpoint_rows, instance_rows, names_by_pid, pinned_names
 from gputui.ui.seating import Seating
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
@@ -121,6 +121,8 @@ class Dashboard(StillScreen[None]):
         self._seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
+        if self._services.endpoints is not None:
+            self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
         for problem in self._problems:
             self.say(problem)
 
@@ -242,7 +244,9 @@ class Dashboard(StillScreen[None]):
         )
 
     def _show_rows(self) -> None:
-        self.query_one(InstancesPanel).update_rows(self._rows())
+        watch = self._services.endpoints
+        endpoints = endpoint_rows(watch.statuses if watch else ())
+        self.query_one(InstancesPanel).update_rows((*self._rows(), *endpoints))
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
 

@@ -80,6 +80,7 @@ def fitting(found: Sequence[Field], width: int) -> list[Field]:
 def _machine(snapshot: Snapshot | None, statuses: Sequence[InstanceStatus]) -> Iterator[Field]:
     if snapshot is not None and snapshot.source != "nvml":
         yield Field(Place.MACHINE, 1, ((snapshot.source, "dim"),))
+    statuses = [status for status in statuses if not status.external]
     ready = sum(status.state is State.READY for status in statuses)
     failed = sum(status.state is State.FAILED for status in statuses)
     running = sum(status.state in RUNNING for status in statuses)

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 
+from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.instances.status import HUNG_SECONDS, InstanceStatus, State, retry_words
 from gputui.text import UNKNOWN, duration, number, sentences, size, uptime
 from gputui.ui.alert_marks import AlertMark
@@ -30,7 +31,7 @@ NO_INSTANCE = "No instance is configured. Write a configuration with: gputui ini
 class InstanceRow:
     """One instance as the table shows it. ``gpu_memory``: bytes on all GPUs, None where not known.
 
-    ``alert`` is what fires for it.
+    ``alert`` is what fires for it. ``endpoint``: it is no instance, but this.
     """
 
     status: InstanceStatus
@@ -40,6 +41,7 @@ class InstanceRow:
     uptime: float | None
     alert: AlertMark | None = None
     tokens_per_joule: float | None = None
+    endpoint: EndpointStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,9 @@ def _model_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
 def _gpu_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     """The GPUs' badges; CPU only where that is known, a question mark where the pin is not."""
     end = line.width + width
-    if not row.gpu_indexes:
+    if row.endpoint is not None:
+        line.add(UNKNOWN, look.palette.dim)
+    elif not row.gpu_indexes:
         line.add("CPU" if row.status.pinned is False else "?", look.palette.dim)
     for index in row.gpu_indexes[:3]:
         line.add(f"■{index}", look.palette.hue(index))
@@ -296,7 +300,10 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     """The state in words, and what fires; colour only repeats what the words say."""
     end = line.width + width
     status, palette = row.status, look.palette
-    line.add(state_words(status), state_style(status, palette))
+    if row.endpoint is not None:
+        _endpoint_state(line, row.endpoint, palette)
+    else:
+        line.add(state_words(status), state_style(status, palette))
     if status.state is State.LOADING and status.load_progress is not None:
         full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
         line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
@@ -307,6 +314,15 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     elif status.differs:
         line.add(" differs", palette.dim)
     line.pad_to(end)
+
+
+def _endpoint_state(line: Line, endpoint: EndpointStatus, palette: Palette) -> None:
+    """``endpoint up 12 ms``."""
+    styles = {EndpointState.UP: palette.success, EndpointState.DOWN: palette.error}
+    line.add("endpoint ", palette.dim)
+    line.add(str(endpoint.state), styles.get(endpoint.state, palette.value))
+    if endpoint.state is EndpointState.UP and endpoint.latency_seconds is not None:
+        line.add(f" {endpoint.latency_seconds * 1000:.0f} ms", palette.value)
 
 
 def state_words(status: InstanceStatus) -> str:

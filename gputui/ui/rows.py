@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
+from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.config import Config
 from gputui.gpu.sample import Snapshot
-from gputui.instances.status import InstanceStatus
+from gputui.instances.status import InstanceStatus, State
 from gputui.power.efficiency import Efficiency
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.instances_panel import InstanceRow
@@ -38,6 +40,37 @@ def instance_rows(
         )
         for status in statuses
     )
+
+
+def endpoint_rows(endpoints: Sequence[EndpointStatus]) -> tuple[InstanceRow, ...]:
+    """One row an endpoint: it is there to be talked to, and nothing else is known of it."""
+    return tuple(
+        InstanceRow(
+            status=InstanceStatus(
+                name=one.name,
+                state=State.READY if one.state is EndpointState.UP else State.STOPPED,
+                port=_port(one.url),
+                url=one.url,
+                model=one.served or one.url,
+                note=f"endpoint {one.url}" + (f": {one.problem}" if one.problem else ""),
+                external=True,
+            ),
+            key="",
+            gpu_indexes=(),
+            gpu_memory=None,
+            uptime=None,
+            endpoint=one,
+        )
+        for one in endpoints
+    )
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    try:
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return 0
 
 
 def _seen_on(status: InstanceStatus, snapshot: Snapshot | None) -> tuple[int, ...]:

@@ -59,8 +59,10 @@ class Seating:
     def choose(self, side: str) -> None:
         """Ask who answers on a side."""
         choices = [_choice(status) for status in self._caretaker.statuses]
+        watch = self._services.endpoints
+        states = {one.name: f"{one.state} " for one in (watch.statuses if watch else ())}
         choices += [
-            Choice(endpoint.name, endpoint.name, endpoint.url)
+            Choice(endpoint.name, endpoint.name, states.get(endpoint.name, "") + endpoint.url)
             for endpoint in self._services.config.endpoints
         ]
         if not choices:

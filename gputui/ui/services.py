@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
+from gputui.chat.health import EndpointWatch
 from gputui.chat.model import Endpoint
 from gputui.config import Config, InstanceConfig
 from gputui.config.watch import FileWatch
@@ -114,8 +115,9 @@ class Services:
 
     ``alerts`` is one of ``watchers``, if there is one; what comes of it is shown. The
     parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
-    ``watch`` looks at the configuration's file, which may change
-    ``config``. ``fit`` says of an instance, as it would be configured, whether it fits now.
+    ``endpoints`` is asked for their health while the screen is there. ``watch`` looks at the
+    configuration's file, which may change ``config``. ``fit`` says of an instance, as it would be
+    configured, whether it fits now.
     """
 
     config: Config
@@ -129,6 +131,7 @@ class Services:
     power: PowerSession | None = None
     keeper: Keeper | None = None
     layouts: LayoutsLike | None = None
+    endpoints: EndpointWatch | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     watch: FileWatch | None = None
