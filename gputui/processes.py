@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -155,6 +155,23 @@ def resident_bytes(pid: int) -> int | None:
     with contextlib.suppress(psutil.Error):
         return int(psutil.Process(pid).memory_info().rss)
     return None
+
+
+def environment(pid: int) -> Mapping[str, str] | None:
+    """The environment that a process of one's own was started with; None where it cannot be read."""
+    if not _HAS_PROC:
+        import psutil
+
+        try:
+            return psutil.Process(pid).environ()
+        except psutil.Error:
+            return None
+    try:
+        content = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return None
+    pairs = (part.decode(errors="replace").partition("=") for part in content.split(b"\0") if part)
+    return {name: value for name, _, value in pairs}
 
 
 def look(pid: int) -> ProcessStat | None:

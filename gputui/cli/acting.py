@@ -140,9 +140,7 @@ async def check_fit(supervisor: Supervisor, name: str, *, force: bool) -> None:
         return
     words = " ".join(explain(fit))
     if fit.fails and not force:
-        raise GputuiError(
-            f"{name} will not fit. {words}", f"To try it all the same: gputui start --force {name}"
-        )
+        raise GputuiError(f"{name} will not fit. {words}", "To try it all the same, add --force.")
     click.echo(f"{name} does not fit as configured. {words}", err=True)
 
 

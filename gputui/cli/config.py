@@ -165,4 +165,21 @@ def _check(
         return False
     where = ", ".join(f"GPU {gpu.index} ({gpu.name}, {short_bus_id(gpu)})" for gpu in pinned)
     click.echo(f"{instance.name}: ok, {where or 'CPU'}, port {instance.port}")
+    _warn_of_flags(instance, config, file)
     return True
+
+
+def _warn_of_flags(instance: InstanceConfig, config: Config, file: Path) -> None:
+    """What the binary's own --help says against ``args``: told, and no error, since it is the help alone."""
+    from gputui.llama.binary import find
+    from gputui.llama.flags import check_arguments, flags_of
+
+    if not instance.args:
+        return
+    try:
+        flags = flags_of(find(instance.llama_server or config.llama_server))
+    except GputuiError:
+        return
+    for doubt in check_arguments(flags, instance.args):
+        where = f"{file}: [[instances]] {instance.name}: args"
+        report(ConfigError(f"{where}: {doubt.message}", doubt.hint))

@@ -16,6 +16,7 @@ from gputui.cli.compose import (
     make_alerts,
     make_conversation,
     make_host_reader,
+    make_layouts,
     make_power,
     make_source,
     make_supervisor,
@@ -133,10 +134,8 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     except GputuiError as error:  # the built-in rules are better than none
         alerts = make_alerts(options, replace(config, alerts=(), on_alert=()))
         problem = error
-    supervisor, conversation = (
-        make_supervisor(options, config, (), sampler.memory),
-        make_conversation(),
-    )
+    supervisor = make_supervisor(options, config, (), sampler.memory)
+    conversation = make_conversation()
     keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
     from gputui.ui.keys import check_keys
 
@@ -153,6 +152,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         themes=themes,
         sampler=sampler.listen,
         supervisor=supervisor,
+        layouts=make_layouts(supervisor),
         conversation=conversation,
         endpoint_of=lambda name: endpoint_of(config, name),
         watchers=(alerts, power.meter, power.schedule),
@@ -162,6 +162,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         config_error=problem,
         config_file=options.config_file,
         watch=FileWatch(file, content, check),
+        fit=supervisor.fit_of,
         readonly=options.readonly,
         ascii_only=not _unicode_terminal(),
         start=tuple(start),

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import msgspec
@@ -20,6 +20,7 @@ from gputui.cli.fit_table import Place, Report, lines, report_json
 from gputui.cli.root import common_options, options_of
 from gputui.cli.tables import painted, wants_colour
 from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.config.tables import CacheType
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, select_gpus
 from gputui.instances import fit as fitting
@@ -33,15 +34,41 @@ from gputui.text import nearest
 _NOWHERE = 1  # no server is started: this port is never bound
 
 
+if TYPE_CHECKING:
+    _Type = click.ParamType[int | str]
+else:
+    _Type = click.ParamType  # no generic class in click 8.1
+
+_CACHE_TYPES = click.Choice(get_args(CacheType))
+
+
+class Layers(_Type):
+    """What ``--n-gpu-layers`` takes."""
+
+    name = "layers"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """A number, or the word. Raises click.BadParameter."""
+        if value in ("all", "auto"):
+            return value
+        if not value.isdecimal():
+            self.fail(f"{value!r} is neither a number nor all nor auto.", param, ctx)
+        return int(value)
+
+
 @click.command("fit")
 @click.argument("model", metavar="MODEL")
 @click.option("--gpu", "gpus", multiple=True, metavar="GPU", help="On this GPU; again for a split.")
 @click.option("--ctx", "ctx_size", type=click.IntRange(min=0), help="Context of all slots, tokens.")
 @click.option("--parallel", type=click.IntRange(min=1), help="Slots; the context is divided.")
 @click.option("--ubatch", "ubatch_size", type=click.IntRange(min=1), help="Micro-batch, tokens.")
-@click.option("--cache-type-k", metavar="TYPE", help="Type of the cached keys: f16, q8_0, …")
-@click.option("--cache-type-v", metavar="TYPE", help="Type of the cached values.")
-@click.option("-ngl", "--n-gpu-layers", metavar="N", help="Layers on GPUs: a number, all or auto.")
+@click.option("--cache-type-k", type=_CACHE_TYPES, metavar="TYPE", help="Of the cached keys.")
+@click.option("--cache-type-v", type=_CACHE_TYPES, metavar="TYPE", help="Of the cached values.")
+@click.option(
+    "-ngl", "--n-gpu-layers", type=Layers(), metavar="N", help="Layers: a number, all, auto."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @common_options
 @click.pass_context
@@ -84,14 +111,8 @@ def _instance(model: str, config: Config) -> tuple[InstanceConfig, bool]:
 
 
 def _changed(instance: InstanceConfig, given: dict[str, Any]) -> InstanceConfig:
-    """The instance with what the command line says. Raises click.UsageError for what is no value."""
-    layers = given.get("n_gpu_layers")
-    if isinstance(layers, str) and layers.isdecimal():
-        given["n_gpu_layers"] = int(layers)
-    try:
-        return msgspec.convert(msgspec.to_builtins(instance) | given, InstanceConfig)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(str(error).replace("`$.", "`")) from error
+    """The instance with what the command line says."""
+    return msgspec.convert(msgspec.to_builtins(instance) | given, InstanceConfig)
 
 
 def _report(
@@ -115,7 +136,10 @@ def _report(
     leaving = {instance.name} if configured else set()
     around = Surroundings(memory.read(), running, leaving, (), fitting.host_memory())
     memory.close()
-    places = [_place(config, instance, chosen, known, around) for chosen in sets or [()]]
+    alone = len(sets) < 2
+    places = [
+        _place(config, instance, chosen, known, around, contexts=alone) for chosen in sets or [()]
+    ]
     return Report(header, places, simulated=any(g.simulated for g in known), trouble=trouble)
 
 
@@ -135,6 +159,8 @@ def _place(
     gpus: tuple[GpuIdentity, ...],
     known: Sequence[GpuIdentity],
     around: Surroundings,
+    *,
+    contexts: bool,
 ) -> Place:
     server, why = _server(config, instance, gpus, known)
     room = fitting.room_for(server, around)
@@ -145,7 +171,7 @@ def _place(
         room.options,
         largest_context(room) if fit.fits is not None else None,
         most_layers(room) if gpus and fit.fits is not None else None,
-        quantizations(room) if fit.fits is not None else (),
+        quantizations(room, contexts=contexts) if fit.fits is not None else (),
         why,
     )
 

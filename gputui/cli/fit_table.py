@@ -25,6 +25,9 @@ _PARTS: tuple[tuple[str, str], ...] = (
 )
 """The parts of a share, and their headings."""
 
+_RANKS = {"weights": 2, "cache": 2, "overhead": 4}
+"""What goes last where the terminal is narrow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -107,7 +110,7 @@ def _memory(places: Sequence[Place], width: int) -> list[Line]:
     shown = [part for part in _PARTS if any(getattr(row.needed, part[0]) for row in rows)]
     columns: list[Column[FitRow]] = [
         Column(unit, 0, lambda row: row.name, left=True, least=12, role=_hue(places)),
-        *(Column(heading, 3, _part(name, divisor)) for name, heading in shown),
+        *(Column(heading, _RANKS.get(name, 3), _part(name, divisor)) for name, heading in shown),
         Column("needed", 0, lambda row: _amount(row.needed.total, divisor), role=_strong),
         Column("free", 1, lambda row: _amount(row.free, divisor)),
         Column("", 0, lambda row: _verdict(row, unit, divisor), left=True, role=_verdict_role),
@@ -219,10 +222,19 @@ def _quantizations(places: Sequence[Place], header: Header, width: int) -> list[
         Column("bits/weight", 2, lambda row: f"{row.bits:.2f}"),
         Column(f"weights {unit}", 1, lambda row: _amount(row.weights, divisor)),
         Column("all", 0, lambda row: _amount(row.total, divisor)),
-        Column("", 0, where, left=True, role=lambda row: "" if fitting[row.name] else "warning"),
+        *_contexts(rows),
+        Column(
+            "as asked", 0, where, left=True, role=lambda row: "" if fitting[row.name] else "warning"
+        ),
     ]
     table = grid(columns, rows, width)
     return [table.heading, *table.lines]
+
+
+def _contexts(rows: Sequence[Quantization]) -> list[Column[Quantization]]:
+    if not any(row.largest_context for row in rows):
+        return []
+    return [Column("largest context", 0, lambda row: str(row.largest_context or "none"))]
 
 
 def _this(header: Header) -> Callable[[Quantization], str]:
@@ -308,6 +320,7 @@ def _place_json(place: Place) -> dict[str, Any]:
                 "weights_bytes": _whole(one.weights),
                 "needed_bytes": _whole(one.total),
                 "fits": one.fits,
+                "largest_context_tokens": one.largest_context,
             }
             for one in place.quantizations
         ],

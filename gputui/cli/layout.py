@@ -52,7 +52,7 @@ def command(
     gpus = _known_gpus(options, config, looking=looking)
     asked = _Asked(options, config, gpus)
     if name is None:
-        _list(asked.run(lambda layouts: layouts.all()), config, as_json=as_json)
+        _list(asked.run(lambda layouts: layouts.all()), as_json=as_json)
         return
     plan = asked.run(lambda layouts: layouts.plan(name))
     if as_json:
@@ -93,7 +93,7 @@ class _Asked:
 def plan_lines(plan: LayoutPlan, gpus: Sequence[GpuIdentity]) -> Iterator[str]:
     """The plan in words, one instance a line."""
     if plan.active:
-        yield f"layout {plan.name} runs already: {', '.join(one.name for one in plan.stays)}"
+        yield f"layout {plan.name} runs already: {', '.join(plan.members)}"
         return
     yield f"layout {plan.name}:"
     for stopping in plan.stops:
@@ -104,8 +104,7 @@ def plan_lines(plan: LayoutPlan, gpus: Sequence[GpuIdentity]) -> Iterator[str]:
         again = f", again: {clean_line(arriving.restarts)}" if arriving.restarts else ""
         yield f"  starts  {arriving.name}{_on(arriving.gpus, gpus)}{again}"
         if arriving.fit_words:
-            prefix = "will not fit: " if arriving.fits is False else ""
-            yield f"          {prefix}{clean_line(arriving.fit_words)}"
+            yield f"          {clean_line(arriving.fit_told)}"
     for blocked in plan.cannot:
         yield f"  cannot  {blocked.name}: {clean_line(blocked.reason)}"
         if blocked.hint:
@@ -125,11 +124,10 @@ def _known_gpus(options: Options, config: Config, *, looking: bool) -> tuple[Gpu
         return ()
 
 
-def _list(plans: Sequence[LayoutPlan], config: Config, *, as_json: bool) -> None:
-    members = {layout.name: layout.instances for layout in config.layouts}
+def _list(plans: Sequence[LayoutPlan], *, as_json: bool) -> None:
     if as_json:
         layouts = [
-            {"name": plan.name, "active": plan.active, "instances": list(members[plan.name])}
+            {"name": plan.name, "active": plan.active, "instances": list(plan.members)}
             for plan in plans
         ]
         click.echo(json.dumps({"layouts": layouts}, indent=2, ensure_ascii=False))
@@ -137,7 +135,7 @@ def _list(plans: Sequence[LayoutPlan], config: Config, *, as_json: bool) -> None
     width = max(len(plan.name) for plan in plans)
     for plan in plans:
         mark = "active" if plan.active else "      "
-        click.echo(f"{plan.name.ljust(width)}  {mark}  {', '.join(members[plan.name])}")
+        click.echo(f"{plan.name.ljust(width)}  {mark}  {', '.join(plan.members)}")
 
 
 def _echo_json(plan: LayoutPlan) -> None:

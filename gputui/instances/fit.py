@@ -21,7 +21,7 @@ from gputui.models.gguf import Header, known_header
 from gputui.models.memory import CONTEXT_BYTES, Device, Estimate, Share
 from gputui.models.options import ServerOptions, parse_options
 from gputui.models.search import MARGIN_BYTES, Room, largest_context, most_layers
-from gputui.text import clean_line, error_words, gibibytes, size
+from gputui.text import clean_line, error_words, size
 
 Source = Literal["estimate", "llama-fit-params"]
 
@@ -136,7 +136,7 @@ def fit_of(server: Server, around: Surroundings) -> Fit:
         context=needed.context,
         gpu_layers=needed.gpu_layers if room.devices else None,
         layers=needed.layers,
-        warnings=(*needed.warnings, *((why,) if why else ())),
+        warnings=(*needed.warnings, *(word for word in (why, _stand_in(server)) if word)),
     )
     if fit.fits is None:
         names = ", ".join(row.name for row in rows if row.free is None)
@@ -149,6 +149,8 @@ def fit_of(server: Server, around: Surroundings) -> Fit:
 def room_for(server: Server, around: Surroundings) -> Room:
     """The model, its options and what is free. Raises GputuiError where the model cannot be read."""
     header = known_header(server.model)
+    if not header.tensors:
+        raise GputuiError(f"{server.model}: holds no weights", "Is it a vocabulary alone?")
     options = parse_options(server.argv)
     projector = _projector(options)
     pending = _pending(around)
@@ -179,6 +181,11 @@ def _used(server: Server, around: Surroundings) -> tuple[GpuIdentity, ...]:
 
 def _on_cpu(argv: Sequence[str]) -> bool:
     return ("--device", "none") in pairwise(argv)
+
+
+def _stand_in(server: Server) -> str:
+    simulated = server.gpus and _on_cpu(server.argv)
+    return "its GPUs are simulated, so the host holds everything" if simulated else ""
 
 
 def _shares(around: Surroundings, uuid: str) -> bool:
@@ -278,7 +285,7 @@ def _asked(server: Server, room: Room, needed: Estimate) -> tuple[Estimate | Non
         )
     )
     host = replace(answer.host, projector=needed.host.projector)
-    return replace(needed, devices=shares, host=host), ""
+    return replace(needed, devices=shares, host=host, idle=0.0), ""
 
 
 def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) -> tuple[FitRow, ...]:
@@ -287,7 +294,7 @@ def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) ->
         FitRow(device.name, share, device.free, uuid, _holders(around, uuid), MARGIN_BYTES)
         for device, share, uuid in zip(room.devices, needed.devices, uuids, strict=True)
     )
-    return (*gpus, FitRow("host memory", needed.host, room.host))
+    return (*gpus, FitRow("host memory", needed.resident, room.host))
 
 
 def _holders(around: Surroundings, uuid: str) -> tuple[tuple[str, float], ...]:
@@ -331,10 +338,18 @@ def _words(fit: Fit) -> str:
     if fit.fits is None:
         return fit.reason
     if fit.fits:
-        return "fits"
-    short = [row for row in fit.rows if row.missing]
+        rows = [row for row in fit.rows if row.uuid] or fit.rows
+        taken = ", ".join(
+            f"{row.name} {size(row.needed.total)} of {size(row.free)} free" for row in rows
+        )
+        return f"fits: {taken}"
     parts = [
-        f"{row.name}: {size(row.needed.total)} needed, {gibibytes(row.free)} GiB free"
-        for row in short
+        f"{row.name}: {size(row.needed.total)} needed, {size(row.free)} free"
+        for row in fit.rows
+        if row.missing
     ]
+    if fit.lowers == "context":
+        parts.append(f"llama-server will lower the context to {fit.largest_context} or so")
+    elif fit.lowers == "layers":
+        parts.append("llama-server will leave layers to the CPU")
     return "; ".join(parts)

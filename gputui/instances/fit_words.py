@@ -18,7 +18,7 @@ def explain(fit: Fit) -> tuple[str, ...]:
         )
     elif fit.largest_context == 0:
         lines.append("No context is small enough to fit.")
-    return (*lines, _outcome(fit), *(f"Uncertain: {word}." for word in fit.warnings))
+    return (*lines, _outcome(fit), *(f"Note: {word}." for word in fit.warnings))
 
 
 def _shortage(row: FitRow) -> list[str]:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from gputui.config import Config, InstanceConfig, LayoutConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity
+from gputui.instances.fit import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import nearest
-
-
-class Fit(Protocol):
-    """Whether an instance's model fits into its GPUs' memory; ``fits`` is None where that is not known."""
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether it does."""
-
-    @property
-    def words(self) -> str:
-        """What is needed against what is free, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +32,12 @@ class Arriving:
     restarts: str = ""
     fits: bool | None = None
     fit_words: str = ""
+
+    @property
+    def fit_told(self) -> str:
+        """Whether it fits, and why it does not or why that is not known; "" where nobody asked."""
+        before = {True: "", False: "will not fit: ", None: "whether it fits is not known: "}
+        return before[self.fits] + self.fit_words if self.fit_words else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +62,12 @@ class Blocked:
 class LayoutPlan:
     """The way from what runs now to a layout; GPUs are UUIDs.
 
-    Every member of the layout is in one of ``stays``, ``starts`` and ``cannot``, in the layout's order;
+    Every one of ``members`` is in one of ``stays``, ``starts`` and ``cannot``, in the layout's order;
     ``stops`` are none of its members. Whatever is in none of them goes on as it is.
     """
 
     name: str
+    members: tuple[str, ...]
     stays: tuple[Staying, ...] = ()
     stops: tuple[Leaving, ...] = ()
     starts: tuple[Arriving, ...] = ()
@@ -121,7 +116,8 @@ def plan(
 
     ``obstacles`` says of members why they cannot start (a missing model, a stranger on the port).
     An instance that is no member stops where it has a GPU, a port or a group that a member needs, and
-    goes on where it does not: also on the CPU, where all have room.
+    goes on where it does not: also on the CPU, where all have room. One that crashed and is to be started
+    again counts as running.
     """
     # One without a process waits for its turn in a group, and may yet give that up.
     running = {one.name: one for one in statuses if one.owned and one.pid and one.state in RUNNING}
@@ -144,13 +140,19 @@ def plan(
             fit = fits.get(one.name)
             known = (fit.fits, fit.words) if fit else (None, "")
             starts.append(Arriving(one.name, place.gpus, again, *known))
-    others = (status for name, status in running.items() if name not in places)
+    others = (
+        one
+        for one in statuses
+        if one.name not in places and (one.name in running or one.restart_at is not None)
+    )
     stops = tuple(
         Leaving(status.name, status.gpus, reasons)
         for status in others
         if (reasons := _in_the_way(status, configured, members, places, gpus))
     )
-    return LayoutPlan(layout.name, tuple(stays), stops, tuple(starts), tuple(cannot))
+    return LayoutPlan(
+        layout.name, layout.instances, tuple(stays), stops, tuple(starts), tuple(cannot)
+    )
 
 
 def plan_json(plan: LayoutPlan) -> dict[str, object]:

@@ -56,10 +56,15 @@ def put_off(paths: Paths, name: str, error: GputuiError, backoff: Backoff) -> bo
 def forgo(paths: Paths, name: str, why: str) -> None:
     """Try it no more. Nothing is done where another gputui is at it."""
     with contextlib.suppress(locks.LockHeldError), locks.hold(paths.lock(name), locks.TIDY):
-        record = records.read(paths.record(name))
-        if record is not None and record.restart_at is not None:
-            hint = sentences(record.hint, f"It is not started again: {why}")
-            records.write(paths, replace(record, restart_at=None, hint=hint))
+        forgo_locked(paths, name, why)
+
+
+def forgo_locked(paths: Paths, name: str, why: str) -> None:
+    """``forgo`` for a caller that holds the instance's lock."""
+    record = records.read(paths.record(name))
+    if record is not None and record.restart_at is not None:
+        hint = sentences(record.hint, f"It is not started again: {why}")
+        records.write(paths, replace(record, restart_at=None, hint=hint))
 
 
 @contextlib.contextmanager

@@ -18,11 +18,12 @@ from pathlib import Path
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
-from gputui.instances import fit as fitting
 from gputui.instances import lifecycle, records, retries
 from gputui.instances.backoff import DEFAULT, Backoff
+from gputui.instances.details import DetailsReader, InstanceDetails
 from gputui.instances.discovery import Discovery
-from gputui.instances.fit import Fit, Server
+from gputui.instances.fit import Fit
+from gputui.instances.fit_asking import ask_fit
 from gputui.instances.lifecycle import Child, NotRunningError
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.observer import Observer
@@ -79,6 +80,7 @@ class Supervisor:
         self._observer = Observer(self._paths, Settler(self._paths, backoff))
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
+        self._details = DetailsReader(self._paths, self._prepare)
 
     @property
     def config(self) -> Config:
@@ -112,6 +114,13 @@ class Supervisor:
     def log(self, name: str) -> InstanceLog:
         """The log of an instance, and the older ones; nothing is read yet."""
         return InstanceLog(self._paths.log(name))
+
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        """How an instance was started, or would be, and what its server says; never waits long.
+
+        ``url`` is where a server that gputui did not start answers for it, "" for none.
+        """
+        return await self._details.read(name, self._instances.get(name), url)
 
     async def observe(self, patience: float = _PATIENCE) -> tuple[InstanceStatus, ...]:
         """All configured instances in their order, then running ones that are configured no more.
@@ -177,17 +186,29 @@ class Supervisor:
     async def fit(
         self, name: str, *, leaving: Collection[str] = (), coming: Sequence[str] = ()
     ) -> Fit:
-        """Whether an instance fits now, if it were started; its own memory counts as free where it runs.
+        """Whether an instance fits now, if it were started.
 
-        Instances named in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
+        What it holds where it runs, or another member of its group holds, counts as free. Instances named
+        in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
         UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
         """
-        wanted = [self._find(one) for one in (name, *coming)]
-        try:
-            servers = [await self._server(instance) for instance in wanted]
-            return await asyncio.to_thread(self._fit, servers, {name, *leaving})
-        except GputuiError as error:
-            return fitting.not_known(name, error)
+        return await self.fit_of(self._find(name), leaving=leaving, coming=coming)
+
+    async def fit_of(
+        self,
+        instance: InstanceConfig,
+        *,
+        leaving: Collection[str] = (),
+        coming: Sequence[str] = (),
+    ) -> Fit:
+        """``fit`` for an instance as it would be configured."""
+        wanted = [instance, *(self._find(one) for one in coming)]
+        mates = await asyncio.to_thread(self._swapper.in_the_way, instance, self._config)
+        ending = {instance.name, *mates, *leaving}
+        state = self._paths.state_dir
+        return await ask_fit(
+            wanted, ending, self._prepare, lambda: self._gpus or (), self._memory, state
+        )
 
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
@@ -247,6 +268,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
+        await self._details.close()
         await self._observer.close()
         if self._discovery is not None:
             await self._discovery.close()
@@ -255,10 +277,15 @@ class Supervisor:
         instance = self._find(name)
         launch = await self._prepare(instance)  # refused before anything stops
         async with self._swapper.room_for(instance, action, self._ground(tell, force)):
-            record, child = await asyncio.to_thread(
-                lifecycle.start_locked, self._paths, instance, launch
-            )
-            self._children[record.pid] = child
+            start = asyncio.to_thread(lifecycle.start_locked, self._paths, instance, launch)
+            starting = asyncio.ensure_future(start)
+            try:
+                await asyncio.shield(starting)
+            finally:  # whoever breaks it off has started it all the same, under the lock
+                await asyncio.wait({starting})
+                if starting.exception() is None:
+                    record, child = starting.result()
+                    self._children[record.pid] = child
 
     def _ground(self, tell: Tell, force: bool = False) -> Ground:
         return Ground(self._config, self.gpus, tell, force)
@@ -333,17 +360,6 @@ class Supervisor:
             f"{name} was not started by gputui: port {status.port} is served by {who}",
             "Stop it where it was started.",
         )
-
-    async def _server(self, instance: InstanceConfig) -> Server:
-        launch = await self._prepare(instance)
-        gpus = tuple(gpu for uuid in launch.gpus for gpu in self._gpus or () if gpu.uuid == uuid)
-        return Server(instance.name, launch.argv, launch.model, gpus, launch.environment)
-
-    def _fit(self, servers: Sequence[Server], leaving: Collection[str]) -> Fit:
-        running = records.running(self._paths.state_dir)
-        host = fitting.host_memory()
-        around = fitting.Surroundings(self._memory(), running, leaving, servers[1:], host)
-        return fitting.fit_of(servers[0], around)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
         if instance.gpus and self._gpus is None:

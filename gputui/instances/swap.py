@@ -14,13 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from gputui.config import Config, InstanceConfig
 from gputui.config.arrangements import when_busy
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, MemoryReader
-from gputui.instances import adoption, lifecycle, locks, records, release
+from gputui.instances import adoption, lifecycle, locks, records, release, retries
 from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.locks import Say
 from gputui.instances.records import Paths, Record
@@ -89,6 +87,10 @@ class Swapper:
         self._waits: dict[str, asyncio.Event] = {}
         self._displaced: dict[str, tuple[str, ...]] = {}
 
+    def in_the_way(self, instance: InstanceConfig, config: Config) -> tuple[str, ...]:
+        """What runs of an instance's group, and so ends where it starts."""
+        return tuple(record.name for record in _alive(self._concerned(instance, "start", config)))
+
     def way_back(self, name: str) -> str:
         """How to have again what made room for an instance in this session, "" where nothing did."""
         return way_back(self._displaced.get(name, ()))
@@ -123,11 +125,11 @@ class Swapper:
                 notes.says.append(await stack.enter_async_context(lifecycle.taking(lock)))
             while True:
                 async with AsyncExitStack() as locked:
-                    leaving = await self._lock_all(instance, action, ground.config, locked, notes)
-                    if leaving is not None and not await self._busy(instance, leaving, ground):
+                    going = await self._lock_all(instance, action, ground.config, locked, notes)
+                    if going is not None and not await self._busy(instance, going, ground):
                         stopped: list[str] = []
-                        with _standing(instance.name, stopped):
-                            await self._make_room(instance, leaving, stopped, notes, ground)
+                        with self._standing(instance.name, stopped):
+                            await self._make_room(instance, going, stopped, notes, ground)
                             yield
                         others = tuple(name for name in stopped if name != instance.name)
                         if others:
@@ -151,6 +153,8 @@ class Swapper:
                 with contextlib.suppress(NotRunningError):
                     await self._stop(name)
                 await self._await_memory(None, (held,), notes, ground)
+            else:
+                await asyncio.to_thread(retries.forgo_locked, self._paths, name, f"it {why}")
 
     async def _lock_all(
         self,
@@ -175,8 +179,7 @@ class Swapper:
         now = await asyncio.to_thread(self._concerned, instance, action, config)
         if {record.name for record in now} - {record.name for record in before}:
             return None
-        await asyncio.to_thread(self._call_off_restarts, now)
-        return tuple(record for record in now if matches(record.identity))
+        return now
 
     def _concerned(
         self, instance: InstanceConfig, action: str, config: Config
@@ -197,17 +200,11 @@ class Swapper:
                 found.append(record)
         return tuple(found)
 
-    def _call_off_restarts(self, concerned: Sequence[Record]) -> None:
-        """A crashed member that is to be started again would fight for the place."""
-        for record in concerned:
-            if record.restart_at is not None and not matches(record.identity):
-                records.write(self._paths, replace(record, restart_at=None))
-
     async def _busy(
-        self, instance: InstanceConfig, leaving: Sequence[Record], ground: Ground
+        self, instance: InstanceConfig, going: Sequence[Record], ground: Ground
     ) -> bool:
         """Whether it is to wait for an answer. Raises BusyError where it is not to."""
-        others = [record for record in leaving if record.name != instance.name]
+        others = [one for one in _alive(going) if one.name != instance.name]
         way = when_busy(ground.config, instance.group) if instance.group else "stop"
         if ground.force or way == "stop":
             return False
@@ -222,7 +219,7 @@ class Swapper:
         try:
             while True:
                 others = await asyncio.to_thread(self._concerned, instance, "start", config)
-                works = await at_work(one for one in others if matches(one.identity))
+                works = await at_work(_alive(others))
                 if gave_up.is_set():
                     raise GaveUpError(f"{instance.name} does not wait any longer")
                 if not works:
@@ -236,16 +233,21 @@ class Swapper:
     async def _make_room(
         self,
         instance: InstanceConfig,
-        leaving: Sequence[Record],
+        going: Sequence[Record],
         stopped: list[str],
         notes: _Notes,
         ground: Ground,
     ) -> None:
-        """Stop all of ``leaving`` and wait for their memory; ``stopped`` gets who is."""
-        if not leaving:
+        """Stop what runs of ``going`` and wait for its memory, and start none of it again; ``stopped``
+        gets who is."""
+        if not going:
             return
+        leaving = _alive(going)
         names = [record.name for record in leaving]
         await asyncio.to_thread(lifecycle.refuse_start, self._paths, instance, names)
+        for record in going:
+            why = f"{instance.name} of its group runs"
+            await asyncio.to_thread(retries.forgo_locked, self._paths, record.name, why)
         held = await self._held(leaving, ground)
         others = [name for name in names if name != instance.name]
         if others:
@@ -313,6 +315,27 @@ class Swapper:
         return record if record is not None and matches(record.identity) else None
 
     @contextlib.contextmanager
+    def _standing(self, name: str, stopped: Sequence[str]) -> Iterator[None]:
+        """An error in the block says what was stopped before it, and so does what is broken off."""
+        try:
+            yield
+        except GputuiError as error:
+            others = [one for one in stopped if one != name]
+            if not others:
+                raise
+            raise GputuiError(
+                f"{_are(others)} stopped, and {name} did not start: {error.message}",
+                f"{error.hint} {way_back(others)}".strip(),
+            ) from error
+        except asyncio.CancelledError:
+            if not stopped or self._running(name) is not None:
+                raise
+            told = f"{', '.join(stopped)} {'was' if len(stopped) == 1 else 'were'} told to stop"
+            raise asyncio.CancelledError(
+                f"broken off: {told}, and {name} is not started", way_back(stopped)
+            ) from None
+
+    @contextlib.contextmanager
     def _group(self, name: str, group: str) -> Iterator[Say]:
         with contextlib.ExitStack() as stack:
             try:
@@ -321,6 +344,10 @@ class Swapper:
             except locks.LockHeldError as error:
                 raise _taken(name, group, error.holder) from None
             yield say
+
+
+def _alive(found: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in found if matches(record.identity))
 
 
 def way_back(stopped: Sequence[str]) -> str:
@@ -332,28 +359,6 @@ def turn_of(paths: Paths, instance: InstanceConfig) -> locks.Holder | None:
     """The gputui in which an instance waits for, or takes, its turn in its group; None where none does."""
     holder = locks.holder(paths.group_lock(instance.group)) if instance.group else None
     return holder if holder is not None and holder.action == instance.name else None
-
-
-@contextlib.contextmanager
-def _standing(name: str, stopped: Sequence[str]) -> Iterator[None]:
-    """An error in the block says what was stopped before it, and so does what is broken off."""
-    try:
-        yield
-    except GputuiError as error:
-        others = [one for one in stopped if one != name]
-        if not others:
-            raise
-        raise GputuiError(
-            f"{_are(others)} stopped, and {name} did not start: {error.message}",
-            f"{error.hint} {way_back(others)}".strip(),
-        ) from error
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        told = f"{', '.join(stopped)} {'was' if len(stopped) == 1 else 'were'} told to stop"
-        raise asyncio.CancelledError(
-            f"broken off: {told}, and {name} is not started", way_back(stopped)
-        ) from None
 
 
 def _are(names: Sequence[str]) -> str:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances import lifecycle, locks, records
-from gputui.instances.layouts import Fit, LayoutPlan, find_layout, plan
+from gputui.instances.fit import Fit
+from gputui.instances.layouts import LayoutPlan, find_layout, plan
 from gputui.instances.locks import Say
 from gputui.instances.records import Paths
 from gputui.instances.status import InstanceStatus, State
@@ -22,8 +31,7 @@ from gputui.instances.swap import BusyError, Tell
 from gputui.instances.work import at_work
 from gputui.processes import matches
 
-FitReader = Callable[[str, tuple[str, ...]], Awaitable[Fit | None]]
-"""The fit of an instance once the instances named second have stopped; None where nothing is known."""
+_Answer = TypeVar("_Answer")
 
 
 class Acts(Protocol):
@@ -43,13 +51,16 @@ class Acts(Protocol):
     async def obstacle(self, name: str, leaving: Sequence[str]) -> GputuiError | None:
         """Why an instance could not start once those in ``leaving`` are gone; None where it could."""
 
+    async def fit(self, name: str, *, leaving: Collection[str], coming: Sequence[str]) -> Fit:
+        """Whether one fits once those in ``leaving`` are gone and those in ``coming`` have started."""
+
     async def start(self, name: str, tell: Tell, *, force: bool) -> None:
         """Start one; returns when its process runs."""
 
     async def empty(self, name: str, why: str, tell: Tell) -> None:
         """Stop one; returns when its GPU memory is free, too."""
 
-    async def wait(self, name: str) -> InstanceStatus:
+    def wait(self, name: str) -> Coroutine[Any, Any, InstanceStatus]:
         """Its status once it is ready, failed or stopped."""
 
 
@@ -89,11 +100,29 @@ class _Progress:
 
     layout: str
     report: Report
+    broken_off: asyncio.Event
     stopped: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
 
     def tell(self, name: str) -> Tell:
         return lambda words: self.report(Step(StepKind.WAITING, name, words))
+
+    def go_on(self) -> None:
+        """Raise GputuiError where the switch is to go no further."""
+        if self.broken_off.is_set():
+            raise GputuiError("it was broken off")
+
+    async def unless_broken_off(self, waiting: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """What ``waiting`` gives. Raises GputuiError once the switch is to go no further."""
+        task = asyncio.ensure_future(waiting)
+        end = asyncio.ensure_future(self.broken_off.wait())
+        try:
+            await asyncio.wait((task, end), return_when=asyncio.FIRST_COMPLETED)
+            self.go_on()
+            return await task
+        finally:
+            task.cancel()
+            end.cancel()
 
     @property
     def standing(self) -> str:
@@ -117,10 +146,10 @@ class _Progress:
 class Layouts:
     """The configured layouts on one machine. ``acts`` is the supervisor, ``state_dir`` its directory."""
 
-    def __init__(self, acts: Acts, state_dir: Path, fit: FitReader | None = None) -> None:
+    def __init__(self, acts: Acts, state_dir: Path) -> None:
         self._acts = acts
         self._paths = Paths(state_dir)
-        self._fit = fit
+        self._switching: asyncio.Event | None = None
 
     async def all(self) -> tuple[LayoutPlan, ...]:
         """A plan for each layout, in the configuration's order, without obstacles and fits: they tell
@@ -149,8 +178,8 @@ class Layouts:
         instance that has to stop is answering (``force`` breaks that off); SwitchError where it ends
         half-way; GputuiError where it cannot begin, or would stop what the user has not seen.
         """
-        progress = _Progress(shown.name, report)
-        async with self._alone(shown.name):
+        async with self._alone(shown.name) as broken_off:
+            progress = _Progress(shown.name, report, broken_off)
             now = await self.plan(shown.name)
             _refuse(now, shown)
             if not force:
@@ -160,6 +189,11 @@ class Layouts:
                 await self._start_all(now, progress, force=force)
         return now
 
+    def break_off(self) -> None:
+        """End a switch of this session after the step that it is at; what is done stays done."""
+        if self._switching is not None:
+            self._switching.set()
+
     async def _obstacles(self, rough: LayoutPlan) -> Mapping[str, GputuiError]:
         found = {
             one.name: await self._acts.obstacle(one.name, rough.ending) for one in rough.starts
@@ -167,10 +201,11 @@ class Layouts:
         return {name: error for name, error in found.items() if error is not None}
 
     async def _fits(self, rough: LayoutPlan) -> Mapping[str, Fit]:
-        if self._fit is None:
-            return {}
-        found = {one.name: await self._fit(one.name, rough.ending) for one in rough.starts}
-        return {name: fit for name, fit in found.items() if fit is not None}
+        names = [one.name for one in rough.starts]
+        return {
+            name: await self._acts.fit(name, leaving=rough.ending, coming=names[:place])
+            for place, name in enumerate(names)
+        }
 
     async def _refuse_busy(self, now: LayoutPlan) -> None:
         works = await at_work(await asyncio.to_thread(self._running, now.ending))
@@ -208,13 +243,17 @@ class Layouts:
         for one in now.stays:  # what still loads takes more than it has now
             await self._ready(one.name, progress)
         for arriving in now.starts:
+            progress.go_on()
             progress.report(Step(StepKind.STARTING, arriving.name))
-            await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
-            progress.started.append(arriving.name)
+            try:
+                await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
+            finally:  # one that was broken off may have got that far
+                if self._running((arriving.name,)):
+                    progress.started.append(arriving.name)
             await self._ready(arriving.name, progress)
 
     async def _ready(self, name: str, progress: _Progress) -> None:
-        status = await self._acts.wait(name)
+        status = await progress.unless_broken_off(self._acts.wait(name))
         if status.state is State.FAILED:
             progress.started = [one for one in progress.started if one != name]
             raise GputuiError(f"{name} failed: {status.last_error}", status.hint)
@@ -224,9 +263,14 @@ class Layouts:
             progress.report(Step(StepKind.READY, name, status.url))
 
     @contextlib.asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
+    async def _alone(self, name: str) -> AsyncIterator[asyncio.Event]:
+        """Hold the lock of all layouts for the length of the block, which gets what breaks it off."""
         async with lifecycle.taking(self._lock(name)):
-            yield
+            self._switching = asyncio.Event()
+            try:
+                yield self._switching
+            finally:
+                self._switching = None
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[Say]:

@@ -13,7 +13,7 @@ from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, short_bus_id
 from gputui.llama import binary as binaries
 from gputui.llama.binary import Build
-from gputui.models.files import files_of
+from gputui.models.gguf import known_header
 from gputui.text import clean_line, nearest
 
 
@@ -143,22 +143,16 @@ def _file(instance: InstanceConfig, key: str, value: str) -> Path:
 
 
 def check_model(instance: InstanceConfig) -> None:
-    """Raise GputuiError where the model or its projector is no GGUF, or a part of it is missing."""
-    files = [("model", file) for file in files_of(model_path(instance))]
+    """Raise GputuiError where llama.cpp could not load the model or its projector: no GGUF, or cut off."""
+    files = [("model", model_path(instance))]
     if instance.mmproj is not None:
         files.append(("mmproj", mmproj_path(instance)))
     for key, file in files:
-        where = f"[[instances]] {instance.name}: {key}: {file}"
         try:
-            with file.open("rb") as content:
-                magic = content.read(4)
-        except OSError as error:
-            raise GputuiError(f"{where}: {error.strerror}") from error
-        if magic != b"GGUF":
-            raise GputuiError(
-                f"{where}: is not a GGUF: it begins with {clean_line(str(magic)[1:])}",
-                "Was the download complete? llama.cpp runs .gguf files alone.",
-            )
+            known_header(file)
+        except GputuiError as error:
+            where = f"[[instances]] {instance.name}: {key}"
+            raise GputuiError(f"{where}: {error.message}", error.hint) from error
 
 
 def find_pin(build: Build, gpus: Sequence[GpuIdentity], known: Sequence[GpuIdentity]) -> Pin:

@@ -92,6 +92,8 @@ def check_arguments(flags: Flags, arguments: Sequence[str]) -> tuple[Doubt, ...]
         if flag is None:
             doubts.append(_unknown(flags, argument))
             place += 1
+            if argument.startswith("-"):  # what follows may well be its value
+                place += bool(arguments[place:]) and not arguments[place].startswith("-")
             continue
         values = arguments[place + 1 : place + 1 + flag.values]
         doubts += _doubts_of(flags, argument, flag, values)

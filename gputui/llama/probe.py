@@ -191,11 +191,7 @@ class Probe:
         return grown / passed if grown > 0 and passed > 0 else None
 
     async def _get(self, client: httpx.AsyncClient, path: str) -> bytes | None:
-        """The body of a 200 answer, None for everything else."""
-        try:
-            return await self._body(client, path)
-        except _no_answer():
-            return None
+        return await fetch(client, self.url + path)
 
     async def _body(self, client: httpx.AsyncClient, path: str) -> bytes | None:
         """The body of a 200 answer, None for another one. Raises what ``_no_answer`` lists."""
@@ -243,6 +239,15 @@ def decode(body: bytes | None, kind: Any) -> Any:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+async def fetch(client: httpx.AsyncClient, url: str) -> bytes | None:
+    """The body of a 200 answer, None for everything else."""
+    try:
+        status, body = await _fetch(client, url)
+    except _no_answer():
+        return None
+    return body if status == 200 else None
 
 
 async def _fetch(client: httpx.AsyncClient, url: str) -> tuple[int, bytes]:

@@ -57,7 +57,10 @@ def compute_of(header: Header, options: ServerOptions, cells: Cells, *, gpu: boo
     places = 0 if flash else shape.values * _LONG * batch
     width = max(_feed(header, shape, gpu), _attention(shape, flash))
     logits = (header.vocabulary or 0) * _FLOAT * max(1, options.slots)
-    main = max(width * _FLOAT * batch, logits) + masks
+    ends = logits
+    if options.embedding:  # every token's output is wanted, not each slot's last
+        ends = ((header.vocabulary or 0) + 4 * shape.embedding) * _FLOAT * batch
+    main = max(width * _FLOAT * batch, ends) + masks
     host = masks + places + 2 * shape.embedding * _FLOAT * batch
     return Compute(float(main), float(host) if gpu else 0.0, float(logits))
 

@@ -19,6 +19,7 @@ from gputui.text import clean_line
 __all__ = ["Header", "Skipped", "Tensor", "Value", "known_header", "read_header"]
 
 _MAX_TENSORS = 1 << 15
+_MAX_LAYERS = 1024  # llama.cpp: LLAMA_MAX_LAYERS is 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ class Header:
 
     @property
     def block_count(self) -> int | None:
-        """How many layers it has."""
-        return self.integer("block_count")
+        """How many layers it has; None where it does not say, or says more than any model has."""
+        count = self.integer("block_count")
+        return count if count is not None and count <= _MAX_LAYERS else None
 
     @property
     def vocabulary(self) -> int | None:
@@ -95,18 +97,21 @@ class Header:
         return self.metadata.get(f"{self.text('general.architecture')}.{key}")
 
     def integer(self, key: str) -> int | None:
-        """The whole number at ``key`` of the architecture; None where it has none, or one a layer."""
+        """The whole number at ``key`` of the architecture; None where it has none, or one a layer.
+
+        Also None for a negative one: nothing that is counted here is.
+        """
         value = self.value(key)
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and value >= 0 else None
 
     def per_layer(self, key: str, default: int) -> tuple[int, ...]:
         """The number of each layer at ``key``, be it one for all or one each."""
-        layers = min(self.block_count or 0, 1024)
+        layers = self.block_count or 0
         value = self.value(key)
         if isinstance(value, tuple):
-            numbers = [int(n) for n in value if isinstance(n, (int, float))][:layers]
+            numbers = [max(0, n) if isinstance(n, int) else default for n in value[:layers]]
             return (*numbers, *([default] * (layers - len(numbers))))
-        return (value if isinstance(value, int) else default,) * layers
+        return (value if isinstance(value, int) and value >= 0 else default,) * layers
 
 
 def read_header(path: Path) -> Header:

@@ -210,7 +210,7 @@ def _widths(header: Header, sliding: bool) -> tuple[int, int]:
 
 def _windows(header: Header, name: str) -> tuple[int | None, ...]:
     """Each layer's window in tokens, None where it sees all."""
-    layers = min(header.block_count or 0, 1024)
+    layers = header.block_count or 0
     window = header.integer("attention.sliding_window")
     pattern = header.value("attention.sliding_window_pattern")
     known = _WINDOWS.get(name)

@@ -7,7 +7,7 @@ the overhead of a device's context do not, and are fitted to what servers printe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gputui.models.caches import caches_of, cells_of
 from gputui.models.compute import compute_of, copies_bytes, streamed_bytes
@@ -65,7 +65,8 @@ class Estimate:
     """What a model takes. ``devices`` are in the order asked for.
 
     ``context`` is of all slots together, in tokens; ``gpu_layers`` of ``layers`` are on GPUs (the output
-    counts as one). ``warnings`` say in words why the estimate is weak.
+    counts as one). ``idle`` bytes of the host's weights are pages of the file of which a copy in another
+    order is used: the kernel takes them back. ``warnings`` say in words why the estimate is weak.
     """
 
     devices: tuple[Share, ...]
@@ -74,6 +75,12 @@ class Estimate:
     gpu_layers: int
     layers: int
     warnings: tuple[str, ...] = ()
+    idle: float = 0.0
+
+    @property
+    def resident(self) -> Share:
+        """What the host has to hold all the time."""
+        return replace(self.host, weights=self.host.weights - self.idle)
 
     @property
     def total(self) -> float:
@@ -97,6 +104,7 @@ def estimate(
     weights = weights_of(header, options, placement)
     caches, states = _spread(header, options, placement)
     used = placement.on_gpus > 0
+    idle = weights.repacked if options.mmap else 0.0
     work = compute_of(header, options, cells, gpu=bool(devices))
     extra = streamed_bytes(weights.streamed)
     if sum(part > 0 for part in placement.parts) > 1 and used:
@@ -117,7 +125,7 @@ def estimate(
         for number, part in enumerate(placement.parts)
     )
     host = Share(
-        weights=weights.host + weights.repacked,
+        weights=weights.host + idle,
         cache=caches[HOST],
         recurrent=states[HOST],
         compute=(work.host if devices else work.main) + work.output,
@@ -125,7 +133,7 @@ def estimate(
     )
     layers = (header.block_count or 0) + 1
     warnings = _warnings(header, options, projector)
-    return Estimate(shares, host, cells.context, placement.on_gpus, layers, warnings)
+    return Estimate(shares, host, cells.context, placement.on_gpus, layers, warnings, idle)
 
 
 def _first(placement: Placement) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +64,7 @@ class ServerOptions:
 
 
 def _whole(word: str) -> int:
-    return int(word)
+    return max(0, int(word))
 
 
 def _layers(word: str) -> int | None:
@@ -78,7 +80,10 @@ def _parallel(word: str) -> int | None:
 
 
 def _proportions(word: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in word.replace("/", ",").split(",") if part)
+    parts = tuple(float(part) for part in word.replace("/", ",").split(",") if part)
+    if not all(map(math.isfinite, parts)):
+        raise ValueError
+    return parts
 
 
 def _on(word: str) -> bool | None:
@@ -90,6 +95,10 @@ def _on(word: str) -> bool | None:
 def _mebibytes(word: str) -> int:
     """``--fit-target``: one number for all devices, or one each; the largest counts."""
     return int(max(float(part) for part in word.split(","))) << 20
+
+
+def _alone(after: Sequence[str]) -> bool:
+    return not after or after[0].startswith("-")
 
 
 _VALUES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
@@ -159,8 +168,9 @@ def parse_options(argv: Sequence[str]) -> ServerOptions:
     """
     found: dict[str, Any] = {}
     not_counted: dict[str, None] = {}
-    words = iter(argv)
-    for word in words:
+    words = list(argv)
+    while words:
+        word = words.pop(0)
         flag, joined, value = word.partition("=") if word.startswith("--") else (word, "", "")
         if flag in _SWITCHES:
             field, constant = _SWITCHES[flag]
@@ -169,10 +179,11 @@ def parse_options(argv: Sequence[str]) -> ServerOptions:
             not_counted[_NOT_COUNTED[flag]] = None
         elif flag in _VALUES:
             field, convert = _VALUES[flag]
-            try:
-                found[field] = convert(value if joined else next(words, ""))
-            except ValueError:
+            if field == "flash_attention" and not joined and _alone(words):
+                found[field] = True  # older builds take the flag by itself
                 continue
+            with contextlib.suppress(ValueError, OverflowError):
+                found[field] = convert(value if joined else words.pop(0) if words else "")
     return replace(
         ServerOptions(),
         **found,

@@ -60,7 +60,7 @@ def _parts(options: ServerOptions, free: Sequence[float | None]) -> tuple[float,
     if not count:
         return ()
     if options.split_mode == "none" or count == 1:
-        main = options.main_gpu if options.main_gpu < count else 0
+        main = options.main_gpu if 0 <= options.main_gpu < count else 0
         return tuple(float(number == main) for number in range(count))
     known = [value for value in free if value is not None]
     weights = [value if value is not None else 1.0 for value in free]

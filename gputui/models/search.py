@@ -55,7 +55,7 @@ class Room:
 
     def holds(self, needed: Estimate) -> bool:
         """Whether all of it fits, on the GPUs and in host memory."""
-        return self.on_gpus(needed) and (self.host is None or needed.host.total <= self.host)
+        return self.on_gpus(needed) and (self.host is None or needed.resident.total <= self.host)
 
     def on_gpus(self, needed: Estimate) -> bool:
         """Whether the GPUs' shares fit."""
@@ -67,14 +67,21 @@ class Room:
         )
 
 
-def largest_context(room: Room, most: int | None = None) -> int:
+def largest_context(
+    room: Room,
+    most: int | None = None,
+    holds: Callable[[Estimate], bool] | None = None,
+    **changes: object,
+) -> int:
     """The longest context that fits, of all slots together, in tokens; 0 where none does.
 
-    ``most`` is where to stop, the model's own training length where it is None.
+    ``most`` is where to stop, the model's own training length where it is None. ``holds`` judges in the
+    place of ``room.holds``; ``changes`` are other options than the room's.
     """
     end = most or room.header.context_length or 4096
+    judge = holds or room.holds
     return _STEP * _largest(
-        -(-end // _STEP), lambda steps: room.holds(room.taken(context=steps * _STEP))
+        -(-end // _STEP), lambda steps: judge(room.taken(context=steps * _STEP, **changes))
     )
 
 
@@ -86,24 +93,40 @@ def most_layers(room: Room) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """A quantization of this model: bits a weight, what its weights and all of it take, in bytes."""
+    """A quantization of this model: bits a weight, what its weights and all of it take, in bytes.
+
+    ``largest_context`` is the longest context that it leaves room for, in tokens; 0 for none, None where
+    that was not asked.
+    """
 
     name: str
     bits: float
     weights: float
     total: float
     fits: bool
+    largest_context: int | None = None
 
 
-def quantizations(room: Room) -> tuple[Quantization, ...]:
-    """What the usual quantizations of the same model would take, the largest first; an estimate."""
-    everything = room.taken(gpu_layers=ALL_LAYERS if room.devices else None)
+def quantizations(room: Room, *, contexts: bool = False) -> tuple[Quantization, ...]:
+    """What the usual quantizations of the same model would take, the largest first; an estimate.
+
+    ``contexts``: with the longest context of each, which takes some tenths of a second.
+    """
+    layers = ALL_LAYERS if room.devices else None
+    everything = room.taken(gpu_layers=layers)
     now = float(room.header.tensor_bytes) or 1.0
     found: list[Quantization] = []
     for name, bits in QUANTIZATIONS:
         weights = now if name == room.header.quantization else _weights(room.header, bits)
-        scaled = _scaled(everything, weights / now)
-        found.append(Quantization(name, bits, weights, scaled.total, room.holds(scaled)))
+        factor = weights / now
+        scaled = _scaled(everything, factor)
+
+        def holds(needed: Estimate, factor: float = factor) -> bool:
+            return room.holds(_scaled(needed, factor))
+
+        longest = largest_context(room, holds=holds, gpu_layers=layers) if contexts else None
+        total = scaled.total - scaled.idle
+        found.append(Quantization(name, bits, weights, total, room.holds(scaled), longest))
     return tuple(found)
 
 
@@ -120,7 +143,8 @@ def _scaled(needed: Estimate, factor: float) -> Estimate:
         return replace(one, weights=one.weights * factor)
 
     devices: Sequence[Share] = [share(one) for one in needed.devices]
-    return replace(needed, devices=tuple(devices), host=share(needed.host))
+    host = share(needed.host)
+    return replace(needed, devices=tuple(devices), host=host, idle=needed.idle * factor)
 
 
 def _largest(end: int, works: Callable[[int], bool]) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError
@@ -13,6 +14,7 @@ from textual.worker import Worker, WorkerError
 from gputui.errors import GputuiError
 from gputui.instances.fit import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.instances.swap import GaveUpError
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.fit_question import asks, fit_dialog
@@ -45,6 +47,8 @@ class Caretaker:
         self._kept_from: set[str] = set()
         self.statuses: tuple[InstanceStatus, ...] = ()
         self.observed = False
+        self.ending = False
+        self.last_words: list[str] = []
 
     def status(self, name: str) -> InstanceStatus | None:
         """The newest state of an instance, None where there is none of that name."""
@@ -100,6 +104,8 @@ class Caretaker:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
         elif action == "start":
             self.ask_fit(action, name)
+        elif self._waits(name):
+            self.act(action, name)
         else:
             question = f"{action.capitalize()} {name}? Its open answers end."
             self._screen.app.push_screen(
@@ -117,11 +123,20 @@ class Caretaker:
         """Carry it out, in the background."""
         if action != "stop":
             self._awaited.add(name)
-        worker = self._screen.run_worker(
-            self._act(action, name), group="act", name=f"{action} {name}", exit_on_error=False
-        )
+        self.undertake(self._act(action, name), f"{action} {name}")
+
+    def undertake(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Work on instances in the background, which is waited for before the program ends."""
+        worker = self._screen.run_worker(work, group="act", name=name, exit_on_error=False)
         self._acts.add(worker)
         self._screen.set_timer(SOON, self._observe_soon)
+
+    def wind_up(self) -> None:
+        """The program is about to end: nothing new is waited for any more."""
+        self._services.supervisor.give_up_waits()
+        if self._services.layouts is not None:
+            self._services.layouts.break_off()
+        self.ending = True
 
     def start_all(self, names: Sequence[str]) -> None:
         """Start those of them that do not run."""
@@ -145,6 +160,11 @@ class Caretaker:
                 self._tell_once(error)
         if self._services.keeper is not None:
             await self._services.keeper.settle()
+
+    def _waits(self, name: str) -> bool:
+        """Whether it has no process yet, as one that waits for its turn: there is nothing to lose."""
+        status = self.status(name)
+        return status is not None and status.state is State.STARTING and status.pid is None
 
     def _confirmed(self, action: str, name: str, answer: str | None) -> None:
         if answer != "yes":
@@ -179,9 +199,11 @@ class Caretaker:
             "restart": supervisor.restart,
         }
         if action in ("stop", "restart"):
-            self._end_streams_to(name)
+            self.end_streams_to(name)
         try:
             await methods[action](name)
+        except GaveUpError:
+            self._awaited.discard(name)  # as the user wanted
         except GputuiError as error:
             self._awaited.discard(name)
             self._say(error)
@@ -199,7 +221,7 @@ class Caretaker:
             if warning is not None:
                 self._say(warning)
 
-    def _end_streams_to(self, name: str) -> None:
+    def end_streams_to(self, name: str) -> None:
         """A server waits for its open streams when told to stop: ours are closed first."""
         status = self.status(name)
         if status is not None:

@@ -9,6 +9,7 @@ from textual.app import SystemCommand
 
 from gputui.ui.chat_panel import SIDES, ChatPanel
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.instances_panel import InstancesPanel
 
 
 def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
@@ -35,9 +36,12 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
         yield SystemCommand(f"Reasoning {side}", "fold or unfold", pane.action_unfold)
     yield SystemCommand("Stop answers", "both sides", dashboard.action_stop_answers)
     yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
+    yield SystemCommand("Layouts", "switch to a set of instances", dashboard.action_layouts)
     yield SystemCommand("Processes", "on all GPUs", dashboard.action_processes)
     yield SystemCommand("Power and cost", "draw, limits, energy", dashboard.action_power)
     yield SystemCommand("Log", "of the selected instance", dashboard.action_log)
+    panel = dashboard.query_one(InstancesPanel)
+    yield SystemCommand("Details", "of the selected instance", panel.action_details)
     yield SystemCommand(
         "Maximise panel", "the focused one, or all again", dashboard.action_maximise
     )

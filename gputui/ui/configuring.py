@@ -16,7 +16,7 @@ from gputui.ui.header import Header
 from gputui.ui.keys import check_keys
 from gputui.ui.services import Services
 
-_AT_THE_START = ("interval", "source")
+_AT_THE_START = ("interval", "source", "login_scope")
 """Keys of which a running program takes no new value."""
 
 

@@ -26,10 +26,11 @@ from gputui.ui.gpu_details import DetailsMemory, GpuDetails
 from gputui.ui.gpu_panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instance_draft import Purpose
+from gputui.ui.instance_views import InstanceViews
 from gputui.ui.instances_panel import InstanceRow, InstancesPanel
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
+from gputui.ui.layouts import LayoutActions
 from gputui.ui.leaving import Leaving
-from gputui.ui.log_screen import LogScreen
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -86,9 +87,13 @@ class Dashboard(StillScreen[None]):
             self.say,
             lambda: self._seating.gpus,
         )
+        self._views = InstanceViews(
+            self, services, self.caretaker, look, self._rows, self.say, self.action_keys
+        )
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
         )
+        self.layout_actions = LayoutActions(self, services, self.caretaker, look, self.say)
         self.power_actions = PowerActions(self, services.power, self.say)
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
@@ -216,14 +221,18 @@ class Dashboard(StillScreen[None]):
 
     def action_log(self) -> None:
         row = self.query_one(InstancesPanel).selected
-        if row is None:
-            return
-        name = row.status.name
-        log = self._services.supervisor.log(name)
-        self.app.push_screen(LogScreen(self._look, name, log, self.action_keys))
+        if row is not None:
+            self._views.show_log(row.status.name)
 
-    def _show_rows(self) -> None:
-        rows: tuple[InstanceRow, ...] = instance_rows(
+    def action_layouts(self) -> None:
+        self.layout_actions.request(self._snapshot.identities if self._snapshot else ())
+
+    @on(InstancesPanel.DetailsRequested)
+    def details_requested(self, message: InstancesPanel.DetailsRequested) -> None:
+        self._views.show_details(message.name, self._seen)
+
+    def _rows(self) -> tuple[InstanceRow, ...]:
+        return instance_rows(
             self._services.config,
             self.caretaker.statuses,
             self._snapshot,
@@ -231,7 +240,9 @@ class Dashboard(StillScreen[None]):
             self._alerting.marks(Scope.INSTANCE),
             self._report().efficiencies,
         )
-        self.query_one(InstancesPanel).update_rows(rows)
+
+    def _show_rows(self) -> None:
+        self.query_one(InstancesPanel).update_rows(self._rows())
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
 

@@ -72,14 +72,14 @@ class Editing:
             self._refuse(f"{name} was not removed")
             return
         named = edit.references(self._services.config, name)
-        also = f" It is taken out of {', '.join(named)}, too." if named else ""
+        also = f"\nIt is taken out of {', '.join(named)}, too." if named else ""
         choices = [Choice("keep", "Keep it"), Choice("remove", "Remove it from the file")]
         if self._runs(name):
             choices[1:] = [
                 Choice("stop", "Stop it, and remove it from the file"),
                 Choice("remove", "Remove it from the file; it runs on until it is stopped"),
             ]
-        question = self._look.text(f"Remove {name} from {self._file}?{also}")
+        question = self._look.text(f"Remove {name} from {self._file.name}?{also}")
         self._screen.app.push_screen(
             ChoiceDialog(question, choices), partial(self._removal_chosen, name)
         )

@@ -10,11 +10,13 @@ from typing import Any
 
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
+from gputui.instances.fit import Fit
+from gputui.instances.proposals import name_of_model, propose_name
 from gputui.llama import binary
 from gputui.llama.flags import check_arguments, flags_of
 from gputui.models.catalogue import ModelFacts, facts_of
 from gputui.models.files import model_bytes
-from gputui.text import clean_line, sentences
+from gputui.text import clean_line, sentences, size
 from gputui.ui.instance_draft import Draft, Outcome, outcome
 from gputui.ui.model_picker import facts_words
 from gputui.ui.services import Services
@@ -30,6 +32,7 @@ class Judgement:
     doubts: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     fit: str = ""
+    fits: bool | None = None
 
 
 class Judging:
@@ -39,10 +42,9 @@ class Judging:
         self._services = services
         self._facts: dict[str, ModelFacts] = {}
 
-    @property
-    def knows_fit(self) -> bool:
-        """Whether anybody can say if it fits."""
-        return self._services.fit is not None
+    def name_for(self, model: str) -> str:
+        """A name that nobody has for an instance with that model."""
+        return propose_name(self._services.config, name_of_model(model))
 
     async def outcome(self, draft: Draft, changes: Mapping[str, Any]) -> Outcome:
         """The file with these changes."""
@@ -60,18 +62,22 @@ class Judging:
         judgement = replace(judgement, doubts=doubts, notes=notes)
         yield judgement
         if self._services.fit is not None:
-            yield replace(judgement, fit=await self._fit(found.instance))
+            words, fits = await self._fit(found.instance)
+            yield replace(judgement, fit=words, fits=fits)
+
+    async def judge_model(self, model: str) -> Judgement:
+        """What is known of the model alone, where the rest is not right yet."""
+        doubts: dict[str, str] = {}
+        notes: dict[str, str] = {}
+        if model:
+            await asyncio.to_thread(self._look_at_model, model, doubts, notes)
+        return Judgement(None, {}, doubts, notes)
 
     def _look(self, instance: InstanceConfig) -> tuple[dict[str, str], dict[str, str]]:
         """Doubts and notes by key. Blocks."""
         doubts: dict[str, str] = {}
         notes: dict[str, str] = {}
-        path = Path(instance.model).expanduser()
-        facts = self._facts_of(path)
-        if facts.problem:
-            doubts["model"] = facts.problem
-        else:
-            notes["model"] = facts_words(facts, model_bytes(path))
+        self._look_at_model(instance.model, doubts, notes)
         if instance.mmproj and not Path(instance.mmproj).expanduser().is_file():
             doubts["mmproj"] = "There is no such file."
         if words := self._arguments(instance):
@@ -84,6 +90,14 @@ class Judging:
         if others:
             notes["port"] = f"shared with {', '.join(others)}: one of them runs at a time"
         return doubts, notes
+
+    def _look_at_model(self, model: str, doubts: dict[str, str], notes: dict[str, str]) -> None:
+        path = Path(model).expanduser()
+        facts = self._facts_of(path)
+        if facts.problem:
+            doubts["model"] = clean_line(facts.problem.removeprefix(f"{path}: "))
+        else:
+            notes["model"] = facts_words(facts, model_bytes(path))
 
     def _facts_of(self, path: Path) -> ModelFacts:
         key = str(path)
@@ -103,10 +117,25 @@ class Judging:
         doubts = check_arguments(flags, instance.args)
         return " ".join(sentences(doubt.message, doubt.hint) for doubt in doubts)
 
-    async def _fit(self, instance: InstanceConfig) -> str:
+    async def _fit(self, instance: InstanceConfig) -> tuple[str, bool | None]:
+        """Whether it fits now, and that in words."""
         assert self._services.fit is not None  # noqa: S101 - the caller has looked
-        try:
-            fit = await self._services.fit(instance)
-        except GputuiError as error:
-            return f"Whether it fits is not known: {clean_line(error.message, 200)}"
-        return fit.words or f"Whether it fits is not known: {clean_line(fit.reason, 200)}"
+        fit = await self._services.fit(instance)
+        if fit.fits is None:
+            return f"Whether it fits is not known: {clean_line(fit.reason, 200)}", None
+        return fit_line(fit), fit.fits
+
+
+def fit_line(fit: Fit) -> str:
+    """A fit that is known, in one line: ``fits, 12.3 GiB left on GPU 1``."""
+    if fit.fits:
+        left = [
+            f"{size(row.free - row.needed.total)} left on {row.name}"
+            for row in fit.rows
+            if row.free is not None
+        ]
+        return ", ".join(["fits", *left])
+    words = f"does not fit: {fit.words}"
+    if fit.largest_context:
+        words += f"; {fit.largest_context} tokens of context would"
+    return words

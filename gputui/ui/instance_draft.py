@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gputui.config import Config, InstanceConfig, edit
+from gputui.config.toml_text import split_lines, tables
 from gputui.errors import ConfigError, GputuiError
 from gputui.text import clean_line
 
@@ -47,6 +48,19 @@ class Draft:
         raise GputuiError(
             f"{clean_line(self.name)} is not in {self.file}", "It can be stopped, not changed."
         )
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the table as it is, each after a blank; those of a new one are none."""
+        text = self.text
+        names = [table.get("name") for table in tomllib.loads(text).get("instances", ())]
+        found = tables(text, "instances")
+        if self.name not in names or not found:
+            return []
+        lines, table = split_lines(text), found[names.index(self.name)]
+        return [
+            f" {line.rstrip()}" for part in table.parts for line in lines[part.begin : part.end]
+        ]
 
     @property
     def title(self) -> str:

@@ -34,7 +34,8 @@ JUDGE_SECONDS = 0.25
 """From the last key to the look at the whole: the file, the model, the flags, the fit."""
 NARROW = 110
 _NEEDED = ("name", "model", "port")
-_KEYS = "ctrl+s: review and save   esc: leave   up, down: fields   left, right: choose   enter: list of models"
+_NEEDED_WORDS = "needed"
+_KEYS = "ctrl+s save   esc leave   up down fields   left right choose   enter models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,10 @@ class InstanceForm(ModalScreen[str | None]):
     BINDINGS = [
         Binding("escape", "leave", "Leave", id="form.leave"),
         Binding("ctrl+s,f2", "save", "Save", id="form.save", priority=True, key_display="ctrl+s"),
-        Binding("up", "app.focus_previous", "Up", show=False, id="form.up"),
-        Binding("down", "app.focus_next", "Down", show=False, id="form.down"),
+        # Before all others, so that of keys in a burst each goes to the field that is meant.
+        Binding("up,shift+tab", "go(-1)", "Up", show=False, id="form.up", priority=True),
+        Binding("down,tab", "go(1)", "Down", show=False, id="form.down", priority=True),
+        Binding("enter", "enter", "Models, or next", show=False, id="form.enter", priority=True),
     ]
 
     def __init__(self, draft: Draft, parts: FormParts) -> None:
@@ -76,6 +79,7 @@ class InstanceForm(ModalScreen[str | None]):
         self._locked = [f.key for f in FIELDS if not typeable(start.get(f.key, ""))]
         self._timer: Timer | None = None
         self._judgement = Judgement()
+        self._tried = False
 
     # ── what it looks like ───────────────────────────────────────────────────────────────────────
 
@@ -86,15 +90,20 @@ class InstanceForm(ModalScreen[str | None]):
                 with VerticalScroll(id="form-fields", can_focus=False):
                     for field in FIELDS:
                         with Horizontal(classes="form-row"):
-                            yield Static(field.label, classes="form-label", markup=False)
+                            yield Static(
+                                field.label,
+                                id=f"label-{field.key}",
+                                classes="form-label",
+                                markup=False,
+                            )
                             yield self._widget(field.key)
-                        yield Static("", id=f"trouble-{field.key}", classes="trouble", markup=False)
+                        yield Trouble(id=f"trouble-{field.key}", classes="trouble", markup=False)
                 with VerticalScroll(id="form-side", can_focus=False) as side:
-                    side.border_title = Content("will be written")
+                    side.border_title = Content("in the file")
                     yield Static("", id="form-preview", markup=False)
             yield Static("", id="form-help", markup=False)
-            yield Static("", id="form-general", classes="trouble", markup=False)
-            yield Static("", id="form-fit", markup=False)
+            yield Trouble(id="form-general", classes="trouble", markup=False)
+            yield Trouble(id="form-fit", classes="trouble", markup=False)
             yield Static(_KEYS, id="form-keys", markup=False)
 
     def _widget(self, key: str) -> Widget:
@@ -109,7 +118,6 @@ class InstanceForm(ModalScreen[str | None]):
         return Input(text, id=f"field-{key}", classes="form-input", disabled=locked)
 
     def on_mount(self) -> None:
-        self.query_one("#form-fit").display = self._parts.judging.knows_fit
         self.set_focus(self._field("name"))
         self._judge_soon()
 
@@ -122,6 +130,8 @@ class InstanceForm(ModalScreen[str | None]):
         if key in BY_KEY:
             words = f"{BY_KEY[key].label}: {BY_KEY[key].help}"
             self.query_one("#form-help", Static).update(self._parts.look.text(words))
+            for label in self.query(".form-label"):
+                label.set_class(label.id == f"label-{key}", "-focused")
             event.widget.scroll_visible(animate=False)
 
     # ── what is typed ────────────────────────────────────────────────────────────────────────────
@@ -164,12 +174,21 @@ class InstanceForm(ModalScreen[str | None]):
             self._timer.stop()
         self._timer = self.set_timer(JUDGE_SECONDS, self._judge)
 
-    @on(Input.Submitted)
-    def _enter(self, event: Input.Submitted) -> None:
-        key = (event.input.id or "").removeprefix("field-")
-        if key in ("model", "mmproj"):
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that come before all others are the form's own only while nothing is over it."""
+        return action not in ("go", "enter", "save") or self.app.screen is self
+
+    def action_go(self, by: int) -> None:
+        """Another field."""
+        self.focus_next() if by > 0 else self.focus_previous()
+
+    def action_enter(self) -> None:
+        """The list of models where one is wanted, else the next field."""
+        field = self.focused
+        key = (field.id or "").removeprefix("field-") if field else ""
+        if isinstance(field, Input) and key in ("model", "mmproj"):
             picker = ModelPicker(self._parts.look, self._parts.models, projectors=key == "mmproj")
-            self.app.push_screen(picker, partial(self._picked, event.input))
+            self.app.push_screen(picker, partial(self._picked, field))
         else:
             self.focus_next()
 
@@ -177,6 +196,9 @@ class InstanceForm(ModalScreen[str | None]):
         if path is not None:
             field.value = path
             field.cursor_position = len(path)
+            name = self.query_one("#field-name", Input)
+            if field.id == "field-model" and not name.value:
+                name.value = self._parts.judging.name_for(path)
 
     # ── what is wrong ────────────────────────────────────────────────────────────────────────────
 
@@ -189,45 +211,64 @@ class InstanceForm(ModalScreen[str | None]):
             except GputuiError as error:
                 troubles[key] = sentences(error.message, error.hint)
             if key in _NEEDED and not text:
-                troubles[key] = "is needed."
+                troubles[key] = _NEEDED_WORDS
         if self._parts.running and self._texts()["name"] != self._draft.name:
             troubles["name"] = "It runs under its name: stop it first, or make a copy."
         return troubles
 
+    @property
+    def _there(self) -> bool:
+        """Whether its fields are there: a look may end after the form was left."""
+        return bool(self.query("#form-fit"))
+
     def _judge(self) -> None:
-        if not self._own_troubles():
-            self.run_worker(self._judge_whole(self._changes()), group="judge", exclusive=True)
+        if not self._there:
+            return
+        right = not self._own_troubles()
+        work = self._judge_whole(self._changes()) if right else self._judge_model()
+        self.run_worker(work, group="judge", exclusive=True)
+
+    async def _judge_model(self) -> None:
+        self._judgement = await self._parts.judging.judge_model(self._texts()["model"])
+        if self._there:
+            self._show_troubles()
 
     async def _judge_whole(self, changes: Mapping[str, Any]) -> None:
         async for judgement in self._parts.judging.judge(self._draft, changes):
             self._judgement = judgement
+            if not self._there:
+                return
             self._show_troubles()
             self._show_preview()
 
     def _show_troubles(self) -> None:
         own, found = self._own_troubles(), self._judgement
+        empty = [key for key in _NEEDED if own.get(key) == _NEEDED_WORDS and not self._tried]
+        needed = {key: own.pop(key) for key in empty}
         for field in FIELDS:
             kinds = (
                 (own, "error"),
                 (found.errors, "error"),
                 (found.doubts, "doubt"),
                 (found.notes, "note"),
+                (needed, "note"),
             )
             words, kind = next(
                 ((of[field.key], kind) for of, kind in kinds if of.get(field.key)), ("", "")
             )
-            _say(
-                self.query_one(f"#trouble-{field.key}", Static), self._parts.look.text(words), kind
-            )
+            trouble = self.query_one(f"#trouble-{field.key}", Trouble)
+            trouble.say(self._parts.look.text(words), kind)
         general = "" if own else found.errors.get("", "")
-        _say(self.query_one("#form-general", Static), self._parts.look.text(general), "error")
-        self.query_one("#form-fit", Static).update(self._parts.look.text(found.fit))
+        self.query_one("#form-general", Trouble).say(self._parts.look.text(general), "error")
+        self.query_one("#form-fit", Trouble).say(
+            self._parts.look.text(found.fit), "doubt" if found.fits is False else "note"
+        )
 
     def _show_preview(self) -> None:
         outcome = self._judgement.outcome
         if outcome is None or outcome.after is None:
             return
-        lines = diff(self._draft.text, outcome.after, around=3) or ["nothing yet"]
+        lines = diff(self._draft.text, outcome.after, around=8) or self._draft.lines
         self.query_one("#form-preview", Static).update(diff_content(lines, self._parts.look))
 
     # ── ways out ─────────────────────────────────────────────────────────────────────────────────
@@ -244,9 +285,7 @@ class InstanceForm(ModalScreen[str | None]):
             self.dismiss(None)
 
     def action_save(self) -> None:
-        if self.app.screen is not self:
-            return
-        troubles = self._own_troubles()
+        troubles, self._tried = self._own_troubles(), True
         if troubles:
             self._show_troubles()
             self.set_focus(self._field(next(iter(troubles))))
@@ -290,8 +329,17 @@ class InstanceForm(ModalScreen[str | None]):
             self._show_troubles()
 
 
-def _say(place: Static, words: str, kind: str) -> None:
-    for name in ("error", "doubt", "note"):
-        place.set_class(kind == name, f"-{name}")
-    place.update(Content(words))
-    place.display = bool(words)
+class Trouble(Static):
+    """What is said beneath a field: takes a line only while there is something."""
+
+    said = ("", "")
+
+    def say(self, words: str, kind: str) -> None:
+        """``kind`` is error, doubt or note; nothing is drawn where it is said already."""
+        if self.said == (words, kind):
+            return
+        self.said = (words, kind)
+        for name in ("error", "doubt", "note"):
+            self.set_class(kind == name, f"-{name}")
+        self.update(Content(words))
+        self.display = bool(words)

@@ -102,10 +102,18 @@ class InstancesPanel(CellView, can_focus=True):
     BINDINGS = [
         Binding("up", "move(-1)", "Up", show=False, id="instances.up"),
         Binding("down", "move(1)", "Down", show=False, id="instances.down"),
+        Binding("enter", "details", "Details", key_display="enter", id="instances.details"),
     ]
 
     class CursorMoved(Message):
         """The cursor went to another instance."""
+
+    class DetailsRequested(Message):
+        """Everything about one instance is asked for."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
     def __init__(self, look: Look) -> None:
         super().__init__(look, id="instances")
@@ -132,6 +140,11 @@ class InstancesPanel(CellView, can_focus=True):
         self._fit_height()
         self.redraw()
         self.post_message(self.CursorMoved())
+
+    def action_details(self) -> None:
+        """Ask for the details of the cursor's instance."""
+        if self.selected is not None:
+            self.post_message(self.DetailsRequested(self.selected.status.name))
 
     def on_click(self, event: Click) -> None:
         row = event.get_content_offset(self)
@@ -190,7 +203,7 @@ class InstancesPanel(CellView, can_focus=True):
         statuses = [row.status for row in self._rows]
         if self.selected is not None:
             statuses.insert(0, self.selected.status)
-        with_error = [status for status in statuses if status.last_error]
+        with_error = [status for status in statuses if status.last_error or _waits(status)]
         if statuses and _reason(statuses[0]):
             return statuses[0]
         return with_error[0] if with_error else None
@@ -283,7 +296,7 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     """The state in words, and what fires; colour only repeats what the words say."""
     end = line.width + width
     status, palette = row.status, look.palette
-    line.add(state_words(status), _state_style(status, palette))
+    line.add(state_words(status), state_style(status, palette))
     if status.state is State.LOADING and status.load_progress is not None:
         full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
         line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
@@ -306,10 +319,18 @@ def state_words(status: InstanceStatus) -> str:
         return "unloaded"
     if status.state is State.FAILED and status.restart_at is not None:
         return f"failed, {retry_words(status, time.time()).removeprefix('next ')}"
+    if _waits(status):
+        return "waiting"
     return str(status.state)
 
 
-def _state_style(status: InstanceStatus, palette: Palette) -> Style:
+def _waits(status: InstanceStatus) -> bool:
+    """Whether its start waits for something, which its note says."""
+    return status.state is State.STARTING and status.pid is None and bool(status.note)
+
+
+def state_style(status: InstanceStatus, palette: Palette) -> Style:
+    """The colour of a state; the words say the same."""
     styles: Mapping[State, Style] = {
         State.READY: palette.success,
         State.FAILED: palette.error,

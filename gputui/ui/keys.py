@@ -34,6 +34,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
+    Binding("L", "layouts", "Layouts", show=False, id="view.layouts"),
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
@@ -48,6 +49,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.form_widgets import GpuField
     from gputui.ui.gpu_details import GpuDetails
     from gputui.ui.gpu_facts import FactsView
+    from gputui.ui.instance_details import InstanceDetailsScreen
     from gputui.ui.instance_form import InstanceForm
     from gputui.ui.instances_panel import InstancesPanel
     from gputui.ui.log_view import LogView
@@ -57,8 +59,6 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
     places = (
         ("In the table", InstancesPanel),
-        ("In an instance's form", InstanceForm),
-        ("Among its GPUs", GpuField),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
         ("In a GPU's details", GpuDetails),
@@ -66,6 +66,9 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In its charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
+        ("In an instance's form", InstanceForm),
+        ("Among its GPUs", GpuField),
+        ("In an instance's details", InstanceDetailsScreen),
         ("In a log", LogView),
     )
     for where, widget in places:

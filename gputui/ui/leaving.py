@@ -44,16 +44,18 @@ class Leaving:
         if stop:
             for name in self._caretaker.owned_and_running():
                 self._caretaker.act("stop", name)
+        self._caretaker.wind_up()
         if self._caretaker.busy:
             self._screen.app.push_screen(
                 WaitScreen("Stopping, then quitting …" if stop else "Finishing …")
             )
         await self._caretaker.settle()
-        self._screen.app.exit(_last_words(self._caretaker.owned_and_running()))
+        words = [*self._caretaker.last_words, *_last_words(self._caretaker.owned_and_running())]
+        self._screen.app.exit("\n".join(words) or None)
 
 
-def _last_words(running: list[str]) -> str | None:
+def _last_words(running: list[str]) -> list[str]:
     if not running:
-        return None
+        return []
     names = ", ".join(running)
-    return f"Still running: {names}. See them with gputui status, end them with gputui stop NAME."
+    return [f"Still running: {names}. See them with gputui status, end them with gputui stop NAME."]

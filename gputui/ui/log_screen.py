@@ -25,12 +25,12 @@ class LogBar(CellView):
 
     def __init__(self, look: Look, name: str, view: LogView) -> None:
         super().__init__(look, id="log-bar")
-        self._name = name
+        self._instance = name
         self._view = view
 
     def lines(self, width: int) -> list[Line]:
         palette, view, file = self.look.palette, self._view, self._view.file
-        line = Line().add(f" log of {self._name}", palette.strong)
+        line = Line().add(f" log of {self._instance}", palette.strong)
         if file is None:
             return [line]
         if view.age:

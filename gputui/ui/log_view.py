@@ -52,10 +52,12 @@ class LogView(CellView, can_focus=True):
     class SearchRequested(Message):
         """The user is to be asked for words."""
 
-    def __init__(self, look: Look, log: InstanceLog, *, id: str | None = None) -> None:
+    def __init__(
+        self, look: Look, log: InstanceLog, *, wrap: bool = True, id: str | None = None
+    ) -> None:
         super().__init__(look, id=id)
         self._log = log
-        self._window = LogWindow()
+        self._window = LogWindow(wrap=wrap)
         self._job = 0
         self._cancelled = False
         self.file: LogFile | None = None

@@ -72,7 +72,7 @@ class ModelPicker(ModalScreen[str | None]):
     def on_mount(self) -> None:
         self.query_one("#picker-list").can_focus = False
         self.query_one(Input).focus()
-        keys = "type: filter or path   up, down: choose   enter: take it   esc: close"
+        keys = "type: filter or path   up down choose   enter takes it   esc closes"
         self.query_one("#picker-keys", Static).update(self._look.text(keys))
         self._about("Looking for models …")
         self._look_in((*folders_of(self._configured), *usual_folders()))

@@ -35,7 +35,7 @@ class PreviewScreen(ModalScreen[bool]):
             yield Static(Content(self._look.text(self._question)), classes="question", markup=False)
             with VerticalScroll(id="preview-lines", can_focus=False):
                 yield Static(diff_content(self._lines, self._look), markup=False)
-            yield Static("enter, y: write   esc, n: back", id="preview-keys", markup=False)
+            yield Static("enter writes it   esc goes back", id="preview-keys", markup=False)
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#preview-lines").scroll_relative(y=by, animate=False)

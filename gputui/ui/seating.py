@@ -106,6 +106,7 @@ class Seating:
                 side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
         self.choose_first()
         self.frame()
+        self._screen.query_one(ChatPanel).refresh_sides()
 
     def frame(self) -> None:
         """A side wears the hue of the GPU that answers on it; a narrow one names the other."""

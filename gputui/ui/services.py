@@ -17,10 +17,13 @@ from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.details import InstanceDetails
 from gputui.instances.fit import Fit
 from gputui.instances.keeper import Keeper
+from gputui.instances.layouts import LayoutPlan
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceStatus
+from gputui.instances.switch import Report, no_report
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
 
@@ -64,11 +67,35 @@ class SupervisorLike(Protocol):
     async def login_warning(self) -> GputuiError | None:
         """What is to be told where a logout ends the servers that are started here; else None."""
 
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        """How one was started, or would be, and what its server says; never waits long."""
+
     def log(self, name: str) -> InstanceLog:
         """The log of an instance; nothing is read yet."""
 
+    def give_up_waits(self) -> None:
+        """Refuse the starts that wait for another instance's answer."""
+
     async def close(self) -> None:
         """Give back sockets; running servers go on."""
+
+
+class LayoutsLike(Protocol):
+    """The layouts; every refusal is a GputuiError."""
+
+    async def all(self) -> tuple[LayoutPlan, ...]:
+        """Each layout's plan, without obstacles and fits."""
+
+    async def plan(self, name: str) -> LayoutPlan:
+        """What a switch would do now."""
+
+    async def switch(
+        self, shown: LayoutPlan, report: Report = no_report, *, force: bool = False
+    ) -> LayoutPlan:
+        """Carry it out."""
+
+    def break_off(self) -> None:
+        """End a switch after the step that it is at."""
 
 
 class Watcher(Protocol):
@@ -101,6 +128,7 @@ class Services:
     alerts: AlertWatch | None = None
     power: PowerSession | None = None
     keeper: Keeper | None = None
+    layouts: LayoutsLike | None = None
     config_error: GputuiError | None = None
     config_file: Path | None = None
     watch: FileWatch | None = None

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from gputui import config as configuration
+from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import send_signal
 from tests.instances.conftest import end_all, new_port
+from tests.support.gguf_files import write_gguf
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
 
@@ -34,7 +36,7 @@ class Machine:
     def add(self, name: str, script: dict[str, object] | None = None, gpus: str = "[]") -> None:
         server = make_server(self.folder / name, **(script or {}))
         model = self.folder / f"{name}.Q4_K_M.gguf"
-        model.write_bytes(b"GGUF")
+        write_gguf(model, {"general.architecture": "llama"})
         with self.file.open("a") as file:
             file.write(
                 f'[[instances]]\nname = "{name}"\nmodel = "{model}"\nport = {new_port()}\n'
@@ -185,6 +187,23 @@ def test_config_check_finds_all_that_would_not_start(machine: Machine) -> None:
     assert re.search(r"text: model: .*text\.Q4_K_M\.gguf: is not a GGUF", text)
     assert re.search(r"gone: model: .*: no such file", text)
     assert f"{machine.file}: [[instances]] wrong: gpus" in text
+
+
+@pytest.mark.real
+def test_config_check_warns_of_flags_that_the_binary_does_not_know(
+    machine: Machine, demo_parts: Parts
+) -> None:
+    machine.file.write_text(
+        f'[[instances]]\nname = "one"\nmodel = "{demo_parts.smollm2}"\nport = {new_port()}\n'
+        f'llama_server = "{demo_parts.llama_server}"\n'
+        'args = ["--flash-atn", "on", "--mlock", "--temp"]\n'
+    )
+    text = machine.run("config", "check")
+    assert "one: ok" in text
+    assert 'args: "--flash-atn" is no flag of this llama-server' in text
+    assert 'Did you mean "--flash-attn"?' in text
+    assert "--temp needs a value" in text
+    assert "--mlock" not in text
 
 
 def test_config_check_knows_the_themes(machine: Machine) -> None:

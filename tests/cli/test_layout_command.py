@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def test_a_layout_is_listed_shown_and_switched_to(machine: LayoutMachine) -> Non
     assert machine.run("layout") == "pair           deepseek, coder\nwhole          split\n"
     machine.run("start", "--wait", "split")
     shown = machine.run("layout", "pair", "--dry-run")
-    assert shown.splitlines() == [
+    assert [line for line in shown.splitlines() if "whether it fits" not in line] == [
         "layout pair:",
         "  stops   split (GPU 0, GPU 1)",
         "  starts  deepseek on GPU 0",
@@ -57,15 +58,12 @@ def test_a_layout_is_listed_shown_and_switched_to(machine: LayoutMachine) -> Non
     assert body["stops"] == [{"name": "split", "reasons": ["GPU 0", "GPU 1"]}]
     assert [one["name"] for one in body["starts"]] == ["deepseek", "coder"]
     assert (body["active"], body["stays"], body["cannot"]) == (False, [], [])
-    done = machine.run("layout", "pair", "--yes").splitlines()
-    assert done[4:8] == [
-        "split: stopping",
-        "split: stopped",
-        "deepseek: starting",
-        done[7],
-    ]
-    assert done[7].startswith("deepseek: ready on http://127.0.0.1:")
-    assert done[-1] == "layout pair runs"
+    done = machine.run("layout", "pair", "--yes")
+    assert re.search(
+        r"split: stopping\nsplit: stopped\ndeepseek: starting\n"
+        r"deepseek: ready on http://127.0.0.1:\d+\ncoder: starting\n.*\nlayout pair runs\n$",
+        done,
+    )
     assert machine.running == ["coder", "deepseek"]
     assert machine.run("layout", "pair", "--yes") == "layout pair runs already: deepseek, coder\n"
     listed = json.loads(machine.run("layout", "--json"))

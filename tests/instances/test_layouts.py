@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,17 +10,12 @@ from hypothesis import strategies as st
 
 from gputui.config import Config, InstanceConfig, LayoutConfig
 from gputui.errors import ConfigError, GputuiError
+from gputui.instances.fit import Fit
 from gputui.instances.layouts import LayoutPlan, find_layout, plan, plan_json
 from gputui.instances.status import InstanceStatus, State
 from tests.instances.conftest import PRO, RTX, TWIN
 
 GPUS = (PRO, RTX, TWIN)
-
-
-@dataclass(frozen=True)
-class Fit:
-    fits: bool | None
-    words: str
 
 
 def instance(name: str, port: int, *gpus: int, group: str | None = None) -> InstanceConfig:
@@ -117,6 +112,12 @@ def test_a_group_is_in_the_way_too() -> None:
     assert [(one.name, one.reasons) for one in found.stops] == [("other", ("group g",))]
 
 
+def test_a_crashed_one_that_is_to_come_back_is_in_the_way() -> None:
+    assert planned("pair", status(SPLIT, State.FAILED)).stops == ()
+    crashed = status(SPLIT, State.FAILED, restart_at=1e9)
+    assert names(planned("pair", crashed).stops) == ["split"]
+
+
 def test_what_cannot_start_is_told_with_its_reason() -> None:
     external = status(CODER, State.READY, owned=False, pid=None)
     missing = GputuiError("/m.gguf: no such file", "Write its path.")
@@ -141,7 +142,10 @@ def replace_gpus(one: InstanceConfig) -> InstanceConfig:
 
 
 def test_what_will_not_fit_is_told_and_may_start_all_the_same() -> None:
-    fits = {"deepseek": Fit(False, "needs 70 GiB, 40 GiB are free"), "coder": Fit(None, "")}
+    fits = {
+        "deepseek": Fit("", False, words="needs 70 GiB, 40 GiB are free"),
+        "coder": Fit("", None),
+    }
     found = planned("pair", fits=fits)
     assert names(found.too_large) == ["deepseek"]
     assert plan_json(found)["starts"] == [

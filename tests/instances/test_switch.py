@@ -171,6 +171,22 @@ async def test_two_switches_at_once_are_one_and_a_clear_word(rig: Rig) -> None:
     assert (await other.plan("pair")).active
 
 
+async def test_a_switch_ends_after_its_step_where_its_session_leaves(rig: Rig) -> None:
+    rig_of(rig, deepseek={"load_seconds": 60})
+    session, layouts = layouts_of(rig)
+    layouts.break_off()  # there is nothing to break off
+    switch = asyncio.create_task(layouts.switch(await layouts.plan("pair")))
+    await until(session, "deepseek", State.LOADING)
+    layouts.break_off()
+    with pytest.raises(SwitchError) as ended:
+        await switch
+    assert ended.value.message == (
+        "layout pair is not complete (started: deepseek): it was broken off"
+    )
+    assert ended.value.hint == "Back: gputui stop deepseek"
+    await session.stop("deepseek")
+
+
 async def test_what_is_broken_off_says_what_was_done(rig: Rig) -> None:
     rig_of(rig, deepseek={"load_seconds": 60})
     session, layouts = layouts_of(rig)

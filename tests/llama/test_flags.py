@@ -69,6 +69,11 @@ def test_what_the_binary_would_refuse_is_said(arguments: list[str], words: str) 
     assert words in " ".join(f"{doubt.message} {doubt.hint}" for doubt in doubts)
 
 
+def test_the_value_of_an_unknown_flag_is_no_second_doubt() -> None:
+    assert len(check_arguments(KNOWN, ["--flash-atn", "on", "--mlock"])) == 1
+    assert len(check_arguments(KNOWN, ["--flash-atn", "on", "off"])) == 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

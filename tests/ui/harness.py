@@ -19,6 +19,7 @@ from gputui.gpu.history import History
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
+from gputui.instances.details import InstanceDetails
 from gputui.instances.fit import Fit
 from gputui.instances.log_reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
@@ -102,6 +103,8 @@ class StubSupervisor:
     fits: dict[str, Fit] = field(default_factory=dict)
     warning: GputuiError | None = None
     log_text: str = ""
+    gave_up: bool = False
+    known: InstanceDetails | None = None
     gpus: Sequence[GpuIdentity] = ()
     _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
     config: Config | None = None
@@ -135,6 +138,9 @@ class StubSupervisor:
     async def login_warning(self) -> GputuiError | None:
         return self.warning
 
+    async def details(self, name: str, url: str = "") -> InstanceDetails:
+        return self.known or InstanceDetails(name)
+
     def log(self, name: str) -> InstanceLog:
         if self.log_text:
             self.log_folder.joinpath(f"{name}.log").write_text(self.log_text, errors="replace")
@@ -144,6 +150,9 @@ class StubSupervisor:
     def log_folder(self) -> Path:
         """Where the logs are; gone with the supervisor."""
         return Path(self._folder.name)
+
+    def give_up_waits(self) -> None:
+        self.gave_up = True
 
     async def close(self) -> None:
         return None
@@ -207,6 +216,7 @@ def make_rig(
         endpoint_of=lambda name: Endpoint(name, _url(config, name)),
         **services,  # type: ignore[arg-type]
     )
+    parts.endpoint_of = lambda name: Endpoint(name, _url(parts.config, name))
     return Rig(GputuiApp(parts), supervisor, talk, samplers)
 
 

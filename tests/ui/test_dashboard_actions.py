@@ -115,7 +115,7 @@ async def test_the_log_is_shown_and_closed() -> None:
 
 async def test_every_key_is_listed_with_its_id() -> None:
     one = rig()
-    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
+    async with one.app.run_test(size=(120, 100), notifications=True) as pilot:
         await until_shown(pilot, "ready")
         await pilot.press("question_mark")
         for part in ("instance.start", "chat.prompt", "side.retry", "prompt.send", "app.quit"):

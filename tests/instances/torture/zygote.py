@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import faulthandler
 import json
 import os
 import signal
@@ -70,7 +71,7 @@ class Worker:
             return {"statuses": await self._do(order["do"], order.get("name", ""))}
         except GputuiError as error:
             return {"error": error.message, "kind": type(error).__name__}
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the test is told
             return {"error": traceback.format_exc(), "kind": "unexpected"}
         finally:
             if restore:
@@ -125,6 +126,7 @@ async def work(worker: Worker, path: str) -> None:
 
 def begin_worker(words: list[str]) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # for whoever looks into a hang
     os.setsid()
     worker = Worker(Path(words[0]), Path(words[1]))
     sys.addaudithook(worker.death.hook)

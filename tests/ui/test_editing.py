@@ -1,0 +1,448 @@
+"""Instances added, changed, copied and removed by keys; the file's changes on the dashboard."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.events import Key
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from gputui.alerts.rules import rules_of
+from gputui.config import Config, InstanceConfig, load
+from gputui.config.watch import FileWatch
+from gputui.errors import GputuiError
+from gputui.instances.fit import Fit
+from gputui.instances.status import State
+from gputui.ui.form_widgets import GpuField
+from gputui.ui.instance_form import InstanceForm
+from tests.ui.harness import (
+    READY_METRICS,
+    Rig,
+    make_rig,
+    screen_text,
+    snapshot,
+    status,
+    until,
+    until_shown,
+)
+
+FILE = """\
+# Mine.
+[[instances]]
+name = "deepseek"
+model = "{folder}/deepseek.gguf"
+port = 8080
+key = "1"
+gpus = ["PRO 6000"]  # the big one
+batch_size = 512
+
+[[instances]]
+name = "coder"
+model = "{folder}/coder.gguf"
+port = 8081
+
+[[layouts]]
+name = "pair"
+instances = ["deepseek", "coder"]
+"""
+SIZE = (160, 45)
+
+
+@dataclass
+class Desk:
+    """A dashboard on a file."""
+
+    file: Path
+    rig: Rig
+
+    @property
+    def app(self) -> Any:
+        return self.rig.app
+
+    def data(self) -> dict[str, Any]:
+        return tomllib.loads(self.file.read_text())
+
+    def instances(self) -> list[str]:
+        return [one["name"] for one in self.data().get("instances", ())]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def make(text: str | None = FILE, **more: object) -> Desk:
+        file = tmp_path / "config.toml"
+        content = None
+        if text is not None:
+            file.write_text(text.format(folder=tmp_path))
+            content = file.read_bytes()
+        config = load(file) if text is not None else Config()
+        states = [
+            status("deepseek", State.READY, 0, 8080, metrics=READY_METRICS),
+            status("coder", State.STOPPED, None, 8081),
+        ]
+        watch = FileWatch(file, content, lambda changed: rules_of(changed, file))
+        rig = make_rig(
+            config,
+            **{  # type: ignore[arg-type]
+                "statuses": states[: len(config.instances)],
+                "config_file": file,
+                "watch": watch,
+            }
+            | more,
+        )
+        return Desk(file, rig)
+
+    return make
+
+
+async def fill(pilot: Pilot[Any], key: str, text: str) -> None:
+    """Go to a field and write over what is there."""
+    field = pilot.app.screen.query_one(f"#field-{key}", Input)
+    pilot.app.screen.set_focus(field)
+    field.value = text
+    await pilot.pause()
+
+
+async def opened(pilot: Pilot[Any], key: str, title: str) -> None:
+    await until_shown(pilot, "deepseek")
+    await pilot.press(key)
+    await until_shown(pilot, title)
+
+
+async def saved(pilot: Pilot[Any], *shown: str) -> None:
+    """Save, with these words among the lines that will be written."""
+    await pilot.press("ctrl+s")
+    await until_shown(pilot, "Write this to")
+    for words in shown:
+        assert words in screen_text(pilot.app)
+    await pilot.press("enter")
+    await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
+
+
+@pytest.mark.parametrize("size", [(160, 45), (120, 30), (80, 24)])
+async def test_an_instance_is_changed_by_keys(
+    desk: Callable[..., Desk], size: tuple[int, int]
+) -> None:
+    one = desk()
+    async with one.app.run_test(size=size, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await pilot.press("down", "down", "down", *"9000", "tab", "tab", *"4096")
+        await saved(pilot, "-port = 8080", "+port = 9000", "+ctx_size = 4096")
+        await until(pilot, lambda: one.rig.supervisor.config is not None)
+        config = one.rig.supervisor.config
+        assert config is not None
+        changed = config.instances[0]
+        assert (changed.port, changed.ctx_size, changed.batch_size) == (9000, 4096, 512)
+        assert 'gpus = ["PRO 6000"]  # the big one\n' in one.file.read_text()
+
+
+async def test_keys_in_a_burst_go_to_the_fields_that_are_meant(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        for key in ("down", "down", "down", *"9001", "down", "down", *"512"):
+            one.app.post_message(Key(key, key if len(key) == 1 else None))
+        context = pilot.app.screen.query_one("#field-ctx_size", Input)
+        await until(pilot, lambda: context.value == "512")
+        assert pilot.app.screen.query_one("#field-port", Input).value == "9001"
+
+
+async def test_every_field_says_what_is_wrong_beneath_it(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        for key, text, words in (
+            ("port", "70000", "must be at most 65535"),
+            ("key", "0", "Use one digit"),
+            ("n_gpu_layers", "some", "a whole number"),
+            ("idle_unload", "10x", "a number with a unit"),
+            ("cpus", "all", "0-15"),
+            ("args", "--a 'b", "quotes do not match"),
+        ):
+            await fill(pilot, key, text)
+            await until_shown(pilot, words)
+        before = one.file.read_text()
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert "Write this" not in screen_text(one.app)
+        assert pilot.app.focused is pilot.app.screen.query_one("#field-port")
+        assert one.file.read_text() == before
+
+
+async def test_what_only_the_whole_file_shows_is_said_too(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
+        await until_shown(pilot, "coder")
+        await pilot.press("down")
+        await opened(pilot, "e", "Edit coder")
+        await fill(pilot, "name", "deepseek")
+        await until_shown(pilot, "is taken by")
+        await fill(pilot, "name", "coder")
+        await fill(pilot, "port", "8080")
+        await until_shown(pilot, "are both on port 8080")
+        await fill(pilot, "port", "8081")
+        await fill(pilot, "args", "--port 5")
+        await until_shown(pilot, "which gputui sets")
+
+
+async def test_a_running_instance_keeps_its_name(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "name", "other")
+        await until_shown(pilot, "It runs under its name")
+
+
+async def test_a_new_one_has_a_port_a_key_and_a_gpu_proposed(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    one = desk()
+    (tmp_path / "coder.gguf").write_bytes(b"GGUF")
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until(pilot, lambda: bool(one.rig.supervisor.gpus))
+        await opened(pilot, "n", "New instance")
+        port = pilot.app.screen.query_one("#field-port", Input).value
+        assert int(port) >= 8082
+        await fill(pilot, "name", "third")
+        await fill(pilot, "model", str(tmp_path / "coder.gguf"))
+        await saved(pilot, '+name = "third"', f"+port = {port}", '+key = "2"')
+        await until_shown(pilot, "third is in")
+    table = one.data()["instances"][2]
+    assert table["gpus"] == [snapshot().identities[1].uuid], "the GPU that nobody is on"
+    assert load(one.file).instances[2].name == "third"
+
+
+async def test_the_first_instance_of_all_makes_the_file(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    one = desk(None)
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "No instance is configured")
+        await pilot.press("n")
+        await until_shown(pilot, "New instance")
+        await fill(pilot, "name", "first")
+        await fill(pilot, "model", "/m.gguf")
+        await saved(pilot)
+        await until(pilot, lambda: one.rig.supervisor.config is not None)
+    assert one.file.read_text().startswith("# gputui")
+    assert one.file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_copy_has_a_name_and_a_port_of_its_own(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "d", "Copy of deepseek")
+        await saved(pilot, '+name = "deepseek-copy"', "+batch_size = 512")
+    assert one.instances() == ["deepseek", "deepseek-copy", "coder"]
+    copied = one.data()["instances"][1]
+    assert copied["port"] not in (8080, 8081)
+    assert copied["key"] == "2"
+
+
+async def test_gpus_are_chosen_by_their_index(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until(pilot, lambda: bool(one.rig.supervisor.gpus))
+        await opened(pilot, "e", "Edit deepseek")
+        field = pilot.app.screen.query_one(GpuField)
+        assert field.chosen == [snapshot().identities[0].uuid]
+        pilot.app.screen.set_focus(field)
+        await pilot.press("1", "0")
+        await saved(pilot, f'+gpus = ["{snapshot().identities[1].uuid}"]  # the big one')
+
+
+async def test_escape_asks_only_where_something_was_typed(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "port", "1234")
+        await pilot.press("escape")
+        await until_shown(pilot, "Leave without saving")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, InstanceForm))
+        await pilot.press("escape", "y")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
+    assert 1234 not in [table["port"] for table in one.data()["instances"]]
+
+
+async def test_somebody_elses_change_is_never_written_over(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "port", "9000")
+        theirs = one.file.read_text().replace("port = 8081", "port = 8099")
+        await pilot.press("ctrl+s")
+        await until_shown(pilot, "Write this to")
+        one.file.write_text(theirs)
+        await pilot.press("enter")
+        await until_shown(pilot, "changed by somebody else")
+        assert one.file.read_text() == theirs
+        await saved(pilot)
+    assert [table["port"] for table in one.data()["instances"]] == [9000, 8099]
+
+
+async def test_removing_says_what_else_names_it_and_what_runs_on(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "delete", "Remove deepseek from")
+        await until_shown(pilot, "It is taken out of layout pair, too.")
+        await until_shown(pilot, "it runs on until it is stopped")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert one.instances() == ["deepseek", "coder"], "enter alone keeps it"
+        await opened(pilot, "delete", "Remove deepseek from")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: one.instances() == ["coder"])
+        assert one.rig.supervisor.asked == []
+        assert one.data()["layouts"][0]["instances"] == ["coder"]
+
+
+async def test_stopping_comes_before_removing(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.rig.supervisor.refusal = GputuiError("it hangs")
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "delete", "Remove deepseek from")
+        await pilot.press("down", "enter")
+        await until_shown(pilot, "it hangs")
+        assert one.instances() == ["deepseek", "coder"], "what does not stop stays"
+
+
+@pytest.mark.parametrize("key", ["e", "n", "d", "delete"])
+async def test_readonly_changes_nothing(desk: Callable[..., Desk], key: str) -> None:
+    one = desk(readonly=True)
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "deepseek")
+        await pilot.press(key)
+        await until_shown(pilot, "--readonly")
+
+
+async def test_the_fit_is_shown_as_it_is_typed(desk: Callable[..., Desk]) -> None:
+    async def fit(instance: InstanceConfig) -> Fit:
+        fits = (instance.ctx_size or 0) < 5000
+        return Fit(instance.name, fits, words="" if fits else "3 GiB missing")
+
+    one = desk(fit=fit)
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await until_shown(pilot, "fits")
+        await fill(pilot, "ctx_size", "9000")
+        await until_shown(pilot, "does not fit: 3 GiB missing")
+
+
+async def test_flags_are_held_against_the_binarys_own(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    program = tmp_path / "llama-server"
+    flags = "\n".join(f"--flag-{n} N    a flag" for n in range(30))
+    program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{flags}\n--mlock    lock\nEOF\n")
+    program.chmod(0o755)
+    one = desk(f'llama_server = "{program}"\n' + FILE)
+    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "args", "--mlokc")
+        await until_shown(pilot, 'Did you mean "--mlock"?')
+        await saved(pilot, '+args = ["--mlokc"]')
+
+
+# ── the picker ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_model_is_picked_from_a_list_of_hostile_names(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("[red]bold.gguf", "ünï-Q4_K_M.gguf", "bad\x1b[31m.gguf", "mmproj-x.gguf"):
+        (models / name).write_bytes(b"GGUF" + b"\xff" * 40)
+    one = desk()
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot, "n", "New instance")
+        pilot.app.screen.set_focus(pilot.app.screen.query_one("#field-model"))
+        await pilot.press("enter")
+        await until_shown(pilot, "[red]bold")
+        assert "mmproj-x" not in screen_text(one.app)
+        assert "31m" not in screen_text(one.app)
+        await until_shown(pilot, "not usable")
+        await pilot.press(*"bold")
+        await until(pilot, lambda: "ünï" not in screen_text(one.app))
+        await pilot.press("enter")
+        form = one.app.screen
+        assert form.query_one("#field-model", Input).value == str(models / "[red]bold.gguf")
+        await until(pilot, lambda: form.query_one("#field-name", Input).value == "red-bold")
+        form.set_focus(form.query_one("#field-mmproj"))
+        await pilot.press("enter")
+        await until_shown(pilot, "mmproj-x")
+
+
+async def test_a_path_can_be_typed_in_the_picker(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "deep.gguf").write_bytes(b"GGUF")
+    one = desk()
+    async with one.app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot, "n", "New instance")
+        pilot.app.screen.set_focus(pilot.app.screen.query_one("#field-model"))
+        await pilot.press("enter")
+        await until_shown(pilot, "Choose a model")
+        pilot.app.screen.query_one(Input).value = f"{tmp_path}/elsewhere/"
+        await until_shown(pilot, "deep.gguf")
+        await pilot.press("enter")
+        await until_shown(pilot, "New instance")
+        field = one.app.screen.query_one("#field-model", Input)
+        assert field.value == str(tmp_path / "elsewhere" / "deep.gguf")
+
+
+# ── the file is watched ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_written_elsewhere_is_taken_over(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "deepseek")
+        one.file.write_text(one.file.read_text().replace('key = "1"', 'key = "7"'))
+        await until(pilot, lambda: one.rig.supervisor.config is not None)
+        await pilot.press("7")
+        await until_shown(pilot, "Stop deepseek?")
+
+
+async def test_a_wrong_file_changes_nothing_and_says_where_until_it_is_right(
+    desk: Callable[..., Desk],
+) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "deepseek")
+        right = one.file.read_text()
+        one.file.write_text(right.replace("port = 8081", 'port = "x"'))
+        await until_shown(pilot, '[[instances]] coder: port = "x"')
+        assert one.rig.supervisor.config is None
+        one.app.clear_notifications()
+        one.file.write_text(right)
+        await until(pilot, lambda: 'port = "x"' not in screen_text(one.app))
+
+
+async def test_what_cannot_change_while_it_runs_is_said(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "deepseek")
+        one.file.write_text("interval = 2.0\n" + one.file.read_text())
+        await until_shown(pilot, "interval: applies when gputui is started again")
+
+
+async def test_a_row_says_what_a_restart_would_change(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    ready = one.rig.supervisor.statuses[0]
+    from dataclasses import replace
+
+    one.rig.supervisor.statuses[0] = replace(ready, differs=("ctx_size", "threads"))
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await until_shown(pilot, "ready differs")
+        await until_shown(pilot, "differs from running: ctx_size, threads")
