@@ -174,6 +174,21 @@ def environment(pid: int) -> Mapping[str, str] | None:
     return {name: value for name, _, value in pairs}
 
 
+def read_bytes(pid: int) -> int | None:
+    """Bytes that a process has read so far, None where not known.
+
+    By calls of read(2) (rchar), or from the disk (read_bytes, mapped files included), whichever is more:
+    proc_pid_io(5).
+    """
+    try:
+        text = (_PROC / str(pid) / "io").read_text()
+    except OSError:
+        return None
+    lines = dict(line.partition(": ")[::2] for line in text.splitlines())
+    found = [int(lines[key]) for key in ("rchar", "read_bytes") if lines.get(key, "").isdecimal()]
+    return max(found, default=None)
+
+
 def look(pid: int) -> ProcessStat | None:
     """The process that has this pid now, None where there is none or it may not be looked at.
 

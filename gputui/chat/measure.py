@@ -59,6 +59,7 @@ class Stopwatch:
             prompt_tokens_per_second=self._prompt_speed(),
             generation_tokens_per_second=self._generation_speed(),
             prompt_progress=self._prompt_done(),
+            prompt_in_work=self._progress.total if self._progress else None,
         )
 
     def _take_text(self, at: float, delta: TextDelta) -> None:

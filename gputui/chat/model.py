@@ -79,8 +79,8 @@ class Measurement:
     ``generation_tokens_per_second`` and ``prompt_tokens_per_second``: the server's ``timings``
     where it sends them; else, for generation only, (tokens − 1) / (last − first token) by our clock.
     No prompt speed where more than half of the prompt came from the server's cache.
-    ``prompt_progress``: 0 to 1 while the prompt is processed. ``elapsed_seconds``: request sent to
-    now or to the end.
+    ``prompt_progress``: 0 to 1 while the prompt is processed, of ``prompt_in_work`` tokens.
+    ``elapsed_seconds``: request sent to now or to the end.
     """
 
     ttft_seconds: float | None = None
@@ -91,6 +91,7 @@ class Measurement:
     prompt_tokens_per_second: Figure | None = None
     generation_tokens_per_second: Figure | None = None
     prompt_progress: float | None = None
+    prompt_in_work: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,8 @@ def _row(status: InstanceStatus, place: str) -> tuple[str, ...]:
 def _state(status: InstanceStatus) -> str:
     if status.load_progress is not None:
         return f"{status.state} ~{status.load_progress * 100:.0f} %"
+    if status.prompt_progress is not None:
+        return f"{status.state}, prompt {status.prompt_progress * 100:.0f} %"
     if status.stop_seconds_left is not None:
         return f"{status.state} {status.stop_seconds_left:.0f} s"
     if status.unloaded:

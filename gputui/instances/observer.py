@@ -12,13 +12,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gputui import processes
 from gputui.config import InstanceConfig
+from gputui.identity import MemoryReader, no_gpu_memory
 from gputui.instances import lifecycle
 from gputui.instances.facts import Facts, describe, gather
 from gputui.instances.idleness import Idleness
 from gputui.instances.journal import Availabilities
 from gputui.instances.lifecycle import Child
-from gputui.instances.loading import Durations, estimate
+from gputui.instances.loading import (
+    Durations,
+    GpuBytes,
+    Loaded,
+    estimate,
+    load_note,
+    seconds_left,
+)
 from gputui.instances.logs import LogBounds
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
@@ -61,12 +70,15 @@ class Look:
 class Observer:
     """Looks at the instances of a state directory. Used by one event loop."""
 
-    def __init__(self, paths: Paths, settler: Settler) -> None:
+    def __init__(
+        self, paths: Paths, settler: Settler, memory: MemoryReader = no_gpu_memory
+    ) -> None:
         self._paths = paths
         self._settler = settler
         self._idleness = Idleness()
         self._availabilities = Availabilities(paths)
         self._durations = Durations(paths.loads)
+        self._gpu_bytes = GpuBytes(memory)
         self._probes: dict[_ProbeKey, Probe] = {}
         self._loads: dict[str, _Load] = {}
         self._requests = RequestLogs()
@@ -94,7 +106,7 @@ class Observer:
         looks: list[Look] = []
         for facts in found:
             reading = readings.get(facts.name)
-            status = _counted(describe(facts, reading), counts.get(facts.name))
+            status = _counted(describe(facts, reading), reading, counts.get(facts.name))
             status = replace(status, availability=ready.get(facts.name))
             if facts.running is not None:
                 status = self._follow_idleness(facts.running, reading or Reading(), status)
@@ -109,6 +121,7 @@ class Observer:
         for probe in self._probes.values():
             probe.cancel()
         self._probes.clear()
+        self._gpu_bytes.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -147,10 +160,8 @@ class Observer:
             load = self._loads[record.name] = _Load(process)
         now = time.monotonic()
         if status.state in (State.STARTING, State.LOADING):
-            done = await asyncio.to_thread(self._estimate, record, resident)
             load.seen_at = now
-            load.progress = max(load.progress, done or 0.0)
-            return replace(status, load_progress=None if done is None else load.progress)
+            return await self._loading(record, resident, load, status)
         if status.state is State.READY and record.ready_at is None:
             await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
         return status
@@ -162,10 +173,23 @@ class Observer:
         idle = self._idleness.take(record, reading, requests, time.monotonic(), time.time())
         return replace(status, idle_seconds=idle)
 
-    def _estimate(self, record: Record, resident: int | None) -> float | None:
-        model = Path(record.model)
-        elapsed = time.time() - record.started_at
-        return estimate(resident, model_bytes(model), elapsed, self._durations.get(model))
+    async def _loading(
+        self, record: Record, resident: int | None, load: _Load, status: InstanceStatus
+    ) -> InstanceStatus:
+        """How far it is; an estimate that falls is not believed."""
+        model, elapsed = Path(record.model), time.time() - record.started_at
+        read = processes.read_bytes(record.pid)
+        held = await self._gpu_bytes.held(record.pid, record.gpus)
+        size = await asyncio.to_thread(model_bytes, model)
+        last = await asyncio.to_thread(self._durations.get, model)
+        done = estimate(Loaded(resident, read, held), size, elapsed, last)
+        load.progress = max(load.progress, done or 0.0)
+        return replace(
+            status,
+            load_progress=None if done is None else load.progress,
+            load_seconds_left=seconds_left(elapsed, last),
+            note=status.note or load_note(elapsed, last),
+        )
 
     def _note_ready(self, record: Record, witnessed: bool) -> None:
         at = time.time()
@@ -173,8 +197,15 @@ class Observer:
             self._durations.put(Path(record.model), at - record.started_at)
 
 
-def _counted(status: InstanceStatus, counts: RequestCounts | None) -> InstanceStatus:
+def _counted(
+    status: InstanceStatus, reading: Reading | None, counts: RequestCounts | None
+) -> InstanceStatus:
     """The status with what the server's log says of its requests."""
+    if reading is not None and status.state is State.READY:
+        told = counts.prompts if counts else {}
+        known = (told.get(task) if at is None else at for task, at in reading.prompts.items())
+        behind = min((share for share in known if share is not None), default=None)
+        status = replace(status, prompt_progress=behind)
     if counts is None:
         return status
     metrics = replace(status.metrics, requests_total=counts.total, requests_failed=counts.failed)

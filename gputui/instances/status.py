@@ -59,7 +59,9 @@ class InstanceStatus:
     ``owned``: started by gputui (any session of this user); a server that is only seen on the port
     is not owned and never signalled. ``gpus`` are the UUIDs it is pinned to. ``pinned`` is False
     where it runs, or would run, on the CPU alone, None where that is not known. ``model`` is a short
-    cleaned name for people. ``started_at`` is Unix time. ``load_progress`` is an estimate, 0 to 1.
+    cleaned name for people. ``started_at`` is Unix time. ``load_progress`` is an estimate, 0 to 1,
+    None where nothing is known; ``load_seconds_left`` is one from the last load of the same file, 0 where
+    this one takes longer, None where there was none.
     ``stop_seconds_left`` counts down to SIGKILL while stopping. ``last_error`` says in words why it
     failed or cannot start, ``hint`` what to do; ``note`` is anything else worth a line (the port is
     used by another instance, for one). ``role`` is what it is for; ``sees`` whether it takes pictures.
@@ -69,8 +71,9 @@ class InstanceStatus:
     ``restart_at`` is the Unix time of the next try; ``exit_words`` says how it ended ("exit code 1"),
     ``evidence`` are the lines of its log that say why. ``availability`` is the share, 0 to 1, of the last 30
     days in which it was ready while it was wanted. ``cpus`` are those it is bound to, () for all.
-    ``prompt_progress`` is the share, 0 to 1, of the prompt in work that is processed, ``stalled_seconds`` for
-    how long it has been busy, or has said nothing, without a token; None where it is not busy.
+    ``prompt_progress`` is the share, 0 to 1, that is read of the prompt that is furthest behind, None where
+    none is in work or that is not told (of short ones it never is). ``stalled_seconds`` is for how long it
+    has been busy, or has said nothing, without a token; None where it is not busy.
     ``idle_seconds``: for how long it has been seen without a request; None where that cannot be seen now.
     ``unloaded``: it was stopped since nobody asked it anything, see ``note``.
     ``external`` is a server that no instance is configured for.
@@ -87,6 +90,7 @@ class InstanceStatus:
     pinned: bool | None = None
     started_at: float | None = None
     load_progress: float | None = None
+    load_seconds_left: float | None = None
     stop_seconds_left: float | None = None
     metrics: InstanceMetrics = field(default_factory=InstanceMetrics)
     last_error: str | None = None
@@ -112,6 +116,7 @@ class InstanceStatus:
 
 
 _MORE = (
+    *("load_progress", "load_seconds_left", "prompt_progress"),
     *("hint", "note", "failures", "restart_at", "exit_words", "evidence"),
     *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
 )

@@ -77,7 +77,7 @@ class Supervisor:
         self._gpus_known = asyncio.Event()
         self._paths = Paths(state_dir)
         self._backoff = backoff
-        self._observer = Observer(self._paths, Settler(self._paths, backoff))
+        self._observer = Observer(self._paths, Settler(self._paths, backoff), memory)
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
         self._details = DetailsReader(self._paths, self._prepare)

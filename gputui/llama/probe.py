@@ -43,7 +43,8 @@ class Reading:
     ``asked_at`` and ``answered_at`` are on the monotonic clock: when it was asked last, and when it
     last answered /health; ``counted_at`` is the ``asked_at`` of the round that read the counters last.
     Rates as InstanceMetrics says. ``trouble`` is what went wrong in reading its answers, in words, ""
-    where nothing did. ``stalled_since``: as Activity has it. ``work``: counters that move with every
+    where nothing did. ``prompts``: the tasks whose prompt is being read, and the share of it, 0 to 1, that
+    is read. ``stalled_since``: as Activity has it. ``work``: counters that move with every
     request; None where none of them is known.
     """
 
@@ -58,6 +59,7 @@ class Reading:
     prompt_rate: float | None = None
     requests_processing: int | None = None
     tokens_generated: int | None = None
+    prompts: Mapping[int, float | None] = field(default_factory=dict)
     trouble: str = ""
     stalled_since: float | None = None
     work: tuple[float | None, ...] | None = None
@@ -175,6 +177,7 @@ class Probe:
             counted_at=self.last.asked_at,
             requests_processing=now.requests_processing,
             tokens_generated=_whole(now.generated_tokens),
+            prompts={slot.key[1]: slot.prompt_share for slot in slots if slot.reads_prompt},
             work=_known(now.prompt_tokens, now.generated_tokens, now.decodes),
         )
 

@@ -7,6 +7,10 @@ gets a slot, one where a task fails, and one where a request fails before it bec
     0.08.064 E srv    send_error: task id = 7, error: request (6031 tokens) exceeds the available …
     0.08.025 W srv    operator(): got exception: {"error":{"code":500,"message":"…
 
+Of a prompt that takes longer than some seconds, it says how far it is read, every few tokens:
+
+    0.04.384 I slot print_timing: id  0 | task 1 | prompt processing, n_tokens =    192, progress = 0.08, …
+
 The log does not say of a task which status its failure got; all are 500 but those listed here. A request
 that the log does not mention is not counted: 503 while the model loads, 501 for what is not switched on,
 404, and the questions about the server's own state.
@@ -31,7 +35,8 @@ _MOST_LIVE = 1024
 _LINES = re.compile(
     rb"^(?:[\d.]+ [A-Z] )?(?:"
     rb"slot +\S+ id +\d+ \| task (?P<task>\d{1,18}) \| "
-    rb"(?:(?P<begun>processing task)(?:, is_child = (?P<child>\d))?|stop processing)"
+    rb"(?:(?P<begun>processing task)(?:, is_child = (?P<child>\d))?|stop processing"
+    rb"|prompt processing, n_tokens = +\d+, progress = (?P<progress>\d\.\d{1,6}))"
     rb"|srv +\S+ task id = (?P<refused>\d{1,18}), error: (?P<why>[^\n]*)"
     rb"|srv +\S+ (?P<exception>got (?:another )?exception: [^\n]*)"
     rb"|[^\n]{0,60}(?P<greeting>listening on http))",
@@ -47,10 +52,14 @@ _CALLERS_FAULT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """Requests since the server started. ``failed``: answered with a status of 500 or more."""
+    """Requests since the server started. ``failed``: answered with a status of 500 or more.
+
+    ``prompts``: the share, 0 to 1, of the prompt that is read, of the live tasks that it is told of.
+    """
 
     total: int
     failed: int
+    prompts: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,6 +73,7 @@ class RequestLog:
     _rest: bytes = b""
     _telling: bool = False
     _live: dict[int, None] = field(default_factory=dict)
+    _prompts: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._log = GrowingLog(self.path)
@@ -84,7 +94,9 @@ class RequestLog:
             self._take(match)
         self._rest = text[whole:]
         to_the_end = len(block) < READ_AT_ONCE
-        return RequestCounts(self._total, self._failed) if self._telling and to_the_end else None
+        if not self._telling or not to_the_end:
+            return None
+        return RequestCounts(self._total, self._failed, dict(self._prompts))
 
     def _take(self, line: re.Match[bytes]) -> None:
         if line["task"]:
@@ -103,13 +115,20 @@ class RequestLog:
 
     def _follow(self, task: int, line: re.Match[bytes]) -> None:
         """A task from its slot to its end, so that its failure is not a second request."""
+        if line["progress"]:
+            if task in self._live:
+                self._prompts[task] = min(float(line["progress"]), 1.0)
+            return
+        self._prompts.pop(task, None)
         if not line["begun"]:
             self._live.pop(task, None)
             return
         self._total += line["child"] != b"1"  # further answers to one request
         self._live[task] = None
         if len(self._live) > _MOST_LIVE:
-            self._live.pop(next(iter(self._live)))
+            oldest = next(iter(self._live))
+            self._live.pop(oldest)
+            self._prompts.pop(oldest, None)
 
 
 class Logged(Protocol):

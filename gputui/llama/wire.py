@@ -46,7 +46,22 @@ class Slot(Struct, frozen=True):
     id_task: Any = None
     is_processing: Any = None
     next_token: Any = None
+    n_prompt_tokens: Any = None
     n_prompt_tokens_processed: Any = None
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether it is at the prompt of its task, before the first token."""
+        return self.is_processing is True and self.decoded == 0
+
+    @property
+    def prompt_share(self) -> float | None:
+        """The share, 0 to 1, of the prompt that is read; None where the slot does not tell.
+
+        In build 10068 ``n_prompt_tokens`` is not the whole prompt: it grows with what is read [measured].
+        """
+        total, read = _count(self.n_prompt_tokens), _count(self.n_prompt_tokens_processed)
+        return read / total if total and read is not None and read < total else None
 
     @property
     def processed(self) -> int:

@@ -53,9 +53,10 @@ class SideNumbers(CellView):
         live = self._side.live
         elapsed = seconds(live.measurement.elapsed_seconds if live else None)
         progress = live.measurement.prompt_progress if live else None
-        if progress is None:
+        if live is None or progress is None:
             return f"waiting for the first token, {elapsed}"
-        return f"processing the prompt, {progress * 100:.0f} %, {elapsed}"
+        tokens = live.measurement.prompt_in_work
+        return f"reading the prompt, {progress * 100:.0f} % of {tokens} tokens, {elapsed}"
 
 
 class SidePane(Vertical):

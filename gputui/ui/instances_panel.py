@@ -15,7 +15,7 @@ from textual.message import Message
 
 from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.instances.status import HUNG_SECONDS, InstanceStatus, State, retry_words
-from gputui.text import UNKNOWN, duration, number, sentences, size, uptime
+from gputui.text import UNKNOWN, duration, number, seconds, sentences, size, uptime
 from gputui.ui.alert_marks import AlertMark
 from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.graph import bar
@@ -304,13 +304,13 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
         _endpoint_state(line, row.endpoint, palette)
     else:
         line.add(state_words(status), state_style(status, palette))
-    if status.state is State.LOADING and status.load_progress is not None:
-        full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
-        line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
-        line.add(f" {status.load_progress * 100:.0f} %", palette.value)
+    if status.state is State.LOADING:
+        _loading(line, row, look)
     elif row.alert is not None:
         room = end - line.width - 1
         line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))
+    elif status.prompt_progress is not None:
+        line.add(f" prompt {status.prompt_progress * 100:.0f} %", palette.value)
     elif status.differs:
         line.add(" differs", palette.dim)
     line.pad_to(end)
@@ -323,6 +323,17 @@ def _endpoint_state(line: Line, endpoint: EndpointStatus, palette: Palette) -> N
     line.add(str(endpoint.state), styles.get(endpoint.state, palette.value))
     if endpoint.state is EndpointState.UP and endpoint.latency_seconds is not None:
         line.add(f" {endpoint.latency_seconds * 1000:.0f} ms", palette.value)
+
+
+def _loading(line: Line, row: InstanceRow, look: Look) -> None:
+    """A bar with its estimate; for how long it has loaded where nothing is known, or all is used up."""
+    status, palette = row.status, look.palette
+    if status.load_progress is None or status.load_seconds_left == 0:
+        line.add("" if row.uptime is None else f" for {seconds(row.uptime)}", palette.value)
+        return
+    full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
+    line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
+    line.add(f" ~{status.load_progress * 100:.0f} %", palette.value)
 
 
 def state_words(status: InstanceStatus) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
-from gputui.instances.loading import Durations, estimate
+from gputui.instances.loading import Durations
 from gputui.instances.records import Paths, Record
 from gputui.llama.diagnosis import diagnose
 from gputui.llama.probe import decode
@@ -295,25 +295,6 @@ def test_a_lock_says_who_holds_it_and_falls_with_its_holder(tmp_path: Path) -> N
     assert locks.holder(path) is None
     with locks.hold(path, "stop"):
         pass
-
-
-@given(
-    st.none() | st.integers(0, 2**40),
-    st.none() | st.integers(0, 2**40),
-    st.floats(-10, 1e6),
-    st.none() | st.floats(0, 1e6),
-)
-def test_progress_is_a_part_short_of_the_whole(
-    resident: int | None, size: int | None, elapsed: float, last: float | None
-) -> None:
-    done = estimate(resident, size, elapsed, last)
-    assert done is None or 0 <= done <= 0.99
-
-
-def test_progress_knows_nothing_from_nothing() -> None:
-    assert estimate(None, None, 5, None) is None
-    assert estimate(50, 100, 5, None) == 0.5
-    assert estimate(50, 100, 1, 4) == pytest.approx(0.375)
 
 
 def test_a_split_model_is_all_its_parts(tmp_path: Path) -> None:

@@ -153,3 +153,24 @@ async def test_a_port_that_is_taken_after_the_check_is_told_with_its_user(
 
 def test_the_real_server_lists_its_devices(demo_parts: Parts) -> None:
     assert inspect(demo_parts.llama_server).path == str(demo_parts.llama_server)
+
+
+async def test_a_long_prompt_is_followed_in_the_status(make) -> None:  # type: ignore[no-untyped-def]
+    session = make(ctx_size=8192, args=("-ub", "64", "-b", "64", "--parallel", "1"))
+    status = await ready(session)
+    seen: list[float] = []
+    async with httpx.AsyncClient(timeout=150, trust_env=False) as client:
+        body = {"prompt": "word " * 7500, "n_predict": 10}
+        asking = asyncio.ensure_future(client.post(f"{status.url}/completion", json=body))
+        while len(set(seen)) < 3:  # from the log, which begins to tell after some seconds
+            progress = (await status_of(session, "x")).prompt_progress
+            seen += [] if progress is None else [progress]
+            assert not asking.done()
+            await asyncio.sleep(0.05)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert seen == sorted(seen)
+    assert all(0 < progress < 1 for progress in seen)
+    while (await status_of(session, "x")).prompt_progress is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await session.stop("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gputui.instances.records import Record
 from gputui.instances.status import State, status_json
 from gputui.llama import requests
 from gputui.llama.requests import RequestCounts, RequestLog, RequestLogs
+from gputui.llama.wire import Slot
 from tests.instances.conftest import Rig, started, status_of
 
 GREETING = "0.00.563.178 I srv  llama_server: listening on http://127.0.0.1:8080\n"
@@ -152,3 +154,51 @@ def test_logs_of_processes_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     assert logs.read([]) == {}
     log.write_text(GREETING)
     assert logs.read([record]) == {"a": RequestCounts(0, 0)}
+
+
+def test_how_far_a_prompt_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = "0.04.384.493 I slot print_timing: id  0 | task {} | {}\n"
+    progress = "prompt processing, n_tokens =    192, progress = {}, t =   3.06 s / 62.75 tokens"
+    begun = "processing task, is_child = 0"
+    log.write_text(
+        line.format(1, begun) + line.format(2, begun) + line.format(9, progress.format(0.5))
+    )
+    read = RequestLog(log)
+    assert counted(read) == {}
+    steps = [
+        (line.format(1, progress.format("0.08")), {1: 0.08}),
+        (line.format(2, progress.format("0.50")), {1: 0.08, 2: 0.5}),
+        (line.format(1, progress.format("1.00")), {1: 1.0, 2: 0.5}),
+        (line.format(1, "stop processing: n_tokens = 11"), {2: 0.5}),
+        (line.format(2, "stop processing: n_tokens = 11"), {}),
+    ]
+    for words, known in steps:
+        with log.open("a") as file:
+            file.write(words)
+        assert counted(read) == known
+
+
+def counted(log: RequestLog) -> Mapping[int, float]:
+    counts = log.read()
+    assert counts is not None
+    return counts.prompts
+
+
+@pytest.mark.parametrize(
+    ("slot", "reading", "share"),
+    [
+        (
+            Slot(is_processing=True, n_prompt_tokens=4096, n_prompt_tokens_processed=1024),
+            True,
+            0.25,
+        ),
+        (Slot(is_processing=True, n_prompt_tokens=512, n_prompt_tokens_processed=512), True, None),
+        (Slot(is_processing=True, n_prompt_tokens="x", n_prompt_tokens_processed=-1), True, None),
+        (Slot(is_processing=True, next_token=[{"n_decoded": 3}]), False, None),
+        (Slot(n_prompt_tokens=4096, n_prompt_tokens_processed=1024), False, 0.25),
+    ],
+)
+def test_what_a_slot_says_of_its_prompt(slot: Slot, reading: bool, share: float | None) -> None:
+    assert slot.reads_prompt == reading
+    assert slot.prompt_share == share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -78,6 +80,25 @@ async def test_loading_and_stopping_show_how_far_they_are() -> None:
         await until_shown(pilot, "loading")
         assert "43 %" in screen_text(one.app)
         assert "stopping 7 s" in screen_text(one.app)
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "shown"),
+    [
+        (State.LOADING, {"load_progress": 0.43}, r"loading \S+ +~43 %"),
+        (State.LOADING, {"load_progress": 0.43, "load_seconds_left": 12.0}, r"loading \S+ +~43 %"),
+        (State.LOADING, {}, r"loading for 3\d s"),
+        (State.LOADING, {"load_progress": 0.99, "load_seconds_left": 0.0}, r"loading for 3\d s"),
+        (State.READY, {"prompt_progress": 0.43}, r"ready prompt 43 %"),
+    ],
+)
+async def test_how_far_a_load_or_a_prompt_is(
+    state: State, known: dict[str, float], shown: str
+) -> None:
+    one = rig(statuses=(status("deepseek", state, 0, 8080, started_at=time.time() - 31, **known),))
+    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+        await until_shown(pilot, state.value)
+        assert re.search(shown, screen_text(one.app))
 
 
 async def test_memory_is_the_gpus_where_nvml_knows_it() -> None:

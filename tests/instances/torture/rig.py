@@ -24,7 +24,8 @@ SOURCE = Path(__file__).with_name("server.c")
 ROOT = Path(__file__).parents[3]
 SHARED, ALONE = ("a", "b"), "c"
 NAMES = (*SHARED, ALONE)
-"""a and b have one port; b takes its time to load, c to bind."""
+"""a and b have one port; b takes its time to load, c to bind. c is started again after a
+crash, by whoever is asked to."""
 
 
 def compile_server(folder: Path) -> Path:
@@ -132,6 +133,7 @@ class TortureRig:
                 args += [slow[name], str(timing[name])]
             lines += ["[[instances]]", f'name = "{name}"', f"model = {json.dumps(str(model))}"]
             lines += [f"port = {self.ports[name]}", f"args = {json.dumps(args)}"]
+            lines += ['restart = "on-failure"'] * (name == ALONE)
         (self.folder / "config.toml").write_text("\n".join(lines))
 
     def new_worker(self) -> Worker:

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from gputui.instances import ports
 from gputui.processes import identify
-from tests.instances.torture.rig import NAMES, Gone, TortureRig
+from tests.instances.torture.rig import ALONE, NAMES, Gone, TortureRig
 from tests.support.waiting import wait_for
 
 EXAMPLES = int(os.environ.get("GPUTUI_TORTURE", "15"))
@@ -37,7 +37,9 @@ WORKERS = 3
 places = st.integers(0, WORKERS - 1)
 names = st.sampled_from(NAMES)
 actions = st.sampled_from(["start", "stop", "restart"])
-orders = st.tuples(places, st.sampled_from(["start", "stop", "restart", "observe"]), names)
+orders = st.tuples(
+    places, st.sampled_from(["start", "stop", "restart", "start_again", "observe"]), names
+)
 DAMAGES = ("", '{"name": "a", "pid": ', "[]", "\0\0\0\0")
 
 
@@ -114,6 +116,16 @@ class Machine(RuleBasedStateMachine):
         if "error" not in self.rig.workers[place].ask("start", name):
             with contextlib.suppress(ProcessLookupError):
                 self.kill_server(name)
+
+    @rule()
+    def all_start_it_again_after_a_crash(self) -> None:
+        """Once, whoever comes first."""
+        if self.squatter is not None or not self.kill_server(ALONE):
+            return
+        for worker in self.rig.workers:
+            worker.ask("observe")  # the death is written down, and that another try is due
+        numbers = [(worker, worker.order("start_again", ALONE)) for worker in self.rig.workers]
+        assert [worker.reply(number).get("did") for worker, number in numbers].count(True) == 1
 
     def kill_server(self, name: str) -> bool:
         """Whether there was one."""

@@ -28,6 +28,7 @@ import httpx
 from gputui import config
 from gputui.chat.store import Store
 from gputui.errors import GputuiError
+from gputui.instances.backoff import Backoff
 from gputui.instances.supervisor import Supervisor
 
 LOADED = (httpx, httpcore, anyio._backends._asyncio)
@@ -53,7 +54,7 @@ class Death:
 
 
 class Worker:
-    """One gputui. ``do``: start, stop, restart NAME; observe; keep (a turn in the database).
+    """One gputui. ``do``: start, stop, restart, start_again NAME; observe; keep (a turn in the database).
 
     With ``die_at`` it is killed at that step of the action, with ``full`` no file can be written
     while it lasts.
@@ -61,13 +62,16 @@ class Worker:
 
     def __init__(self, configuration: Path, state: Path) -> None:
         self.state = state
-        self.supervisor = Supervisor(config.load(configuration), (), state)
+        backoff = Backoff(first=0.0, most=10**6)
+        self.supervisor = Supervisor(config.load(configuration), (), state, backoff=backoff)
         self.death = Death()
 
     async def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         self.death.left = order.get("die_at")
         restore = fill_disk() if order.get("full") else None
         try:
+            if order["do"] == "start_again":
+                return {"did": await self.supervisor.start_again(order["name"])}
             return {"statuses": await self._do(order["do"], order.get("name", ""))}
         except GputuiError as error:
             return {"error": error.message, "kind": type(error).__name__}
