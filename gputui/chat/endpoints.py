@@ -69,7 +69,12 @@ def _instance_endpoint(instance: InstanceConfig) -> Endpoint:
 
 def _external_endpoint(external: EndpointConfig) -> Endpoint:
     where = f"[[endpoints]] {external.name}"
-    if urlsplit(external.url).username is not None:
+    try:
+        parts = urlsplit(external.url)
+        parts.port  # noqa: B018 - read to be checked
+    except ValueError as error:
+        raise ConfigError(f"{where}: {external.url} is no URL: {error}") from error
+    if parts.username is not None:
         raise ConfigError(f"{where}: url holds a user name or password", "Use api_key_env instead.")
     key = None
     if external.api_key_env is not None:

@@ -118,7 +118,7 @@ class EndpointWatch:
         try:
             endpoint = endpoint_of(self._config, before.name)
         except GputuiError as error:
-            now = _changed(before, EndpointState.UNAUTHORISED, problem=error.message)
+            now = _down(before, error.message)
         else:
             now = await ask(client, endpoint, before)
         self.statuses = tuple(now if status is before else status for status in self.statuses)

@@ -208,7 +208,7 @@ def decode(payload: str | bytes) -> Any:
     """
     try:
         return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = payload if isinstance(payload, str) else payload.decode(errors="replace")
         try:
             return json.loads(text)

@@ -66,8 +66,8 @@ def endpoint_rows(endpoints: Sequence[EndpointStatus]) -> tuple[InstanceRow, ...
 
 
 def _port(url: str) -> int:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         return parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return 0
