@@ -197,6 +197,7 @@ class InstanceJudge:
             ttft_seconds=self._newest_ttft(now, status),
             requests=lately[0] if lately else None,
             failures=lately[1] if lately else None,
+            rig=tuple(gpus.values()),
         )
 
     def _newest_ttft(self, now: float, status: InstanceStatus) -> float | None:

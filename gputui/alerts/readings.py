@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from gputui.alerts.pins import misplaced
 from gputui.config import TargetsConfig
 from gputui.gpu.metrics import METRICS, METRICS_BY_NAME, TIER_SECONDS, Tier, reason_words
 from gputui.gpu.sample import GpuSample, Snapshot
@@ -59,7 +60,8 @@ class InstanceView:
 
     ``gpus`` are the samples of those it is pinned to, as far as they are known now. ``ttft_seconds``:
     of the newest answer to a prompt from gputui's own chat, None where that is long ago.
-    ``requests`` and ``failures``: how many there were lately, None where not known.
+    ``requests`` and ``failures``: how many there were lately, None where not known. ``rig`` are the
+    samples of all GPUs that are known now.
     """
 
     status: InstanceStatus
@@ -68,6 +70,7 @@ class InstanceView:
     ttft_seconds: float | None = None
     requests: int | None = None
     failures: int | None = None
+    rig: Sequence[GpuSample] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +305,15 @@ def _error_words(view: InstanceView) -> str:
     return f"{_percent(rate)}, {view.failures} of {view.requests} requests"
 
 
+def _wrong_gpu(view: InstanceView) -> float | None:
+    found = misplaced(view.status, view.rig)
+    return None if found is None else float(bool(found))
+
+
+def _wrong_words(view: InstanceView) -> str:
+    return misplaced(view.status, view.rig) or "no"
+
+
 INSTANCE_READINGS: tuple[Reading[InstanceView], ...] = (
     _of_instance(
         "generation_tokens_per_second", "generation speed", _rate,
@@ -320,6 +332,7 @@ INSTANCE_READINGS: tuple[Reading[InstanceView], ...] = (
         "stalled_seconds", Scope.INSTANCE, "busy without a token",
         lambda view: view.status.stalled_seconds, _minutes,
     ),
+    Reading("wrong_gpu", Scope.INSTANCE, "pin", _wrong_gpu, _plain, _wrong_words),
     Reading("failed", Scope.INSTANCE, "failed", _failed, _plain, _failure),
     Reading(
         "gpu_utilization_while_busy", Scope.INSTANCE, "GPU utilization while busy",

@@ -141,6 +141,11 @@ BUILT_IN: tuple[Rule, ...] = (
         hint="See the kernel log: journalctl -k | grep -i -e nvrm -e xid",
     ),
     Rule(
+        "wrong-gpu", "wrong_gpu", ">", 0, 10, severity=Severity.CRITICAL, says="{value}",
+        mark="wrong GPU",
+        hint="See its log for the devices it found; llama-server --list-devices names those of its build.",
+    ),
+    Rule(
         "idle-gpu", "gpu_utilization_while_busy", "<", 20, 300,
         says="is busy, its GPU only {value} ({condition})", mark="GPU idle",
         hint="Most of it may run on the CPU: more n_gpu_layers, if they fit, or a smaller model.",

@@ -155,7 +155,8 @@ def _runs(status: InstanceStatus) -> bool:
 
 def _extras(status: InstanceStatus) -> list[str]:
     error = ". ".join(part for part in (status.last_error or "", status.hint) if part)
-    return [text for text in (error if status.last_error else "", status.note) if text]
+    told = (error if status.last_error else "", status.note, status.lowered)
+    return [text for text in told if text]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from gputui.config import InstanceConfig
 from gputui.identity import MemoryReader, no_gpu_memory
 from gputui.instances import lifecycle
 from gputui.instances.facts import Facts, describe, gather
+from gputui.instances.fitting import Fittings
 from gputui.instances.idleness import Idleness
 from gputui.instances.journal import Availabilities
 from gputui.instances.lifecycle import Child
@@ -75,6 +76,7 @@ class Observer:
     ) -> None:
         self._paths = paths
         self._settler = settler
+        self._fittings = Fittings(memory)
         self._idleness = Idleness()
         self._availabilities = Availabilities(paths)
         self._durations = Durations(paths.loads)
@@ -111,6 +113,7 @@ class Observer:
             if facts.running is not None:
                 status = self._follow_idleness(facts.running, reading or Reading(), status)
                 status = await self._follow_load(facts.running, facts.resident, status)
+                status = await self._follow_fit(facts.running, reading or Reading(), status)
                 looks.append(Look(facts, status, None))
             else:
                 looks.append(Look(facts, status, taken.get(facts.port)))
@@ -165,6 +168,14 @@ class Observer:
         if status.state is State.READY and record.ready_at is None:
             await asyncio.to_thread(self._note_ready, record, now - load.seen_at < _WITNESSED)
         return status
+
+    async def _follow_fit(
+        self, record: Record, reading: Reading, status: InstanceStatus
+    ) -> InstanceStatus:
+        """Add its context, and what it did not get."""
+        if self._fittings.needs(record, status, reading):
+            await asyncio.to_thread(self._fittings.find, record, reading)
+        return self._fittings.told(record, status, reading)
 
     def _follow_idleness(
         self, record: Record, reading: Reading, status: InstanceStatus

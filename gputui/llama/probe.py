@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gputui.llama.activity import Activity
-from gputui.llama.wire import Counters, Props, Slot, read_metrics
+from gputui.llama.wire import Counters, ModelMeta, Models, Props, Slot, read_metrics
 from gputui.text import error_words
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Reading:
     answered_at: float | None = None
     counted_at: float | None = None
     props: Props | None = None
+    meta: ModelMeta | None = None
     slots_busy: int | None = None
     requests_deferred: int | None = None
     generation_rate: float | None = None
@@ -80,6 +81,7 @@ class Probe:
     last: Reading = field(default_factory=Reading)
     _task: asyncio.Task[None] | None = None
     _counters: Counters | None = None
+    _asked_models: bool = False
     _decoded: Mapping[tuple[int, int], int] = field(default_factory=dict)
     _decoded_at: float = 0.0
     _activity: Activity = field(default_factory=Activity)
@@ -146,6 +148,10 @@ class Probe:
         if self.last.props is None or self._sleeps or not self.may_wake:
             props = decode(await self._get(client, "/props"), Props)
             self.last = replace(self.last, props=props or self.last.props)
+        if not self._asked_models and self.may_wake and not self._sleeps:
+            self._asked_models = True  # it does not change while a process lives
+            models = decode(await self._get(client, "/v1/models"), Models)
+            self.last = replace(self.last, meta=models.meta if models else None)
 
     async def _health(self, client: httpx.AsyncClient) -> Health:
         import httpx

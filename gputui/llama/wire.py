@@ -23,6 +23,12 @@ class Props(Struct, frozen=True):
     modalities: Any = None
 
     @property
+    def context(self) -> int | None:
+        """The context of one slot in tokens."""
+        settings = self.default_generation_settings
+        return _count(settings.get("n_ctx")) if isinstance(settings, dict) else None
+
+    @property
     def sees(self) -> bool | None:
         """Whether it takes pictures; None where it does not say."""
         vision = self.modalities.get("vision") if isinstance(self.modalities, dict) else None
@@ -37,6 +43,46 @@ class Props(Struct, frozen=True):
     def is_llama_server(self) -> bool:
         """Whether this is a llama-server's answer at all."""
         return self.slots is not None or isinstance(self.default_generation_settings, dict)
+
+
+class ModelMeta(Struct, frozen=True):
+    """``meta`` of a model in /v1/models: what a llama-server says of the file it loaded."""
+
+    n_ctx_train: Any = None
+    size: Any = None
+    n_vocab: Any = None
+    n_embd: Any = None
+
+    @property
+    def trained_context(self) -> int | None:
+        """The context that the model was trained for, in tokens."""
+        return _count(self.n_ctx_train) or None
+
+    @property
+    def weights(self) -> int | None:
+        """The bytes of all its tensors."""
+        return _count(self.size) or None
+
+    @property
+    def embeddings(self) -> int | None:
+        """The elements of its table of token embeddings."""
+        vocabulary, width = _count(self.n_vocab), _count(self.n_embd)
+        return None if vocabulary is None or width is None else vocabulary * width
+
+
+class _Model(Struct, frozen=True):
+    meta: ModelMeta | None = None
+
+
+class Models(Struct, frozen=True):
+    """The part of /v1/models that is used; a server that is no llama-server has no ``meta``."""
+
+    data: list[_Model] = []
+
+    @property
+    def meta(self) -> ModelMeta | None:
+        """Of the model that it serves."""
+        return self.data[0].meta if self.data else None
 
 
 class Slot(Struct, frozen=True):

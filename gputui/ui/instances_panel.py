@@ -262,7 +262,7 @@ def _hangs(status: InstanceStatus) -> bool:
 def _note(status: InstanceStatus) -> str:
     """Its note, and what a restart would change of it."""
     differs = f"differs from running: {', '.join(status.differs)}" if status.differs else ""
-    return "; ".join(part for part in (status.note, differs) if part)
+    return "; ".join(part for part in (status.note, status.lowered, differs) if part)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -306,6 +306,8 @@ def _state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
         line.add(state_words(status), state_style(status, palette))
     if status.state is State.LOADING:
         _loading(line, row, look)
+    elif row.alert is None and status.lowered:
+        line.add(" lowered", palette.warning)
     elif row.alert is not None:
         room = end - line.width - 1
         line.add(cut(f" ▲ {row.alert.words}", room), row.alert.style(palette))

@@ -17,9 +17,10 @@ from gputui.alerts.watch import AlertWatch
 from gputui.config import Config, InstanceConfig, PowerConfig, TargetsConfig, parse
 from gputui.errors import ConfigError
 from gputui.gpu.metrics import METRICS
-from gputui.gpu.sample import GpuSample, Problem
+from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Problem
 from gputui.host import Disk, HostSample
 from gputui.instances.status import InstanceStatus, State
+from gputui.processes import ProcessIdentity
 from tests.alerts.making import gpu, identity, snapshot, status
 
 FILE = Path("rig.toml")
@@ -57,6 +58,13 @@ def failing(each: int) -> Seen:
             requests_total=995 + second, requests_failed=(995 + second) // each
         )
     )
+
+
+def holding(pid: int, index: int) -> GpuSample:
+    """A GPU that holds 2.1 GiB of a process."""
+    host = HostProcess(ProcessIdentity(pid, 1, "b"), "me", "x", 0.0, True)
+    found = GpuProcess(pid, "x", int(2.1 * 2**30), host=host)
+    return replace(gpu(index, **IDLE), processes=(found,))
 
 
 BUSY = {"utilization_gpu": 97.0}
@@ -116,6 +124,14 @@ CASES: dict[str, tuple[Seen, list[Seen], str]] = {
         Seen(gpu=gpu(problem=Problem("GPU is lost", "Reboot."))),
         [on_gpu()],
         "GPU 0 gives no reading: GPU is lost",
+    ),
+    "wrong-gpu": (
+        Seen(gpu=holding(77, 1), status=status()),
+        [
+            Seen(gpu=holding(77, 0), status=status()),
+            Seen(gpu=holding(78, 1), status=status(state=State.LOADING)),
+        ],
+        "coder is pinned to a GPU that is gone and holds 2.1 GiB on GPU 1",
     ),
     "idle-gpu": (
         Seen(gpu=gpu(utilization_gpu=19), status=status(slots_busy=1)),
