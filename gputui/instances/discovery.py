@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class Found:
     @property
     def name(self) -> str:
         """What it is called where its alias does not tell."""
-        return f"llama-server:{self.port}"
+        return f"llama:{self.port}"  # as long as a column of the table has room
 
 
 class Discovery:
@@ -271,7 +272,7 @@ def _port_of(words: Sequence[str]) -> int:
 
 def _value(words: Sequence[str], flag: str) -> str:
     """The value of a flag, "" where it is not given."""
-    for word, following in zip(words, (*words[1:], ""), strict=True):
+    for word, following in pairwise((*words, "")):
         if word == flag:
             return following
         if word.startswith(f"{flag}="):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from gputui.llama.wire import ModelMeta, Props
@@ -88,7 +89,7 @@ def _divided(argv: Sequence[str]) -> bool:
 
 def _fits(argv: Sequence[str]) -> bool:
     """Whether there is a GPU to fit into, and fitting was not switched off."""
-    pairs = set(zip(argv, (*argv[1:], ""), strict=True))
+    pairs = set(pairwise((*argv, "")))
     off = {(flag, word) for flag in ("-fit", "--fit") for word in ("off", "0", "false")}
     joined = {f"--fit={word}" for _, word in off}
     return not (pairs & (off | {("--device", "none")}) or joined & set(argv))

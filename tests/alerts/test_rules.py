@@ -212,7 +212,12 @@ def test_every_case_is_of_a_rule_and_every_rule_has_one() -> None:
 
 def test_a_healthy_rig_raises_nothing() -> None:
     values = {metric.name: 0.0 for metric in METRICS} | LINK
-    fine = values | {"memory_total": 100.0, "pcie_link_gen": 1.0, "pcie_link_width": 16.0}
+    fine = values | {
+        "memory_used": 40e9,
+        "memory_total": 100e9,
+        "pcie_link_gen": 1.0,
+        "pcie_link_width": 16.0,
+    }
     assert told(Seen(gpu=gpu(**fine)), 700) == {}
 
 

@@ -67,7 +67,7 @@ async def test_a_server_started_by_hand(rig: Rig, start: Start) -> None:
     supervisor = session(rig)
     mine = await started(supervisor, "mine")
     (status,) = await externals(supervisor)
-    assert (status.name, status.state, status.port) == (f"llama-server:{port}", State.READY, port)
+    assert (status.name, status.state, status.port) == (f"llama:{port}", State.READY, port)
     assert not status.owned
     assert status.pid not in (None, mine.pid)
     assert status.model == "Qwen2.5-7B Q4_K_M"
@@ -106,7 +106,7 @@ async def test_names_are_aliases_where_those_are_unique(rig: Rig, start: Start) 
     supervisor = session(rig)
     names = {status.port: status.name for status in await externals(supervisor)}
     ports = (taken, *twins, hostile)
-    assert names == {alone: "qwen"} | {port: f"llama-server:{port}" for port in ports}
+    assert names == {alone: "qwen"} | {port: f"llama:{port}" for port in ports}
 
 
 async def test_roles_and_loads_are_seen(rig: Rig, start: Start) -> None:
@@ -170,9 +170,14 @@ def test_the_port_of_another_users_process_is_guessed(
     monkeypatch.setattr(discovery, "_listening", forbidden)
     made_up(tmp_path, 12, cmdline="llama-server\0--port\08085\0")
     made_up(tmp_path, 13, cmdline="llama-server\0--port=70000\0")
+    made_up(tmp_path, 15)
     made_up(tmp_path, 14, cmdline="llama-server\0--host\0::1\0--port\0x\0")
     found = [(one.pid, one.url, one.certain) for one in Scanner(tmp_path).scan()]
-    assert sorted(found) == [(12, "http://127.0.0.1:8085", False), (14, "http://[::1]:8080", False)]
+    assert sorted(found) == [
+        (12, "http://127.0.0.1:8085", False),
+        (14, "http://[::1]:8080", False),
+        (15, "http://127.0.0.1:8080", False),  # nothing of it can be read but its name
+    ]
 
 
 def test_a_process_that_becomes_a_server_is_found(tmp_path: Path) -> None:
@@ -243,10 +248,10 @@ def test_the_real_one_in_status(
         assert status["model"] == "SmolLM2-135M-Instruct Q4_1"
         assert status["metrics"]["slots_total"] == 4
         answer = CliRunner().invoke(
-            group, ["chat", "--a", f"llama-server:{port}", "--max-tokens", "4", "hello"]
+            group, ["chat", "--a", f"llama:{port}", "--max-tokens", "4", "hello"]
         )
         assert answer.exit_code == 0, answer.output
-        refused = CliRunner().invoke(group, ["stop", f"llama-server:{port}"])
+        refused = CliRunner().invoke(group, ["stop", f"llama:{port}"])
         assert refused.exit_code == 1
         assert "was not started by gputui" in refused.output
         assert child.poll() is None
