@@ -81,15 +81,13 @@ def make_supervisor(
     from gputui.instances.supervisor import Supervisor
 
     state = configuration.state_dir()
-    names = [instance.name for instance in config.instances]
-    names += [endpoint.name for endpoint in config.endpoints]
     return Supervisor(
         config,
         gpus,
         state,
         config_file=options.config_file,
         memory=memory,
-        discovery=Discovery(names),
+        discovery=Discovery(config),
     )
 
 

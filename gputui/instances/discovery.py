@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui import processes
-from gputui.config import InstanceConfig
+from gputui.config import Config, InstanceConfig
 from gputui.config.tables import Role
 from gputui.instances.facts import metrics_of
 from gputui.instances.status import InstanceStatus, State
@@ -70,10 +70,10 @@ class Found:
 
 
 class Discovery:
-    """Finds and asks them. Used by one event loop; ``reserved`` are the names that others have."""
+    """Finds and asks them. Used by one event loop; ``config`` is whose names they do not get."""
 
-    def __init__(self, reserved: Collection[str] = (), proc: Path = _PROC) -> None:
-        self._reserved = {name.lower() for name in reserved}
+    def __init__(self, config: Config, proc: Path = _PROC) -> None:
+        self.reserve(config)
         self._proc = proc
         self._scanner = Scanner(proc)
         self._found: tuple[Found, ...] = ()
@@ -81,6 +81,12 @@ class Discovery:
         self._probes: dict[tuple[int, int, str], Probe] = {}
         self._client: httpx.AsyncClient | None = None
         self._pids: Mapping[str, int] = {}
+
+    def reserve(self, config: Config) -> None:
+        """The configuration from now on."""
+        names = [instance.name for instance in config.instances]
+        names += [endpoint.name for endpoint in config.endpoints]
+        self._reserved = {name.lower() for name in names}
 
     async def look(
         self, own_pids: Collection[int], ports: Collection[int], patience: float

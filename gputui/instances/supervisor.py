@@ -102,6 +102,8 @@ class Supervisor:
         more is seen, and can be stopped, until it ends."""
         self._config = config
         self._instances = {instance.name: instance for instance in config.instances}
+        if self._discovery is not None:
+            self._discovery.reserve(config)
 
     def check_name(self, name: str) -> None:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""

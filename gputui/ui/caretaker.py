@@ -104,14 +104,21 @@ class Caretaker:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
         elif action == "start":
             self.ask_fit(action, name)
-        elif self._waits(name):
-            self.act(action, name)
+        elif self._waits(name) or self._is_others(name):
+            self.act(action, name)  # nothing ends by it: no question
         else:
             question = f"{action.capitalize()} {name}? Its open answers end."
             self._screen.app.push_screen(
                 ConfirmDialog(question, yes=action.capitalize(), no="Leave it running"),
                 partial(self._confirmed, action, name),
             )
+
+    def _is_others(self, name: str) -> bool:
+        """Whether it is a server that others started, or an endpoint: the supervisor refuses it."""
+        status = self.status(name)
+        if status is not None:
+            return status.external
+        return any(endpoint.name == name for endpoint in self._services.config.endpoints)
 
     def ask_fit(self, action: str, name: str) -> None:
         """Start or restart it; asked first where it will not fit."""

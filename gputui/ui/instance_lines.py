@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
 
+from gputui.config.cpus import format_cpus
 from gputui.identity import GpuIdentity
 from gputui.instances.details import InstanceDetails, Setting
 from gputui.instances.status import InstanceStatus, State
@@ -157,7 +158,7 @@ def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tup
         ", ".join(f"{size(value)} {where}" for value, where in held if value is not None),
     )
     node = f"NUMA node {status.numa_node}" if status.numa_node is not None else ""
-    yield "CPUs", ", ".join(part for part in (cpu_list(status.cpus), node) if part)
+    yield "CPUs", ", ".join(part for part in (format_cpus(status.cpus), node) if part)
     if status.availability is not None:
         yield "availability", f"{status.availability:.2%} of 30 days"
     again = (
@@ -169,17 +170,6 @@ def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tup
         yield "crashes", f"{status.failures} since its start{again}"
     if status.stalled_seconds is not None:
         yield "stalled", f"busy without a token for {status.stalled_seconds:.0f} s"
-
-
-def cpu_list(cpus: Sequence[int]) -> str:
-    """CPUs as the kernel writes them: ``0-15,32``."""
-    parts: list[list[int]] = []
-    for cpu in sorted(cpus):
-        if parts and cpu == parts[-1][-1] + 1:
-            parts[-1][1:] = [cpu]
-        else:
-            parts.append([cpu])
-    return ",".join("-".join(str(end) for end in part) for part in parts)
 
 
 # ── how it was started ───────────────────────────────────────────────────────────────────────────

@@ -144,8 +144,8 @@ class InstancesPanel(CellView, can_focus=True):
         self.post_message(self.CursorMoved())
 
     def action_details(self) -> None:
-        """Ask for the details of the cursor's instance."""
-        if self.selected is not None:
+        """Ask for the details of the cursor's instance; an endpoint has none but its line."""
+        if self.selected is not None and self.selected.endpoint is None:
             self.post_message(self.DetailsRequested(self.selected.status.name))
 
     def on_click(self, event: Click) -> None:

@@ -162,6 +162,8 @@ async def test_a_slow_one_holds_up_no_other() -> None:
         running = asyncio.create_task(watch.run_forever())
         await asyncio.to_thread(wait_for, lambda: watch.statuses[1].state is EndpointState.UP)
         assert watch.statuses[0].state is EndpointState.ASKING
+        watch.set_config(Config(endpoints=config.endpoints[1:]))
+        assert [one.state for one in watch.statuses] == [EndpointState.UP]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -23,6 +23,11 @@ def test_a_list_of_cpus_is_read_as_it_is_written(cpus: frozenset[int]) -> None:
     assert parse_cpus(format_cpus(cpus)) == cpus
 
 
+def test_cpus_are_written_as_the_kernel_does() -> None:
+    assert format_cpus((3, 0, 1, 2, 8, 10, 11)) == "0-3,8,10-11"
+    assert format_cpus(()) == ""
+
+
 @pytest.mark.parametrize("text", ["3-1", "a", "1-", "-1", "1,,2", "0-10000"])
 def test_what_is_no_list_of_cpus(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

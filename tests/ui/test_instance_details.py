@@ -14,7 +14,6 @@ from gputui.llama.inspection import Inspection, ServerFacts, SlotFacts
 from gputui.text import clean_line
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.instance_details import InstanceDetailsScreen
-from gputui.ui.instance_lines import cpu_list
 from gputui.ui.log_screen import LogScreen
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
@@ -265,8 +264,3 @@ async def test_ascii_terminals_get_ascii() -> None:
         body = screen_text(one.app).splitlines()[:-1]
         assert all(row.isascii() for row in body), [row for row in body if not row.isascii()]
         assert_harmless(one.app)
-
-
-def test_cpus_are_written_as_the_kernel_does() -> None:
-    assert cpu_list((3, 0, 1, 2, 8, 10, 11)) == "0-3,8,10-11"
-    assert cpu_list(()) == ""

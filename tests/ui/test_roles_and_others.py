@@ -13,6 +13,7 @@ from gputui.chat.model import Endpoint
 from gputui.config import Config, EndpointConfig, InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import State
+from gputui.ui.instances_panel import InstancesPanel
 from tests.ui.harness import (
     Rig,
     gpu_sample,
@@ -108,6 +109,17 @@ async def test_an_endpoint_that_is_down_says_why_beneath_the_table() -> None:
     async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "endpoint down")
         await until_shown(pilot, "nothing listens at 127.0.0.1:1")
+
+
+async def test_what_is_not_ours_is_refused_without_a_question() -> None:
+    one = others()
+    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+        await until_shown(pilot, "ready (external)")
+        for name in ("llama:8085", "lab"):
+            while one.app.screen.query_one(InstancesPanel).selected.status.name != name:  # type: ignore[union-attr]
+                await pilot.press("down")
+            await pilot.press("x")
+            await until(pilot, lambda name=name: ("stop", name) in one.supervisor.asked)  # type: ignore[misc]
 
 
 async def test_what_fit_took_stands_on_the_row() -> None:
