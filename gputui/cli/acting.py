@@ -15,7 +15,7 @@ from gputui.cli.root import report
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, GpuMemory
-from gputui.instances.fit_words import explain
+from gputui.instances.fit.words import explain
 from gputui.instances.status import InstanceStatus, State
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
-    from gputui.instances.switch import Layouts
+    from gputui.instances.switching.switch import Layouts
     from gputui.power.session import PowerSession
 
 
@@ -93,7 +93,7 @@ def make_supervisor(
 
 def make_layouts(supervisor: Supervisor) -> Layouts:
     """The configured layouts, switched by ``supervisor``."""
-    from gputui.instances.switch import Layouts
+    from gputui.instances.switching.switch import Layouts
 
     return Layouts(supervisor, configuration.state_dir())
 

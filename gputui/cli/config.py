@@ -148,7 +148,7 @@ def _check(
     found: tuple[GpuIdentity, ...] | GputuiError,
     file: Path,
 ) -> bool:
-    from gputui.instances.placement import Machine
+    from gputui.instances.starting.placement import Machine
     from gputui.llama.command import check_model, prepare
 
     try:

@@ -127,7 +127,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     from msgspec.structs import replace
 
     from gputui.chat.endpoints import endpoint_of
-    from gputui.instances.keeper import Keeper
+    from gputui.instances.keeping.keeper import Keeper
     from gputui.themes import load_themes
     from gputui.ui.services import Services
 

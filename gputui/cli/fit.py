@@ -23,9 +23,9 @@ from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.config.tables import CacheType
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, select_gpus
-from gputui.instances import fit as fitting
 from gputui.instances import records
-from gputui.instances.fit import Server, Surroundings
+from gputui.instances.fit import reckoning as fitting
+from gputui.instances.fit.reckoning import Server, Surroundings
 from gputui.llama import command as commands
 from gputui.models.gguf import known_header
 from gputui.models.search import largest_context, most_layers, quantizations

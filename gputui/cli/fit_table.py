@@ -8,7 +8,7 @@ from typing import Any
 
 from gputui.cli.tables import Column, Line, grid
 from gputui.identity import GpuIdentity
-from gputui.instances.fit import Fit, FitRow
+from gputui.instances.fit.reckoning import Fit, FitRow
 from gputui.models.gguf import Header
 from gputui.models.memory import Share
 from gputui.models.options import ServerOptions

@@ -20,8 +20,8 @@ from gputui.identity import GpuIdentity
 from gputui.text import clean_line
 
 if TYPE_CHECKING:
-    from gputui.instances.layouts import LayoutPlan
-    from gputui.instances.switch import Layouts, Step
+    from gputui.instances.switching.layouts import LayoutPlan
+    from gputui.instances.switching.switch import Layouts, Step
 
 _Answer = TypeVar("_Answer")
 
@@ -139,7 +139,7 @@ def _list(plans: Sequence[LayoutPlan], *, as_json: bool) -> None:
 
 
 def _echo_json(plan: LayoutPlan) -> None:
-    from gputui.instances.layouts import plan_json
+    from gputui.instances.switching.layouts import plan_json
 
     click.echo(json.dumps(plan_json(plan), indent=2, ensure_ascii=False))
 
@@ -152,7 +152,7 @@ def _ask(question: str) -> None:
 
 
 def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
-    from gputui.instances.swap import BusyError
+    from gputui.instances.switching.swap import BusyError
 
     try:
         asked.run(lambda layouts: layouts.switch(plan, _tell, force=force))

@@ -16,8 +16,8 @@ from gputui.errors import ConfigError, GputuiError
 from gputui.text import clean_line, nearest
 
 if TYPE_CHECKING:
-    from gputui.instances.log_lines import LogLine, Wanted
-    from gputui.instances.log_reader import LogFile
+    from gputui.instances.log.lines import LogLine, Wanted
+    from gputui.instances.log.reader import LogFile
 
 _STEP = 0.2
 _AT_ONCE = 500  # lines
@@ -54,8 +54,8 @@ def command(
     The log before the last start, or before this one became too large, has the same name with .1 added.
     Capitals count in --grep only where the text has one.
     """
-    from gputui.instances.log_lines import Level, Search, Wanted
-    from gputui.instances.log_reader import InstanceLog
+    from gputui.instances.log.lines import Level, Search, Wanted
+    from gputui.instances.log.reader import InstanceLog
     from gputui.instances.records import Paths
 
     if follow and previous:
@@ -102,7 +102,7 @@ def _shown(
 
 def _grown(file: LogFile, start: int, wanted: Wanted) -> Iterator[LogLine]:
     """What is added to the log; a log that is cut, or begun anew, goes on."""
-    from gputui.instances.log_lines import LineFeed
+    from gputui.instances.log.lines import LineFeed
     from gputui.llama.growing import GrowingLog
 
     growing, feed = GrowingLog(file.path), LineFeed(file.level_before(start))

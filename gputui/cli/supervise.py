@@ -20,7 +20,7 @@ from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 
 if TYPE_CHECKING:
-    from gputui.instances.narrator import Happening
+    from gputui.instances.keeping.narrator import Happening
     from gputui.instances.supervisor import Supervisor
 
 _LOOK_SECONDS = 1.0
@@ -50,7 +50,7 @@ Printer = Callable[["Happening", float], None]
 
 
 async def _run(options: Options, config: Config, names: tuple[str, ...], tell: Printer) -> None:
-    from gputui.instances.keeper import Keeper
+    from gputui.instances.keeping.keeper import Keeper
 
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +82,7 @@ async def _watch(
     looked: asyncio.Event,
 ) -> None:
     """Look, tell, and do what is due, for ever; the same problem is told once in a row."""
-    from gputui.instances.narrator import Narrator
+    from gputui.instances.keeping.narrator import Narrator
 
     narrator = Narrator()
     told = ""

@@ -18,8 +18,8 @@ from msgspec import Struct
 from gputui import processes
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
-from gputui.instances.process import COPY, marker_of
 from gputui.instances.records import Paths, Record
+from gputui.instances.starting.process import COPY, marker_of
 
 
 class _Copy(Struct, frozen=True):

@@ -15,11 +15,11 @@ from gputui.instances import adoption, locks, ports, records
 from gputui.instances.differences import differences
 from gputui.instances.lifecycle import Child
 from gputui.instances.locks import TIDY, Holder
-from gputui.instances.placement import affinity_of, placement_note
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
+from gputui.instances.starting.placement import affinity_of, placement_note
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
-from gputui.instances.swap import turn_of
+from gputui.instances.switching.swap import turn_of
 from gputui.llama.diagnosis import exit_words
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import adoption, kernel, locks, logs, ports, process, records
-from gputui.instances.journal import Ending, Journal
+from gputui.instances import adoption, kernel, locks, ports, records
+from gputui.instances.keeping.journal import Ending, Journal
 from gputui.instances.locks import Say
-from gputui.instances.placement import Placement
+from gputui.instances.log import bound as logs
 from gputui.instances.records import Paths, Record
+from gputui.instances.starting import process
+from gputui.instances.starting.placement import Placement
 from gputui.llama.command import Launch
 from gputui.processes import NotOursError
 

@@ -17,9 +17,8 @@ from gputui.config import InstanceConfig
 from gputui.identity import MemoryReader, no_gpu_memory
 from gputui.instances import lifecycle
 from gputui.instances.facts import Facts, describe, gather
-from gputui.instances.fitting import Fittings
-from gputui.instances.idleness import Idleness
-from gputui.instances.journal import Availabilities
+from gputui.instances.keeping.idleness import Idleness
+from gputui.instances.keeping.journal import Availabilities
 from gputui.instances.lifecycle import Child
 from gputui.instances.loading import (
     Durations,
@@ -29,7 +28,8 @@ from gputui.instances.loading import (
     load_note,
     seconds_left,
 )
-from gputui.instances.logs import LogBounds
+from gputui.instances.log.bound import LogBounds
+from gputui.instances.lowered import Fittings
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceStatus, State

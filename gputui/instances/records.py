@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gputui.errors import GputuiError
 from gputui.files import write_file
-from gputui.instances.process import marker_of
+from gputui.instances.starting.process import marker_of
 from gputui.processes import ProcessIdentity, boot_id, matches
 
 

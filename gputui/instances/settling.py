@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import backoff, kernel, lifecycle, locks, records
-from gputui.instances.backoff import Backoff
-from gputui.instances.journal import Ending, Journal
+from gputui.instances import kernel, lifecycle, locks, records
+from gputui.instances.keeping import backoff
+from gputui.instances.keeping.backoff import Backoff
+from gputui.instances.keeping.journal import Ending, Journal
 from gputui.instances.lifecycle import Child
 from gputui.instances.records import Paths, Record
 from gputui.llama.diagnosis import Diagnosis, Killer, diagnose, tail

@@ -18,20 +18,21 @@ from pathlib import Path
 from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
-from gputui.instances import lifecycle, records, retries
-from gputui.instances.backoff import DEFAULT, Backoff
+from gputui.instances import lifecycle, records
 from gputui.instances.details import DetailsReader, InstanceDetails
 from gputui.instances.discovery import Discovery
-from gputui.instances.fit import Fit
-from gputui.instances.fit_asking import ask_fit
+from gputui.instances.fit.asking import ask_fit
+from gputui.instances.fit.reckoning import Fit
+from gputui.instances.keeping import retries
+from gputui.instances.keeping.backoff import DEFAULT, Backoff
 from gputui.instances.lifecycle import Child, NotRunningError
-from gputui.instances.log_reader import InstanceLog
+from gputui.instances.log.reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.settling import Settler
+from gputui.instances.starting.surroundings import Surroundings
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.surroundings import Surroundings
-from gputui.instances.swap import Ground, Swapper, Tell, quiet, turn_of
+from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet, turn_of
 from gputui.llama import command
 from gputui.llama.command import Launch
 from gputui.text import clean_line, nearest

@@ -7,9 +7,9 @@ from functools import partial
 
 from textual.app import SystemCommand
 
-from gputui.ui.chat_panel import SIDES, ChatPanel
+from gputui.ui.chat.panel import SIDES, ChatPanel
 from gputui.ui.dashboard import Dashboard
-from gputui.ui.instances_panel import InstancesPanel
+from gputui.ui.instances.panel import InstancesPanel
 
 
 def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:

@@ -16,32 +16,32 @@ from gputui.gpu.sample import Snapshot
 from gputui.instances.status import RUNNING
 from gputui.power.meter import PowerReport
 from gputui.text import clean_line
-from gputui.ui.alerting import Alerting
-from gputui.ui.caretaker import Caretaker
-from gputui.ui.chat_panel import ChatPanel, Prompt
+from gputui.ui.alerts.alerting import Alerting
+from gputui.ui.chat.panel import ChatPanel, Prompt
+from gputui.ui.chat.seating import Seating
 from gputui.ui.configuring import Configuring
 from gputui.ui.dialogs import TextScreen
-from gputui.ui.editing import Editing
-from gputui.ui.gpu_details import DetailsMemory, GpuDetails
-from gputui.ui.gpu_panel import GpuGrid
+from gputui.ui.editing.draft import Purpose
+from gputui.ui.editing.editing import Editing
+from gputui.ui.gpus.details import DetailsMemory, GpuDetails
+from gputui.ui.gpus.panel import GpuGrid
 from gputui.ui.header import Header
-from gputui.ui.instance_draft import Purpose
-from gputui.ui.instance_views import InstanceViews
-from gputui.ui.instances_panel import InstanceRow, InstancesPanel
+from gputui.ui.instances.caretaker import Caretaker
+from gputui.ui.instances.layouts import LayoutActions
+from gputui.ui.instances.panel import InstanceRow, InstancesPanel
+from gputui.ui.instances.rows import endpoint_rows, instance_rows, names_by_pid, pinned_names
+from gputui.ui.instances.views import InstanceViews
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
-from gputui.ui.layouts import LayoutActions
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
-from gputui.ui.power_actions import PowerActions
-from gputui.ui.power_lines import PowerView, power_view
-from gputui.ui.power_screen import PowerScreen
-from gputui.ui.process_actions import ProcessActions
-from gputui.ui.process_table import ProcessTable
-from gputui.ui.processes_screen import ProcessesScreen
-from gputui.ui.rows import endpoint_rows, instance_rows, names_by_pid, pinned_names
-from gputui.ui.seating import Seating
+from gputui.ui.power.actions import PowerActions
+from gputui.ui.power.lines import PowerView, power_view
+from gputui.ui.power.screen import PowerScreen
+from gputui.ui.processes.actions import ProcessActions
+from gputui.ui.processes.screen import ProcessesScreen
+from gputui.ui.processes.table import ProcessTable
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
 from gputui.ui.watchers import Watchers

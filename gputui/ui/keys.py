@@ -44,17 +44,17 @@ DASHBOARD_BINDINGS: list[Binding] = [
 
 def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
-    from gputui.ui.chart_view import ChartView
-    from gputui.ui.chat_panel import Prompt, SidePane
-    from gputui.ui.form_widgets import GpuField
-    from gputui.ui.gpu_details import GpuDetails
-    from gputui.ui.gpu_facts import FactsView
-    from gputui.ui.instance_details import InstanceDetailsScreen
-    from gputui.ui.instance_form import InstanceForm
-    from gputui.ui.instances_panel import InstancesPanel
-    from gputui.ui.log_view import LogView
-    from gputui.ui.power_screen import PowerTable
-    from gputui.ui.process_table import ProcessTable
+    from gputui.ui.chat.panel import Prompt, SidePane
+    from gputui.ui.editing.form import InstanceForm
+    from gputui.ui.editing.widgets import GpuField
+    from gputui.ui.gpus.chart_view import ChartView
+    from gputui.ui.gpus.details import GpuDetails
+    from gputui.ui.gpus.facts import FactsView
+    from gputui.ui.instances.details import InstanceDetailsScreen
+    from gputui.ui.instances.panel import InstancesPanel
+    from gputui.ui.log.view import LogView
+    from gputui.ui.power.screen import PowerTable
+    from gputui.ui.processes.table import ProcessTable
 
     yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
     places = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.screen import Screen
 
-from gputui.ui.caretaker import Caretaker
 from gputui.ui.dialogs import Choice, ChoiceDialog, WaitScreen
+from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.services import Services
 
 

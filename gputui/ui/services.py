@@ -19,12 +19,12 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.details import InstanceDetails
-from gputui.instances.fit import Fit
-from gputui.instances.keeper import Keeper
-from gputui.instances.layouts import LayoutPlan
-from gputui.instances.log_reader import InstanceLog
+from gputui.instances.fit.reckoning import Fit
+from gputui.instances.keeping.keeper import Keeper
+from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import InstanceStatus
-from gputui.instances.switch import Report, no_report
+from gputui.instances.switching.layouts import LayoutPlan
+from gputui.instances.switching.switch import Report, no_report
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
 

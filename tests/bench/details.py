@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from gputui.gpu.sample import Snapshot  # noqa: E402
-from gputui.ui.chart_view import ChartView  # noqa: E402
-from gputui.ui.gpu_details import GpuDetails  # noqa: E402
+from gputui.ui.gpus.chart_view import ChartView  # noqa: E402
+from gputui.ui.gpus.details import GpuDetails  # noqa: E402
 from gputui.ui.overlay import Seen  # noqa: E402
 from tests.ui.harness import make_rig, snapshot, until_shown  # noqa: E402
 

@@ -162,7 +162,7 @@ async def test_a_slow_one_holds_up_no_other() -> None:
         running = asyncio.create_task(watch.run_forever())
         await asyncio.to_thread(wait_for, lambda: watch.statuses[1].state is EndpointState.UP)
         assert watch.statuses[0].state is EndpointState.ASKING
-        watch.set_config(Config(endpoints=config.endpoints[1:]))
+        watch.set_config(Config(endpoints=tuple(tables[1:])))
         assert [one.state for one in watch.statuses] == [EndpointState.UP]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -174,7 +174,9 @@ async def test_a_changed_configuration_is_asked_for_at_once_and_what_stays_is_ke
         watch = EndpointWatch(Config())
         running = asyncio.create_task(watch.run_forever())
         watch.set_config(Config(endpoints=(one,)))
-        await asyncio.to_thread(wait_for, lambda: all(s.state is EndpointState.UP for s in watch.statuses))
+        await asyncio.to_thread(
+            wait_for, lambda: all(s.state is EndpointState.UP for s in watch.statuses)
+        )
         (known,) = watch.statuses
         watch.set_config(Config(endpoints=(two, one)))
         assert watch.statuses[1] == known

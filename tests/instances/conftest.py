@@ -18,7 +18,7 @@ import pytest
 from gputui.config import Config, GroupConfig, InstanceConfig, LayoutConfig
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import records
-from gputui.instances.backoff import DEFAULT, Backoff
+from gputui.instances.keeping.backoff import DEFAULT, Backoff
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import NotOursError, send_signal

@@ -11,8 +11,8 @@ import pytest
 
 from gputui.config import Config, InstanceConfig
 from gputui.identity import GpuIdentity, GpuMemory
-from gputui.instances.fit import Fit, Server, Surroundings, fit_of
-from gputui.instances.fit_words import explain
+from gputui.instances.fit.reckoning import Fit, Server, Surroundings, fit_of
+from gputui.instances.fit.words import explain
 from gputui.instances.records import Record
 from gputui.instances.supervisor import Supervisor, UnknownInstanceError
 from gputui.llama import fit_params

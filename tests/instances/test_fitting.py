@@ -11,7 +11,7 @@ import pytest
 from gputui.config import Config, InstanceConfig
 from gputui.demo.parts import Parts
 from gputui.identity import GpuIdentity, GpuMemory
-from gputui.instances.fitting import Fittings
+from gputui.instances.lowered import Fittings
 from gputui.instances.records import Record
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor

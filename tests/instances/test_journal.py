@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.instances import journal
-from gputui.instances.availability import Run, availability
-from gputui.instances.journal import Availabilities, Ending, Journal
+from gputui.instances.keeping import journal
+from gputui.instances.keeping.availability import Run, availability
+from gputui.instances.keeping.journal import Availabilities, Ending, Journal
 from gputui.instances.records import Paths, Record
 from gputui.instances.status import State
 from tests.instances.conftest import Rig, started, status_of, until

@@ -23,9 +23,9 @@ from gputui.cli.compose import Options
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances import records
-from gputui.instances.backoff import Backoff
-from gputui.instances.keeper import Keeper
-from gputui.instances.narrator import Happening, Kind
+from gputui.instances.keeping.backoff import Backoff
+from gputui.instances.keeping.keeper import Keeper
+from gputui.instances.keeping.narrator import Happening, Kind
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import matches

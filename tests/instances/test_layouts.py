@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gputui.config import Config, InstanceConfig, LayoutConfig
 from gputui.errors import ConfigError, GputuiError
-from gputui.instances.fit import Fit
-from gputui.instances.layouts import LayoutPlan, find_layout, plan, plan_json
+from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import InstanceStatus, State
+from gputui.instances.switching.layouts import LayoutPlan, find_layout, plan, plan_json
 from tests.instances.conftest import PRO, RTX, TWIN
 
 GPUS = (PRO, RTX, TWIN)

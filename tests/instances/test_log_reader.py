@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gputui.instances.log_lines import Level, LogLine, Search, Wanted, line_text
-from gputui.instances.log_reader import BLOCK, Change, InstanceLog, LogFile
+from gputui.instances.log.lines import Level, LogLine, Search, Wanted, line_text
+from gputui.instances.log.reader import BLOCK, Change, InstanceLog, LogFile
 from gputui.text import clean
 from tests.support.hostile import HOSTILE
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gputui.config import Config
-from gputui.instances.logins import End, Login, LoginConfig, find_shelter, login_config
 from gputui.instances.records import Paths, read
+from gputui.instances.starting.logins import End, Login, LoginConfig, find_shelter, login_config
+from gputui.instances.starting.surroundings import Surroundings
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.surroundings import Surroundings
 from tests.instances.conftest import Rig, started, status_of
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"

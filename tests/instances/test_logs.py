@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputui.errors import GputuiError
-from gputui.instances import locks, logs
-from gputui.instances.logs import LogBounds, bound, rotate
+from gputui.instances import locks
+from gputui.instances.log import bound as logs
+from gputui.instances.log.bound import LogBounds, bound, rotate
 from gputui.instances.records import Paths, Record
 from gputui.llama.growing import KEPT, GrowingLog, older
 from gputui.llama.requests import RequestCounts, RequestLog

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gputui.config import InstanceConfig, parse
 from gputui.config.cpus import format_cpus, parse_cpus, warnings
 from gputui.errors import ConfigError, GputuiError
-from gputui.instances.placement import Machine, Placement, in_place
+from gputui.instances.starting.placement import Machine, Placement, in_place
 from gputui.instances.status import State
 from tests.instances.conftest import Rig, started, status_of
 

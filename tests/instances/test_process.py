@@ -15,7 +15,7 @@ import pytest
 
 from gputui.errors import GputuiError
 from gputui.instances import ports
-from gputui.instances.process import MARKER, let_go, marker_of, spawn
+from gputui.instances.starting.process import MARKER, let_go, marker_of, spawn
 from gputui.llama.diagnosis import diagnose
 from gputui.processes import (
     Life,

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gputui.errors import GputuiError
-from gputui.instances import records, release
+from gputui.instances import records
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
+from gputui.instances.switching import release
 from gputui.processes import identify, matches
 from tests.instances.conftest import PRO, Rig, started, status_of
 from tests.support.gguf_files import llama, write_gguf

@@ -18,8 +18,8 @@ from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.instances import locks, records
 from gputui.instances.lifecycle import NotRunningError
-from gputui.instances.process import marker_of
 from gputui.instances.settling import Settler
+from gputui.instances.starting.process import marker_of
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import identify, matches

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuSample, Snapshot
-from gputui.ui.gpu_details import GpuDetails
+from gputui.ui.gpus.details import GpuDetails
 from tests.ui.harness import (
     Rig,
     gpu_sample,

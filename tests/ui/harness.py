@@ -20,8 +20,8 @@ from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.details import InstanceDetails
-from gputui.instances.fit import Fit
-from gputui.instances.log_reader import InstanceLog
+from gputui.instances.fit.reckoning import Fit
+from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.processes import ProcessIdentity
 from gputui.themes import load_themes, shipped_dir

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from gputui.gpu.sample import GpuProcess, ProcessType, Snapshot
-from gputui.ui.process_table import ProcessTable
+from gputui.ui.processes.table import ProcessTable
 from tests.ui.harness import (
     BOTH,
     GIB,

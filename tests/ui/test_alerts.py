@@ -16,7 +16,7 @@ from gputui.alerts.watch import AlertWatch
 from gputui.config import Config, InstanceConfig, TargetsConfig
 from gputui.gpu.sample import GpuSample, Problem, Snapshot
 from gputui.instances.status import InstanceStatus, State
-from gputui.ui.alert_line import AlertLine
+from gputui.ui.alerts.line import AlertLine
 from tests.support.hostile import HOSTILE, assert_clean
 from tests.ui.harness import (
     BOTH,

@@ -16,9 +16,9 @@ from gputui.gpu.metrics import METRICS_BY_NAME, Metric
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.themes import read_theme, shipped_dir
 from gputui.ui.cells import Line
-from gputui.ui.chart import ASCII_BAND, BAND, DOTS, Axis, Chart, axis_of, curve, draw
-from gputui.ui.chart_state import ChartRange, Grid
-from gputui.ui.chart_view import SeriesCache, axis_labels
+from gputui.ui.gpus.chart import ASCII_BAND, BAND, DOTS, Axis, Chart, axis_of, curve, draw
+from gputui.ui.gpus.chart_state import ChartRange, Grid
+from gputui.ui.gpus.chart_view import SeriesCache, axis_labels
 from gputui.ui.palette import Palette
 from tests.ui.harness import identity
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gputui.gpu.history import GAUGES
 from gputui.gpu.metrics import METRICS
-from gputui.ui.chart_state import DAY, SPANS, ChartRange, ChartState, Grid, span_words
+from gputui.ui.gpus.chart_state import DAY, SPANS, ChartRange, ChartState, Grid, span_words
 
 NOW = 1.7e9
 moves = st.lists(

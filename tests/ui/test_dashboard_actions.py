@@ -11,7 +11,7 @@ from textual.events import Key
 from gputui.config import Config, EndpointConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
-from gputui.ui.chat_panel import Prompt
+from gputui.ui.chat.panel import Prompt
 from tests.ui.harness import (
     BOTH,
     CODER,

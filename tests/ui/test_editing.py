@@ -17,10 +17,10 @@ from gputui.alerts.rules import rules_of
 from gputui.config import Config, InstanceConfig, load
 from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
-from gputui.instances.fit import Fit
+from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import State
-from gputui.ui.form_widgets import GpuField
-from gputui.ui.instance_form import InstanceForm
+from gputui.ui.editing.form import InstanceForm
+from gputui.ui.editing.widgets import GpuField
 from tests.ui.harness import (
     READY_METRICS,
     Rig,

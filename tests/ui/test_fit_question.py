@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gputui.instances.fit import Fit, FitRow
+from gputui.instances.fit.reckoning import Fit, FitRow
 from gputui.models.memory import Share
 from tests.ui.harness import GIB, rig, screen_text, until, until_shown
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gputui.gpu.metrics import METRICS, Kind
-from gputui.ui.chart_view import title_of
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.gpus.chart_view import title_of
 from tests.ui.details import SIZES, charts, full_sample, full_snapshot, lines_of, open_details, part
 from tests.ui.harness import (
     gpu_sample,

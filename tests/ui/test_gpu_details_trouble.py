@@ -15,8 +15,8 @@ from textual.widget import Widget
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import Problem, Snapshot
 from gputui.text import clean_line
-from gputui.ui.chart_view import ChartView
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.gpus.chart_view import ChartView
 from gputui.ui.messages import SamplesTaken
 from gputui.ui.overlay import Seen
 from tests.support.hostile import HOSTILE

@@ -10,7 +10,7 @@ from gputui.gpu.metrics import METRICS, Kind
 from gputui.gpu.sample import NOT_READ, GpuSample, Problem, Snapshot
 from gputui.text import clean_line
 from gputui.themes import read_theme, shipped_dir
-from gputui.ui.gpu_facts import GROUP, Fact, fact_lines, facts_of
+from gputui.ui.gpus.facts import GROUP, Fact, fact_lines, facts_of
 from gputui.ui.palette import Palette
 from tests.support.hostile import HOSTILE, IDS
 from tests.ui.harness import gpu_sample, identity

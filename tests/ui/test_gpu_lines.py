@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuSample, Problem
 from gputui.themes import read_theme, shipped_dir
-from gputui.ui import gpu_lines
-from gputui.ui.gpu_lines import GpuView, full_lines, one_line
-from gputui.ui.gpu_panel import Shape, arrange, share_of
+from gputui.ui.gpus import lines as gpu_lines
+from gputui.ui.gpus.lines import GpuView, full_lines, one_line
+from gputui.ui.gpus.panel import Shape, arrange, share_of
 from gputui.ui.palette import Palette
 from tests.ui.harness import gpu_sample, identity
 

@@ -13,8 +13,8 @@ from gputui.instances.status import InstanceMetrics, State
 from gputui.llama.inspection import Inspection, ServerFacts, SlotFacts
 from gputui.text import clean_line
 from gputui.ui.dialogs import ConfirmDialog
-from gputui.ui.instance_details import InstanceDetailsScreen
-from gputui.ui.log_screen import LogScreen
+from gputui.ui.instances.details import InstanceDetailsScreen
+from gputui.ui.log.screen import LogScreen
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
     BOTH,

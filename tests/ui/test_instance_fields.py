@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gputui.errors import GputuiError
-from gputui.ui.instance_fields import FIELDS, shown, typeable, typed_values, value_of
+from gputui.ui.editing.fields import FIELDS, shown, typeable, typed_values, value_of
 
 argument = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gputui.errors import GputuiError
-from gputui.instances.keeper import Keeper
+from gputui.instances.keeping.keeper import Keeper
 from gputui.instances.status import InstanceStatus, State
 from tests.ui.harness import CONFIG, READY_METRICS, rig, screen_text, status, until, until_shown
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from gputui.errors import GputuiError
-from gputui.instances.layouts import Arriving, Blocked, LayoutPlan, Leaving, Staying
 from gputui.instances.status import State
-from gputui.instances.swap import BusyError, GaveUpError
-from gputui.instances.switch import Report, SwitchError, no_report
+from gputui.instances.switching.layouts import Arriving, Blocked, LayoutPlan, Leaving, Staying
+from gputui.instances.switching.swap import BusyError, GaveUpError
+from gputui.instances.switching.switch import Report, SwitchError, no_report
 from tests.ui.harness import (
     BOTH,
     Rig,

@@ -9,9 +9,9 @@ import pytest
 from textual.pilot import Pilot
 
 from gputui.llama.growing import older
-from gputui.ui.log_screen import LogScreen
-from gputui.ui.log_view import LogView
-from gputui.ui.log_window import MOST_LINES
+from gputui.ui.log.screen import LogScreen
+from gputui.ui.log.view import LogView
+from gputui.ui.log.window import MOST_LINES
 from tests.ui.harness import Rig, rig, screen_text, until, until_shown
 from tests.ui.test_hostile import assert_harmless
 

@@ -20,7 +20,7 @@ from gputui.power.meter import PowerMeter
 from gputui.power.schedule import PowerSchedule
 from gputui.power.session import PowerSession
 from gputui.text import UNKNOWN
-from gputui.ui.power_lines import power_lines, power_view, tokens_per_joule
+from gputui.ui.power.lines import power_lines, power_view, tokens_per_joule
 from tests.ui.harness import (
     CONFIG,
     Rig,
@@ -315,7 +315,7 @@ async def test_without_permission_the_command_is_shown() -> None:
 async def test_a_driver_that_hangs_is_told_and_holds_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gputui.ui.power_actions.DRIVER_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.power.actions.DRIVER_SECONDS", 0.1)
     rig = power_rig()
     rig.driver.gate.clear()
     async with rig.made.app.run_test(notifications=True, size=(100, 30)) as pilot:

@@ -10,7 +10,7 @@ from gputui.power.meter import PowerReport
 from gputui.power.schedule import Planned
 from gputui.themes import load_themes, shipped_dir
 from gputui.ui.palette import Palette
-from gputui.ui.power_lines import power_lines, power_view
+from gputui.ui.power.lines import power_lines, power_view
 
 NIGHT = PowerLimitConfig(gpus=("0",), watts=300, from_="22:00", to="07:00")
 GPU = GpuIdentity(0, "GPU-a", "RTX", "00000000:01:00.0")

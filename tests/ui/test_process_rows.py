@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gputui.gpu.host_processes import LocalProcess
 from gputui.gpu.sample import GpuProcess, ProcessType, Snapshot
 from gputui.text import UNKNOWN
-from gputui.ui.process_rows import (
+from gputui.ui.processes.rows import (
     COLUMNS,
     COLUMNS_BY_TITLE,
     COMMAND_LEAST,
@@ -26,8 +26,8 @@ from gputui.ui.process_rows import (
     sort_rows,
     with_relatives,
 )
-from gputui.ui.process_table import Order
-from gputui.ui.process_tree import as_tree, with_ancestors
+from gputui.ui.processes.table import Order
+from gputui.ui.processes.tree import as_tree, with_ancestors
 from tests.ui.harness import GIB, gpu_sample, host_process, identity
 
 NOW = 1e9

@@ -8,7 +8,7 @@ from textual.widgets import Input
 from gputui.config import Config
 from gputui.gpu.sample import GpuProcess, Snapshot
 from gputui.text import clean
-from gputui.ui.process_table import ProcessTable
+from gputui.ui.processes.table import ProcessTable
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
     GIB,

@@ -13,7 +13,7 @@ from gputui.chat.model import Endpoint
 from gputui.config import Config, EndpointConfig, InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import State
-from gputui.ui.instances_panel import InstancesPanel
+from gputui.ui.instances.panel import InstancesPanel
 from tests.ui.harness import (
     Rig,
     gpu_sample,

@@ -28,7 +28,7 @@ import httpx
 from gputui import config
 from gputui.chat.store import Store
 from gputui.errors import GputuiError
-from gputui.instances.backoff import Backoff
+from gputui.instances.keeping.backoff import Backoff
 from gputui.instances.supervisor import Supervisor
 
 LOADED = (httpx, httpcore, anyio._backends._asyncio)

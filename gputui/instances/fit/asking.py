@@ -1,0 +1,49 @@
+"""The fit of configured instances: what they would run as, and what the machine holds now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from pathlib import Path
+
+from gputui.config import InstanceConfig
+from gputui.errors import GputuiError
+from gputui.identity import GpuIdentity, MemoryReader
+from gputui.instances import records
+from gputui.instances.fit.reckoning import Fit, Server, Surroundings, fit_of, host_memory, not_known
+from gputui.llama.command import Launch
+
+Prepare = Callable[[InstanceConfig], Awaitable[Launch]]
+
+
+async def ask_fit(
+    wanted: Sequence[InstanceConfig],
+    leaving: Collection[str],
+    prepare: Prepare,
+    known: Callable[[], Sequence[GpuIdentity]],
+    memory: MemoryReader,
+    state_dir: Path,
+) -> Fit:
+    """The fit of the first of ``wanted``, where the others start before it and those in ``leaving`` end.
+
+    ``prepare`` makes a command line, ``known`` are all GPUs. Why there is none is the fit's ``reason``.
+    """
+
+    def look(servers: Sequence[Server]) -> Fit:
+        held = memory() if any(server.gpus for server in servers) else {}
+        running = records.running(state_dir)
+        around = Surroundings(held, running, leaving, servers[1:], host_memory())
+        return fit_of(servers[0], around)
+
+    try:
+        launches = [(instance.name, await prepare(instance)) for instance in wanted]
+        gpus = {gpu.uuid: gpu for gpu in known()}
+        servers = [_server(name, launch, gpus) for name, launch in launches]
+        return await asyncio.to_thread(look, servers)
+    except GputuiError as error:
+        return not_known(wanted[0].name, error)
+
+
+def _server(name: str, launch: Launch, known: dict[str, GpuIdentity]) -> Server:
+    gpus = tuple(known[uuid] for uuid in launch.gpus if uuid in known)
+    return Server(name, launch.argv, launch.model, gpus, launch.environment)

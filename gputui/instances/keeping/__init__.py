@@ -1,0 +1,1 @@
+"""What falls due while any gputui is there, and the record of how instances lived."""

@@ -1,0 +1,1 @@
+"""The log that a server writes: bounded on disk, read at any size."""

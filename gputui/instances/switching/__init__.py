@@ -1,0 +1,1 @@
+"""Making room: groups, layouts, and waiting for GPU memory."""

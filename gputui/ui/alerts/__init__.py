@@ -1,0 +1,1 @@
+"""What fires: the line, the marks, the list of events."""

@@ -1,0 +1,1 @@
+"""The two sides and who sits on them."""

@@ -1,0 +1,150 @@
+"""Who answers on which side of the chat: chosen, checked before each prompt, framed in its GPU's hue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from textual.screen import Screen
+
+from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
+from gputui.chat.model import Endpoint
+from gputui.errors import GputuiError
+from gputui.identity import GpuIdentity
+from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.ui.chat.panel import SIDES, ChatPanel
+from gputui.ui.dialogs import Choice, ChoiceDialog
+from gputui.ui.instances.caretaker import Caretaker
+from gputui.ui.palette import Look
+from gputui.ui.services import Services
+
+
+class Seating:
+    """Seats instances and endpoints on the two sides. ``say`` tells the user of a problem."""
+
+    def __init__(
+        self,
+        screen: Screen[None],
+        services: Services,
+        caretaker: Caretaker,
+        look: Look,
+        say: Callable[[GputuiError], None],
+    ) -> None:
+        self._screen = screen
+        self._services = services
+        self._caretaker = caretaker
+        self._look = look
+        self._say = say
+        self.gpus: Sequence[GpuIdentity] = ()
+
+    def prepare(self, side: str) -> GputuiError | None:
+        """Point a side at its instance as it runs now; why it cannot be asked, None where it can.
+
+        An instance must be ready: where it is not, another one may answer on its port, under its name.
+        """
+        talker = self._services.conversation.sides[side]
+        endpoint = talker.endpoint
+        status = self._caretaker.status(endpoint.name) if endpoint else None
+        if endpoint is None or status is None:
+            return None
+        if status.role != "chat":
+            return GputuiError(cannot_chat(status.name, status.role), "Choose another.")
+        if status.state is not State.READY:
+            hint = status.note or "Start it, or choose another."
+            return GputuiError(f"{status.name} is {status.state}", hint)
+        if not talker.busy:
+            talker.choose(running_endpoint(endpoint, status.url, status.model, owned=status.owned))
+        return None
+
+    def choose(self, side: str) -> None:
+        """Ask who answers on a side."""
+        choices = [_choice(status) for status in self._caretaker.statuses]
+        watch = self._services.endpoints
+        states = {one.name: f"{one.state} " for one in (watch.statuses if watch else ())}
+        choices += [
+            Choice(endpoint.name, endpoint.name, states.get(endpoint.name, "") + endpoint.url)
+            for endpoint in self._services.config.endpoints
+        ]
+        if not choices:
+            self._say(
+                GputuiError("There is nothing to choose", "Configure instances or endpoints.")
+            )
+            return
+        self._screen.app.push_screen(
+            ChoiceDialog(f"Who answers on side {side}?", choices), partial(self._chosen, side)
+        )
+
+    def _chosen(self, side: str, name: str | None) -> None:
+        if name is not None:
+            self._services.conversation.sides[side].choose(self._endpoint(name))
+            self.frame()
+            self._screen.query_one(ChatPanel).refresh_sides()
+
+    def _endpoint(self, name: str) -> Endpoint | None:
+        status = self._caretaker.status(name)
+        if status is not None and status.external:
+            return found_endpoint(name, status.url, status.model)
+        try:
+            return self._services.endpoint_of(name)
+        except GputuiError as error:
+            self._say(error)
+            return None
+
+    def choose_first(self) -> None:
+        """The first two that are configured, until the user chooses."""
+        config = self._services.config
+        names = [instance.name for instance in config.instances if instance.role == "chat"]
+        names += [endpoint.name for endpoint in config.endpoints]
+        for side, name in zip(SIDES, names, strict=False):
+            if self._services.conversation.sides[side].endpoint is None:
+                self._services.conversation.sides[side].choose(self._endpoint(name))
+
+    def reconfigured(self) -> None:
+        """The configuration is another: a side whose name is still in it answers as that says; one whose
+        name is gone, and does not run on, is free again."""
+        config = self._services.config
+        names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
+        for side in self._services.conversation.sides.values():
+            if side.endpoint is None or side.busy:
+                continue
+            status = self._caretaker.status(side.endpoint.name)
+            if side.endpoint.name in names:
+                side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
+            elif status is None or status.state not in RUNNING:
+                side.choose(None)
+        self.choose_first()
+        self.frame()
+        self._screen.query_one(ChatPanel).refresh_sides()
+
+    def frame(self) -> None:
+        """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
+        chat, palette = self._screen.query_one(ChatPanel), self._look.palette
+        elsewhere = {"A": "ctrl+o: side B", "B": "ctrl+o: side A"} if chat.narrow else {}
+        for name in SIDES:
+            endpoint = self._services.conversation.sides[name].endpoint
+            status = self._caretaker.status(endpoint.name) if endpoint else None
+            gpu = self._gpu(status.gpus[0]) if status and status.gpus else None
+            hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
+            title = f"{name}  {endpoint.name}" if endpoint else name
+            chat.pane(name).frame(hue, title, elsewhere.get(name, ""))
+            chat.pane(name).say_when_empty(_first_words(endpoint, status))
+
+    def _gpu(self, uuid: str) -> GpuIdentity | None:
+        return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
+
+
+def _choice(status: InstanceStatus) -> Choice:
+    """An instance in the list; one that does not chat is there, and cannot be chosen."""
+    if status.role != "chat":
+        return Choice(status.name, status.name, f"{status.role}: does not chat", disabled=True)
+    return Choice(status.name, status.name, f"{status.state} {status.url}")
+
+
+def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> str:
+    if endpoint is None:
+        return "No model here yet. Press a or b to choose who answers on this side."
+    if status is not None and status.state is State.FAILED:
+        return f"{endpoint.name} failed; the reason is under the table."
+    if status is not None and status.state is not State.READY:
+        return f"{endpoint.name} is {status.state}."
+    return "Press c, type a prompt, enter sends it."

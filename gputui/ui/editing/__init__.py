@@ -1,0 +1,1 @@
+"""Changing the configuration on the screen: the form of an instance."""

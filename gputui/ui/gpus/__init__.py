@@ -1,0 +1,1 @@
+"""The GPUs: their panels, and the details of one with its charts."""

@@ -1,0 +1,1 @@
+"""The instances: their table, the details of one, starting and stopping, layouts."""

@@ -1,0 +1,1 @@
+"""The log of an instance, of any size."""

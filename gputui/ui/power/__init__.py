@@ -1,0 +1,1 @@
+"""Power and cost, and setting a limit."""
