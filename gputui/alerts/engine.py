@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gputui.alerts.readings import Scope
 from gputui.alerts.rules import Rule, Severity
+from gputui.alerts.views import Scope
 from gputui.text import uptime
 
 UNKNOWN_SECONDS = 300.0

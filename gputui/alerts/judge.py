@@ -11,15 +11,9 @@ from pathlib import Path
 from statistics import median_low
 
 from gputui.alerts.engine import LONGEST_STEP, RIG, Judged, Subject
-from gputui.alerts.readings import (
-    BUSY_PERCENT,
-    READINGS,
-    GpuView,
-    InstanceView,
-    RigView,
-    Scope,
-)
+from gputui.alerts.readings import READINGS
 from gputui.alerts.rules import Rule, resolve
+from gputui.alerts.views import BUSY_PERCENT, GpuView, InstanceView, RigView, Scope
 from gputui.config import Config, TargetsConfig
 from gputui.errors import ConfigError
 from gputui.gpu.sample import GpuSample, Snapshot

@@ -7,23 +7,16 @@ or of the rig. A value that is not known is None, and neither raises an alert no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from gputui.alerts.pins import misplaced
-from gputui.config import TargetsConfig
-from gputui.gpu.metrics import METRICS, METRICS_BY_NAME, TIER_SECONDS, Tier, reason_words
-from gputui.gpu.sample import GpuSample, Snapshot
-from gputui.instances.status import InstanceMetrics, InstanceStatus, State
+from gputui.alerts.views import GpuView, InstanceView, RigView, Scope
+from gputui.gpu.metrics import METRICS, METRICS_BY_NAME, reason_words
+from gputui.instances.status import InstanceMetrics, State
 from gputui.text import clean_line, number, seconds, size
-
-BUSY_PERCENT = 20.0
-BUSY_SECONDS = 2 * TIER_SECONDS[Tier.SLOW]
-"""A GPU is busy once its utilization has been ``BUSY_PERCENT`` for as long as two readings of its link
-take: an older one is from before, when it idled."""
 
 THERMAL = 0x20 | 0x40
 """SW and HW thermal slowdown (nvml.h)."""
@@ -31,54 +24,6 @@ POWER_BRAKE = 0x80
 HW_SLOWDOWN = 0x8
 """nvml.h: the temperature, the power brake or the fast trigger on power draw. Newer GPUs say which by
 a bit beside it; alone it does not say which."""
-
-
-class Scope(StrEnum):
-    """What a reading is of."""
-
-    GPU = "gpu"
-    INSTANCE = "instance"
-    RIG = "rig"
-
-
-@dataclass(frozen=True, slots=True)
-class GpuView:
-    """A GPU at one moment; ``busy_seconds``: for how long it has been at ``BUSY_PERCENT`` or more."""
-
-    sample: GpuSample
-    busy_seconds: float = 0.0
-
-    @property
-    def busy(self) -> bool:
-        """Whether it works, and has for long enough that slow readings know it."""
-        return self.busy_seconds >= BUSY_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceView:
-    """An instance at one moment.
-
-    ``gpus`` are the samples of those it is pinned to, as far as they are known now. ``ttft_seconds``:
-    of the newest answer to a prompt from gputui's own chat, None where that is long ago.
-    ``requests`` and ``failures``: how many there were lately, None where not known. ``rig`` are the
-    samples of all GPUs that are known now.
-    """
-
-    status: InstanceStatus
-    targets: TargetsConfig = field(default_factory=TargetsConfig)
-    gpus: Sequence[GpuSample] = ()
-    ttft_seconds: float | None = None
-    requests: int | None = None
-    failures: int | None = None
-    rig: Sequence[GpuSample] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RigView:
-    """All GPUs and the host at one moment; ``psu_watts`` is what the power supply can give."""
-
-    snapshot: Snapshot
-    psu_watts: float | None = None
 
 
 View = TypeVar("View")

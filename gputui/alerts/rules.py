@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gputui.alerts.readings import READINGS, Scope
+from gputui.alerts.readings import READINGS
+from gputui.alerts.views import Scope
 from gputui.config import AlertConfig, Config, default_path, duration_seconds
 from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
@@ -17,7 +18,7 @@ from gputui.instances.lifecycle import Child
 from gputui.instances.locks import TIDY, Holder
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
-from gputui.instances.starting.placement import affinity_of, placement_note
+from gputui.instances.starting.placement import Placement, affinity_of, placement_note
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
 from gputui.instances.switching.swap import turn_of
 from gputui.llama.diagnosis import exit_words
@@ -228,8 +229,14 @@ def _running(
     if state is not State.READY:
         return replace(status, state=state, note=_note(reading))
     gone = "" if facts.instance else "is not in this configuration: it runs on until it is stopped"
-    note = _note(reading) or gone or _crashes(record) or placement_note(record, facts.cpus)
+    note = _note(reading) or gone or _crashes(record) or _placement_note(record, facts.cpus)
     return replace(status, state=state, note=note, stalled_seconds=reading.stalled_seconds)
+
+
+def _placement_note(record: Record, now: Sequence[int]) -> str:
+    asked = record.settings.get("numa_node")
+    node = asked if isinstance(asked, int) else None
+    return placement_note(Placement(record.cpus, record.numa_node), node, now)
 
 
 def _crashes(record: Record) -> str:

@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Footer, Static
 
-from gputui.alerts.readings import Scope
+from gputui.alerts.views import Scope
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gputui.alerts.engine import Engine, Event, Judged, Subject
-from gputui.alerts.readings import Scope
 from gputui.alerts.rules import Rule, Severity
+from gputui.alerts.views import Scope
 from gputui.gpu.sample import GpuSample, Problem, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State

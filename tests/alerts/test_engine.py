@@ -20,8 +20,8 @@ from gputui.alerts.engine import (
     State,
     Subject,
 )
-from gputui.alerts.readings import Scope
 from gputui.alerts.rules import Rule, Severity
+from gputui.alerts.views import Scope
 from tests.alerts.making import GPU_0, HOT, judged, run
 
 # A rule "> 85 for 10 s, keep_firing_for 6 s", evaluated every 2 s. "-" is not known. A row's state is

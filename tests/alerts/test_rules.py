@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gputui.alerts.command import check_command
-from gputui.alerts.readings import BUSY_SECONDS, READINGS, RigView, Scope
+from gputui.alerts.readings import READINGS
 from gputui.alerts.rules import BUILT_IN, Rule, duration, resolve, rules_of
+from gputui.alerts.views import BUSY_SECONDS, RigView, Scope
 from gputui.alerts.watch import AlertWatch
 from gputui.config import Config, InstanceConfig, PowerConfig, TargetsConfig, parse
 from gputui.errors import ConfigError

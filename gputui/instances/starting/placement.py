@@ -16,14 +16,11 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from gputui.config import InstanceConfig
 from gputui.config.cpus import format_cpus, parse_cpus
 from gputui.errors import GputuiError
-
-if TYPE_CHECKING:
-    from gputui.instances.records import Record
 
 _Made = TypeVar("_Made")
 
@@ -148,13 +145,16 @@ def affinity_of(pid: int) -> tuple[int, ...] | None:
     return None
 
 
-def placement_note(record: Record, now: Collection[int]) -> str:
-    """What is not as it was asked for, in words, "" where all is; ``now`` as ``affinity_of`` gives it."""
-    if now and tuple(now) != record.cpus:
-        asked = format_cpus(record.cpus)
+def placement_note(placed: Placement, node: int | None, now: Collection[int]) -> str:
+    """What is not as it was asked for, in words, "" where all is.
+
+    ``placed`` is where it was started, ``node`` the NUMA node that was asked for, ``now`` as
+    ``affinity_of`` gives it.
+    """
+    if now and tuple(now) != placed.cpus:
+        asked = format_cpus(placed.cpus)
         return f"runs on CPUs {format_cpus(now)}, not on {asked}: somebody changed that since its start"
-    node = record.settings.get("numa_node")
-    if isinstance(node, int) and record.numa_node is None:
+    if node is not None and placed.numa_node is None:
         return f"the kernel sets no memory policy here: only its CPUs are of NUMA node {node}"
     return ""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from textual.screen import Screen
 
 from gputui.alerts.engine import Alert, Event
-from gputui.alerts.readings import Scope
 from gputui.alerts.rules import Severity
+from gputui.alerts.views import Scope
 from gputui.chat.model import Answer
 from gputui.errors import GputuiError
 from gputui.text import clean_line

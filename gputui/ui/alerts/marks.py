@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.style import Style
 
 from gputui.alerts.engine import Alert
-from gputui.alerts.readings import Scope
 from gputui.alerts.rules import Severity
+from gputui.alerts.views import Scope
 from gputui.ui.palette import Palette
 
 SAID_ELSEWHERE = "failed"
