@@ -96,10 +96,12 @@ class EndpointWatch:
         client = await asyncio.to_thread(make_client)
         try:
             while True:
+                self._news.clear()  # before they are asked: what changes meanwhile is not missed
                 await self._ask_all(client)
-                self._news.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), EVERY_SECONDS)
+                    # Not wait_for: in Python 3.11 that loses a cancellation that comes with the news.
+                    async with asyncio.timeout(EVERY_SECONDS):
+                        await self._news.wait()
         finally:
             await client.aclose()
 

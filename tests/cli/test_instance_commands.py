@@ -92,7 +92,7 @@ def test_start_status_restart_stop(machine: Machine) -> None:
             "evidence",
         ),
         *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
-        *("context", "lowered"),
+        *("context", "lowered", "load_progress", "load_seconds_left", "prompt_progress"),
     }
     assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
     assert len(one["gpus"]) == 1
