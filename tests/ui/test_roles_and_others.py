@@ -9,7 +9,6 @@ from textual.widgets import OptionList
 from gputui.alerts.rules import rules_of
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.health import EndpointState, EndpointStatus, EndpointWatch
-from gputui.chat.model import Endpoint
 from gputui.config import Config, EndpointConfig, InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import State
@@ -47,7 +46,7 @@ class Told(EndpointWatch):
 
 
 def watch_of(*statuses: EndpointStatus) -> EndpointWatch:
-    watch = Told(Config(), lambda name: Endpoint(name, ""))
+    watch = Told(Config())
     watch.statuses = statuses
     return watch
 
