@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from gputui.config.tables import OWNED_FLAGS, Config
+from gputui.config.tables import OWNED_FLAGS, Config, flag_name
 from gputui.errors import ConfigError
 from gputui.text import clean_line, nearest
 
@@ -154,16 +154,17 @@ def check_args(config: Config, file: Path) -> None:
     """What gputui sets itself, and keys in the clear, do not belong into ``args``."""
     for instance in config.instances:
         for arg in instance.args:
-            flag = arg.partition("=")[0]
+            written = arg.partition("=")[0]
+            flag = flag_name(arg)
             if flag in OWNED_FLAGS:
                 field = OWNED_FLAGS[flag]
                 raise ConfigError(
-                    f'{file}: [[instances]] {instance.name}: args has "{flag}", which gputui sets',
+                    f'{file}: [[instances]] {instance.name}: args has "{written}", which gputui sets',
                     f"Use the field {field} instead." if field else "Leave it out.",
                 )
             if flag in ("--api-key", "--hf-token", "-hft"):
                 raise ConfigError(
-                    f'{file}: [[instances]] {instance.name}: args has "{flag}": '
+                    f'{file}: [[instances]] {instance.name}: args has "{written}": '
                     "a key on a command line is seen by every user of the machine",
                     "Use --api-key-file." if flag == "--api-key" else "Use the variable HF_TOKEN.",
                 )

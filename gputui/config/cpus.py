@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from gputui.config.tables import Config, InstanceConfig
+from gputui.config.tables import Config, InstanceConfig, flag_name
 from gputui.errors import ConfigError
 
 _OWN_PLACEMENT = frozenset(
@@ -90,9 +90,10 @@ def _conflict(instance: InstanceConfig) -> str | None:
     if instance.cpus is None and instance.numa_node is None:
         return None
     for arg, following in pairwise((*instance.args, "")):
-        flag, equals, value = arg.partition("=")
+        written, equals, value = arg.partition("=")
+        flag = flag_name(arg)
         if flag in _OWN_PLACEMENT:
-            return flag
+            return written
         if flag == "--numa" and (value if equals else following) != "numactl":
             return flag
     return None

@@ -72,6 +72,15 @@ OWNED_FLAGS: dict[str, str] = {
 """llama-server flags that gputui sets itself, and the field to use instead ("" for none)."""
 
 
+def flag_name(argument: str) -> str:
+    """The flag in an argument, without a value behind ``=``, as llama-server spells it.
+
+    In a long flag it takes ``_`` for ``-`` (common/arg.cpp: common_params_parse_ex).
+    """
+    flag = argument.partition("=")[0]
+    return flag.replace("_", "-") if flag.startswith("--") else flag
+
+
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the file: an unknown key in it is an error."""
 

@@ -15,11 +15,15 @@ from gputui.errors import GputuiError
 from gputui.gpu.host_processes import own_uid, real_uid
 from gputui.gpu.sample import HostProcess
 from gputui.processes import Life
-from gputui.redaction import redact_variable
+from gputui.redaction import HIDDEN, redact_variable
 from gputui.text import clean_line
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 """The signals that can be sent, the gentlest first."""
+
+_RECORD = "GPUTUI_RECORD"
+"""Our servers carry a copy of their record in it: their command line as JSON, which nobody redacts.
+It is ``COPY`` of instances/starting/process.py."""
 
 _NOT_SENT = "Nothing was sent."
 
@@ -85,10 +89,13 @@ def environment(host: HostProcess) -> tuple[tuple[str, str], ...]:
     pairs = (part.decode(errors="replace").partition("=") for part in content.split(b"\0") if part)
     return tuple(
         sorted(
-            (clean_line(name), clean_line(redact_variable(name, value), 2000))
-            for name, _, value in pairs
+            (clean_line(name), clean_line(_shown(name, value), 2000)) for name, _, value in pairs
         )
     )
+
+
+def _shown(name: str, value: str) -> str:
+    return HIDDEN if name == _RECORD else redact_variable(name, value)
 
 
 def lineage() -> frozenset[int]:

@@ -16,6 +16,7 @@ from gputui.gpu import own_processes
 from gputui.gpu.host_processes import HostProcesses
 from gputui.gpu.own_processes import SIGNALS, environment, lineage, refusal, send
 from gputui.gpu.sample import HostProcess
+from gputui.instances.starting.process import COPY
 from tests.support.hostile import assert_clean
 from tests.support.waiting import wait_for
 
@@ -148,6 +149,7 @@ def test_the_environment_hides_secrets_and_is_cleaned(spawn: Spawn) -> None:
             "HF_TOKEN": "zqzqzqzq",
             "DB_PASSWORD": "",
             "URL": "http://u:zqzqzqzq@h/",
+            COPY: '{"record": {"argv": ["x", "--api-key", "zqzqzqzq"]}}',
             "RED": "\x1b[31mred\x1b[0m\nand [bold]more[/]",
         },
     )
@@ -158,6 +160,7 @@ def test_the_environment_hides_secrets_and_is_cleaned(spawn: Spawn) -> None:
         "HF_TOKEN": "***",
         "DB_PASSWORD": "",
         "URL": "http://***@h/",
+        COPY: "***",
         "RED": "red and [bold]more[/]",
     }
     assert list(pairs) == sorted(pairs)
