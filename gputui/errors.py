@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from gputui.text import clean
 
 
@@ -24,3 +27,23 @@ class GputuiError(Exception):
 
 class ConfigError(GputuiError):
     """The configuration cannot be used as it stands; exit code 2."""
+
+
+class Told:
+    """Which problems a user was told lately: one that comes again and again is told once.
+
+    It is told anew once it has not come for ``seconds``. ``clock`` is in seconds from any beginning.
+    """
+
+    def __init__(self, seconds: float = 300.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._came: dict[str, float] = {}
+
+    def is_new(self, problem: GputuiError) -> bool:
+        """Whether to tell this one, which has come now."""
+        now = self._clock()
+        self._came = {words: at for words, at in self._came.items() if now - at < self._seconds}
+        new = str(problem) not in self._came
+        self._came[str(problem)] = now
+        return new

@@ -269,6 +269,52 @@ async def test_supervise_waits_for_a_driver_that_comes_late(
     assert capsys.readouterr().err.count("no driver yet") == 1
 
 
+async def test_supervise_goes_by_the_file_as_it_is_now_and_on_after_a_fault(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig.add("one")
+    monkeypatch.setenv("GPUTUI_STATE", str(rig.state))
+    monkeypatch.setattr(cli, "_LOOK_SECONDS", 0.05)
+    file = rig.write_config()
+    options, right = Options(config_file=file), file.read_text()
+    config, watch = options.load_config(), cli.watch_of(options)
+    kinds: list[Kind] = []
+    errors = ""
+    faults = iter([KeyError("pid")] * 3)
+    observe = Supervisor.observe
+
+    async def faulty(supervisor: Supervisor, *words: float) -> tuple[InstanceStatus, ...]:
+        if Kind.READY in kinds and (fault := next(faults, None)):
+            raise fault
+        return await observe(supervisor, *words)
+
+    monkeypatch.setattr(Supervisor, "observe", faulty)
+
+    def told(words: str) -> int:
+        nonlocal errors
+        errors += capsys.readouterr().err
+        return errors.count(words)
+
+    async def seen(holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                assert not running.done()
+                await asyncio.sleep(0.02)
+
+    def tell(happening: Happening, at: float) -> None:
+        kinds.append(happening.kind)
+
+    running = asyncio.create_task(cli._run(options, config, ("one",), tell, watch))
+    await seen(lambda: Kind.READY in kinds)
+    file.write_text("interval = [")
+    await seen(lambda: told("not valid TOML"))
+    file.write_text(f"{right}\nidle_unload = 0.1\n")
+    await seen(lambda: Kind.UNLOADED in kinds)
+    os.kill(os.getpid(), signal.SIGTERM)  # to this very loop
+    await running
+    assert (told("KeyError"), told("not valid TOML")) == (1, 1)
+
+
 async def test_stop_all_also_stops_the_waiting(rig: Rig) -> None:
     rig.add("one", restart="on-failure")
     session = rig.session(Backoff(first=600, longest=600))
