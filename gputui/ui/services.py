@@ -47,14 +47,14 @@ class SupervisorLike(Protocol):
     async def observe(self) -> tuple[InstanceStatus, ...]:
         """All instances now."""
 
-    async def start(self, name: str) -> None:
-        """Start one."""
+    async def start(self, name: str, *, force: bool = False) -> None:
+        """Start one. BusyError where another of its group answers; ``force`` breaks that off."""
 
     async def stop(self, name: str) -> None:
         """Stop one; returns when it is gone."""
 
-    async def restart(self, name: str) -> None:
-        """Stop one if it runs, and start it."""
+    async def restart(self, name: str, *, force: bool = False) -> None:
+        """Stop one if it runs, and start it; else as ``start``."""
 
     async def fit(self, name: str) -> Fit:
         """Whether one would fit now."""

@@ -101,6 +101,7 @@ class StubSupervisor:
     asked: list[tuple[str, str]] = field(default_factory=list)
     refusal: GputuiError | None = None
     fits: dict[str, Fit] = field(default_factory=dict)
+    fitting: asyncio.Event | None = None
     warning: GputuiError | None = None
     log_text: str = ""
     gave_up: bool = False
@@ -112,16 +113,18 @@ class StubSupervisor:
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
 
-    async def start(self, name: str) -> None:
-        self._ask("start", name)
+    async def start(self, name: str, *, force: bool = False) -> None:
+        self._ask("start by force" if force else "start", name)
 
     async def stop(self, name: str) -> None:
         self._ask("stop", name)
 
-    async def restart(self, name: str) -> None:
-        self._ask("restart", name)
+    async def restart(self, name: str, *, force: bool = False) -> None:
+        self._ask("restart by force" if force else "restart", name)
 
     async def fit(self, name: str) -> Fit:
+        if self.fitting is not None:
+            await self.fitting.wait()
         return self.fits.get(name, Fit(name, True))
 
     def _ask(self, action: str, name: str) -> None:

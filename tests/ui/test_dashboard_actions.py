@@ -11,6 +11,7 @@ from textual.events import Key
 from gputui.config import Config, EndpointConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
+from gputui.instances.switching.swap import BusyError
 from gputui.ui.chat.panel import Prompt
 from tests.ui.harness import (
     BOTH,
@@ -75,6 +76,24 @@ async def test_a_refusal_is_shown_with_its_remedy_and_its_brackets() -> None:
         await pilot.press("2")
         await until_shown(pilot, "is [taken] by nginx[/]")
         assert "Stop [b]nginx." in screen_text(one.app)
+
+
+async def test_an_answer_that_is_in_the_way_can_be_broken_off() -> None:
+    one = rig()
+    words = "deepseek is answering (1 request)"
+    one.supervisor.refusal = BusyError(f"qwen-coder is not started: {words}", "Wait.")
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "ready")
+        await pilot.press("2")
+        await until_shown(pilot, f"{words}: break it off?")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert one.supervisor.asked == [("start", "qwen-coder")], "enter alone breaks nothing off"
+        await pilot.press("2")
+        await until_shown(pilot, "Break it off and start")
+        one.supervisor.refusal = None
+        await pilot.press("y")
+        await until(pilot, lambda: one.supervisor.asked[-1] == ("start by force", "qwen-coder"))
 
 
 async def test_every_gpu_can_be_reached_by_keyboard_where_not_all_fit() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gputui.instances.fit.reckoning import Fit, FitRow
 from gputui.models.memory import Share
 from tests.ui.harness import GIB, rig, screen_text, until, until_shown
@@ -75,3 +77,40 @@ async def test_where_nothing_is_known_nothing_is_asked() -> None:
         await until_shown(pilot, "ready")
         await pilot.press("2")
         await until(pilot, lambda: one.supervisor.asked == [("start", "qwen-coder")])
+
+
+async def test_a_long_look_is_told_and_done_once_and_quitting_does_not_drop_the_start() -> None:
+    one = rig()
+    fitting = one.supervisor.fitting = asyncio.Event()
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "ready")
+        await pilot.press("2", "2")
+        await until_shown(pilot, "Looking whether qwen-coder fits")
+        await pilot.press("q")
+        await until_shown(pilot, "Finishing")
+        assert one.supervisor.asked == []
+        fitting.set()
+        await until(pilot, lambda: not one.app.is_running)
+    assert one.supervisor.asked == [("start", "qwen-coder")]
+
+
+async def test_who_quits_is_told_that_what_would_not_fit_was_not_started() -> None:
+    one = rig()
+    one.supervisor.fits["qwen-coder"] = too_large()
+    fitting = one.supervisor.fitting = asyncio.Event()
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "ready")
+        await pilot.press("2", "q")
+        await until_shown(pilot, "Finishing")
+        fitting.set()
+        await until(pilot, lambda: not one.app.is_running)
+    assert one.supervisor.asked == []
+    assert "qwen-coder was not started: it will not fit." in str(one.app.return_value)
+
+
+async def test_what_is_to_start_at_once_is_asked_about_too() -> None:
+    one = rig(start=("qwen-coder",))
+    one.supervisor.fits["qwen-coder"] = too_large()
+    async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "qwen-coder will not fit (estimated).")
+        assert one.supervisor.asked == []

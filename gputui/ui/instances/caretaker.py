@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
-from gputui.errors import GputuiError
+from gputui.errors import GputuiError, Told
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.switching.swap import GaveUpError
+from gputui.instances.switching.swap import BusyError, GaveUpError
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.instances.fit_question import asks, fit_dialog
@@ -24,6 +24,8 @@ from gputui.ui.services import Services
 OBSERVE_SECONDS = 1.0
 SOON = 0.2
 """Seconds after an action was asked for at which its first effect can be seen."""
+LOOKING = 0.7
+"""Seconds after which it is said that a start looks whether it fits: llama.cpp itself may be asked."""
 
 _DONE = {"start": "started", "stop": "stopped", "restart": "restarted"}
 
@@ -44,7 +46,8 @@ class Caretaker:
         self._awaited: set[str] = set()
         self._told: str | None = None
         self._warned = False
-        self._kept_from: set[str] = set()
+        self._kept_from = Told()
+        self._looking: set[str] = set()
         self.statuses: tuple[InstanceStatus, ...] = ()
         self.observed = False
         self.ending = False
@@ -90,12 +93,11 @@ class Caretaker:
             self._tend(statuses)
 
     def _tend(self, statuses: Sequence[InstanceStatus]) -> None:
-        """Let the keeper do what is due; what cannot be done is told once, and tried again."""
+        """Let the keeper do what is due; what cannot be done is told, but not at each new try."""
         if self._services.keeper is None:
             return
         for problem in self._services.keeper.tend(statuses):
-            if str(problem) not in self._kept_from:
-                self._kept_from.add(str(problem))
+            if self._kept_from.is_new(problem):
                 self._say(problem)
 
     def request(self, action: str, name: str) -> None:
@@ -122,18 +124,17 @@ class Caretaker:
 
     def ask_fit(self, action: str, name: str) -> None:
         """Start or restart it; asked first where it will not fit."""
-        self._screen.run_worker(
-            self._ask_fit(action, name), group=f"fit {name}", exclusive=True, exit_on_error=False
-        )
+        if name not in self._looking:
+            self.undertake(self._ask_fit(action, name), f"{action} {name}")
 
-    def act(self, action: str, name: str) -> None:
-        """Carry it out, in the background."""
-        if action != "stop":
-            self._awaited.add(name)
-        self.undertake(self._act(action, name), f"{action} {name}")
+    def act(self, action: str, name: str, *, force: bool = False) -> None:
+        """Carry it out, in the background. ``force``: answers that are in its way are broken off."""
+        self.undertake(self._act(action, name, force=force), f"{action} {name}")
 
     def undertake(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Work on instances in the background, which is waited for before the program ends."""
+        done = {worker for worker in self._acts if worker.is_finished}
+        self._acts -= done
         worker = self._screen.run_worker(work, group="act", name=name, exit_on_error=False)
         self._acts.add(worker)
         self._screen.set_timer(SOON, self._observe_soon)
@@ -146,11 +147,11 @@ class Caretaker:
         self.ending = True
 
     def start_all(self, names: Sequence[str]) -> None:
-        """Start those of them that do not run."""
+        """Start those of them that do not run; asked first where one will not fit."""
         for name in names:
             status = self.status(name)
             if status is None or status.state not in RUNNING:
-                self.act("start", name)
+                self.ask_fit("start", name)
 
     @property
     def busy(self) -> bool:
@@ -182,35 +183,59 @@ class Caretaker:
             self.act(action, name)
 
     async def _ask_fit(self, action: str, name: str) -> None:
-        fit: Fit | None = None
-        with contextlib.suppress(GputuiError):  # what is wrong with it, the start itself says
-            fit = await self._services.supervisor.fit(name)
+        with self._as_looking(name):
+            fit: Fit | None = None
+            with contextlib.suppress(GputuiError):  # what is wrong with it, the start itself says
+                fit = await self._services.supervisor.fit(name)
         if fit is None or not asks(fit):
-            self.act(action, name)
-            return
+            await self._act(action, name)
+        elif self.ending:
+            self.last_words.append(f"{name} was not {_DONE[action]}: it will not fit.")
+        else:
+            self._ask(fit_dialog(fit), partial(self.act, action, name))
 
+    @contextlib.contextmanager
+    def _as_looking(self, name: str) -> Iterator[None]:
+        """For the length of the block it is looked whether it fits; said where that takes its time."""
+        words = f"Looking whether {name} fits …"
+        timer = self._screen.set_timer(
+            LOOKING, lambda: self._screen.notify(words, markup=False, timeout=3)
+        )
+        self._looking.add(name)
+        try:
+            yield
+        finally:
+            self._looking.discard(name)
+            timer.stop()
+
+    def _ask(self, dialog: ConfirmDialog, act: Callable[[], None]) -> None:
         def answered(answer: str | None) -> None:
             if answer == "yes":
-                self.act(action, name)
+                act()
 
-        self._screen.app.push_screen(fit_dialog(fit), answered)
+        self._screen.app.push_screen(dialog, answered)
 
     def _observe_soon(self) -> None:
         self._screen.run_worker(self.observe(), group="look", exclusive=True)
 
-    async def _act(self, action: str, name: str) -> None:
+    async def _act(self, action: str, name: str, *, force: bool = False) -> None:
         supervisor = self._services.supervisor
-        methods = {
-            "start": supervisor.start,
+        methods: dict[str, Callable[[str], Awaitable[None]]] = {
+            "start": partial(supervisor.start, force=force),
             "stop": supervisor.stop,
-            "restart": supervisor.restart,
+            "restart": partial(supervisor.restart, force=force),
         }
-        if action in ("stop", "restart"):
-            self.end_streams_to(name)
+        if action != "stop":
+            self._awaited.add(name)
+        for one in (*([name] if action != "start" else []), *(self._mates(name) if force else ())):
+            self.end_streams_to(one)
         try:
             await methods[action](name)
         except GaveUpError:
             self._awaited.discard(name)  # as the user wanted
+        except BusyError as error:
+            self._awaited.discard(name)
+            self._offer_force(action, name, error)
         except GputuiError as error:
             self._awaited.discard(name)
             self._say(error)
@@ -219,6 +244,22 @@ class Caretaker:
         else:
             await self._warn_of_logouts(action)
         await self.observe()
+
+    def _mates(self, name: str) -> list[str]:
+        """The other instances of its group."""
+        groups = {one.name: one.group for one in self._services.config.instances}
+        own = groups.get(name)
+        return [one for one, group in groups.items() if group == own and own and one != name]
+
+    def _offer_force(self, action: str, name: str, error: BusyError) -> None:
+        """Another one of its group answers, and the group refuses: the user may break that off."""
+        if self.ending:
+            self.last_words.append(str(error))
+            return
+        busy = error.message.removeprefix(f"{name} is not started: ")
+        question = f"{busy}: break it off?"
+        dialog = ConfirmDialog(question, yes=f"Break it off and {action}", no="Leave it")
+        self._ask(dialog, partial(self.act, action, name, force=True))
 
     async def _warn_of_logouts(self, action: str) -> None:
         """Once a session, after the first start: what was started may end with the login."""
