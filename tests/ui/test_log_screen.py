@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from gputui.instances.log.reader import Change, LogFile, Page
 from gputui.llama.growing import older
 from gputui.ui.log.screen import LogScreen
 from gputui.ui.log.view import LogView
@@ -76,6 +79,38 @@ async def test_it_follows_until_one_scrolls_up_and_again_from_the_end(
         await until_shown(pilot, " following")
         await pilot.press("pageup", "pagedown", "pagedown")
         await until(pilot, lambda: view.follow)
+
+
+async def test_what_is_read_has_one_size_and_what_came_meanwhile_is_shown_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, looking, go_on = rig(), threading.Event(), threading.Event()
+    within: list[bool] = []
+    refresh, lines_from = LogFile.refresh, LogFile.lines_from
+
+    def slow(file: LogFile) -> Change:
+        looking.set()
+        go_on.wait(10)
+        found = refresh(file)
+        looking.clear()
+        return found
+
+    def watched(file: LogFile, *more: Any) -> Page:
+        within.append(looking.is_set())
+        return lines_from(file, *more)
+
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        view = await open_log(one, pilot, log_of(1000), "number 999 of")
+        monkeypatch.setattr(LogFile, "lines_from", watched)
+        monkeypatch.setattr(LogFile, "refresh", slow)
+        add(one, log_of(1000, 1010))
+        await until(pilot, looking.is_set)
+        await pilot.press("g")
+        await pilot.press("G")
+        assert view.busy
+        go_on.set()
+        await until_shown(pilot, "number 1009 of")
+        assert not any(within)
 
 
 async def test_every_line_can_be_reached_and_few_are_kept() -> None:

@@ -14,7 +14,7 @@ from gputui.instances.log.lines import Level, Search, Wanted
 from gputui.instances.log.reader import Change, InstanceLog, LogFile, Stop
 from gputui.ui.cells import CellView, Line
 from gputui.ui.log.lines import GUTTER, row
-from gputui.ui.log.window import MOST_LINES, LogWindow
+from gputui.ui.log.window import MOST_LINES, LogWindow, Missed
 from gputui.ui.palette import Look
 
 TICK_SECONDS = 0.5
@@ -60,6 +60,10 @@ class LogView(CellView, can_focus=True):
         self._window = LogWindow(wrap=wrap)
         self._job = 0
         self._cancelled = False
+        self._reading = (
+            asyncio.Lock()
+        )  # what a job reads has one size from its beginning to its end
+        self._missed = Missed()
         self.file: LogFile | None = None
         self.age = 0
         self.follow = True
@@ -95,7 +99,8 @@ class LogView(CellView, can_focus=True):
 
     async def _finish(self, job: Coroutine[None, None, None], number: int) -> None:
         try:
-            await job
+            async with self._reading:
+                await job
         finally:
             job.close()
             if number == self._job:
@@ -123,7 +128,7 @@ class LogView(CellView, can_focus=True):
 
     async def _open(self, age: int) -> None:
         self.file, self.age = await asyncio.to_thread(self._log.open, age), age
-        self.hit = None
+        self.hit, self._missed = None, Missed()
         await self._read_end()
 
     async def _read_end(self) -> None:
@@ -168,18 +173,24 @@ class LogView(CellView, can_focus=True):
     def _tick(self) -> None:
         if self.busy:
             self.post_message(self.Changed())
-        elif self.file is not None and self.age == 0:
+        elif self.file is not None and self.age == 0 and not self._reading.locked():
             self.run_worker(
                 self._look_again(self.file, self._job), group="log-tick", exclusive=True
             )
 
     async def _look_again(self, file: LogFile, job: int) -> None:
-        before = file.size
-        change = await asyncio.to_thread(file.refresh)
-        if job != self._job or change is Change.NONE:
-            return
+        async with self._reading:
+            if job != self._job:
+                return
+            before = file.size
+            self._missed.add(await asyncio.to_thread(file.refresh), file.size - before)
+        if job != self._job or file is not self.file:
+            return  # what was seen is gone after at the next look
+        change, grown, self._missed = self._missed.change, self._missed.grown, Missed()
         if change is Change.GREW:
-            self._run(self._grown(file.size - before))
+            self._run(self._grown(grown))
+        elif change is Change.NONE:
+            return
         elif self.follow:
             what = "it was too large" if change is Change.CUT else "the server started anew"
             self.note = f"{what}: [ shows what was before"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gputui.instances.log.lines import LogLine
-from gputui.instances.log.reader import Page
+from gputui.instances.log.reader import Change, Page
 from gputui.ui.log.lines import pieces
 
 MOST_LINES = 600
@@ -132,3 +132,16 @@ class LogWindow:
                 yield line, number
                 left -= 1
             first = 0
+
+
+@dataclass(slots=True)
+class Missed:
+    """What happened to the file and is not on the screen yet; ``grown`` is in bytes."""
+
+    change: Change = Change.NONE
+    grown: int = 0
+
+    def add(self, change: Change, by: int) -> None:
+        if change is not Change.NONE and self.change is not Change.CUT:
+            self.change = change
+        self.grown += by
