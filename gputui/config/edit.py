@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from gputui.config.load import parse
 from gputui.config.tables import Config, InstanceConfig
-from gputui.config.toml_text import Span, Table, split_lines, tables
+from gputui.config.toml_text import (
+    Span,
+    Table,
+    by_tomlkit,
+    ended,
+    is_crlf,
+    split_lines,
+    tables,
+    written,
+)
 from gputui.errors import ConfigError, GputuiError
 from gputui.text import clean_line
 
@@ -35,7 +45,32 @@ _ARRAYS = ("layouts", "alerts")
 class CannotEditError(GputuiError):
     """The file is written in a way that cannot be changed without touching more of it."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "the file is written in a way that gputui cannot change without touching more of it",
+            "Change it in an editor: gputui takes it over as soon as it is saved.",
+        )
 
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def _or_cannot(edit: Callable[_Arguments, str]) -> Callable[_Arguments, str]:
+    """``edit``, for which a text that tomlkit, or we, cannot work on is a CannotEditError."""
+
+    @wraps(edit)
+    def edited(*args: _Arguments.args, **named: _Arguments.kwargs) -> str:
+        try:
+            return edit(*args, **named)
+        except GputuiError:
+            raise
+        except Exception as error:
+            raise CannotEditError from error
+
+    return edited
+
+
+@_or_cannot
 def add(text: str, values: Values) -> str:
     """The file with one more instance, after the last."""
     values = _present(values)
@@ -46,6 +81,7 @@ def add(text: str, values: Values) -> str:
     return _checked(text, new, lambda data: data.setdefault("instances", []).append(dict(values)))
 
 
+@_or_cannot
 def change(text: str, name: str, values: Values) -> str:
     """The file with some keys of an instance changed. A new name is changed wherever it is named."""
     number = _number_of(text, name)
@@ -65,6 +101,7 @@ def change(text: str, name: str, values: Values) -> str:
     return _checked(text, new, expected)
 
 
+@_or_cannot
 def duplicate(text: str, name: str, values: Values) -> str:
     """The file with a copy of an instance behind it, in which ``values`` differ (a new name for one)."""
     number = _number_of(text, name)
@@ -83,13 +120,14 @@ def duplicate(text: str, name: str, values: Values) -> str:
     else:
         original = tables(text, "instances")[number]
         lines = split_lines(text)
-        parts = [_ended("".join(lines[part.begin : part.end])) for part in original.parts]
+        parts = [ended("".join(lines[part.begin : part.end])) for part in original.parts]
         copy = "\n".join(part.strip("\n") + "\n" for part in parts)
         only = tables(copy, "instances")[0]
         new = _insert(text, original.end, _change_table(copy, only, values))
     return _checked(text, new, expected)
 
 
+@_or_cannot
 def remove(text: str, name: str) -> str:
     """The file without an instance, and without its name in layouts and alerts; a table of these that
     names no other goes too, and the ``[[groups]]`` table of a group that has no member left."""
@@ -142,17 +180,13 @@ def check(text: str, file: Path) -> Config:
 
 def render(values: Values) -> str:
     """A new ``[[instances]]`` table."""
-    import tomlkit
-
     order = InstanceConfig.__struct_encode_fields__
     main = {key: values[key] for key in sorted(values, key=order.index) if key != "targets"}
-    lines = ["[[instances]]", *(f"{key} = {_written(main[key])}" for key in main)]
+    lines = ["[[instances]]", *(f"{key} = {written(main[key])}" for key in main)]
     if targets := values.get("targets"):
         lines.append("[instances.targets]")
-        lines += [f"{key} = {_written(value)}" for key, value in targets.items()]
-    text = "\n".join(lines) + "\n"
-    tomlkit.parse(text)
-    return text
+        lines += [f"{key} = {written(value)}" for key, value in targets.items()]
+    return "\n".join(lines) + "\n"
 
 
 # ── lines ────────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +202,7 @@ def _insert(text: str, line: int, table: str) -> str:
     """``table`` before that line, with an empty line on each side, in the file's own line ends."""
     lines = split_lines(text)
     before, after = lines[:line], lines[line:]
-    end = "\r\n" if _is_crlf(text) else "\n"
+    end = "\r\n" if is_crlf(text) else "\n"
     if before and not before[-1].endswith("\n"):
         before[-1] += end
     gap_before = "\n" if before and before[-1].strip() else ""
@@ -249,16 +283,7 @@ def _change_table(text: str, table: Table, values: Values) -> str:
 
 def _edited(lines: Sequence[str], values: Values, of: Callable[[Any], Any]) -> list[str]:
     """Lines of one table, with ``values`` in it; ``of`` finds the table in tomlkit's document."""
-    import tomlkit
-
-    text = "".join(lines)
-    plain = text.replace("\r\n", "\n")
-    # Line ends that are all alike are put back; others go through tomlkit as they are.
-    crlf = _is_crlf(text) and plain.replace("\n", "\r\n") == text
-    document = tomlkit.parse(plain if crlf else text)
-    _assign(of(document), values)
-    edited = _ended(tomlkit.dumps(document)) if text.endswith("\n") else tomlkit.dumps(document)
-    return split_lines(edited.replace("\n", "\r\n") if crlf else edited)
+    return split_lines(by_tomlkit("".join(lines), lambda document: _assign(of(document), values)))
 
 
 def _assign(table: TomlTable, values: Values) -> None:
@@ -301,20 +326,7 @@ def _inline_table(values: Values) -> Any:
 
 def _in_array(text: str, kind: str, act: Callable[[Any], object]) -> str:
     """``kind = [{ … }]``: the array changed by tomlkit, in its own line or lines."""
-    import tomlkit
-
-    plain = text.replace("\r\n", "\n")
-    crlf = _is_crlf(text) and plain.replace("\n", "\r\n") == text
-    document = tomlkit.parse(plain if crlf else text)
-    act(document[kind])
-    edited = tomlkit.dumps(document)
-    return edited.replace("\n", "\r\n") if crlf else edited
-
-
-def _written(value: Any) -> str:
-    import tomlkit
-
-    return str(tomlkit.item(value).as_string())
+    return by_tomlkit(text, lambda document: act(document[kind]))
 
 
 # ── what is meant ────────────────────────────────────────────────────────────────────────────────
@@ -329,10 +341,7 @@ def _checked(before: str, after: str, act: Callable[[dict[str, Any]], object]) -
     except tomllib.TOMLDecodeError:
         got = {}
     if _without_empty(got) != _without_empty(expected):
-        raise CannotEditError(
-            "the file is written in a way that gputui cannot change without touching more of it",
-            "Change it in an editor: gputui takes it over as soon as it is saved.",
-        )
+        raise CannotEditError
     return after
 
 
@@ -386,11 +395,3 @@ def _assign_plain(table: dict[str, Any], values: Values) -> None:
 
 def _present(values: Values) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value not in (None, {})}
-
-
-def _ended(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
-
-
-def _is_crlf(text: str) -> bool:
-    return "\r\n" in text

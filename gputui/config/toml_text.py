@@ -1,16 +1,18 @@
 """Where in the text of a TOML file its tables stand, line by line.
 
 A table is moved, copied or taken out by its lines, so that every other line stays as it is, byte for
-byte. What is within a table's lines is left to tomlkit (edit.py).
+byte. What is within a table's lines is left to tomlkit.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # up to two quotes before the closing three are the string's
@@ -151,3 +153,46 @@ def _lead(of_line: Sequence[Kind], header: int) -> Span:
         begin -= 1
     apart = begin == 0 or of_line[begin - 1] is Kind.BLANK
     return Span(begin if apart else header, header)
+
+
+def written(value: object) -> str:
+    """A value as TOML writes it, on one line; what is None in a table is left out."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        pairs = [f"{key} = {written(one)}" for key, one in value.items() if one is not None]
+        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
+    # JSON's strings are TOML's basic strings, but for one character that TOML wants escaped, too.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def by_tomlkit(text: str, act: Callable[[Any], object]) -> str:
+    """A text changed by tomlkit. Line ends that are all alike are put back; others go through it as they
+    are."""
+    import tomlkit
+
+    plain = text.replace("\r\n", "\n")
+    crlf = is_crlf(text) and plain.replace("\n", "\r\n") == text
+    document = tomlkit.parse(plain if crlf else text)
+    act(document)
+    edited = tomlkit.dumps(document)
+    if text.endswith("\n"):
+        edited = ended(edited)
+    return edited.replace("\n", "\r\n") if crlf else edited
+
+
+def ended(text: str) -> str:
+    """With a line end."""
+    return text if text.endswith("\n") else text + "\n"
+
+
+def is_crlf(text: str) -> bool:
+    """Whether any line ends as on Windows."""
+    return "\r\n" in text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gputui.config import state_dir
+from gputui.config.toml_text import written
 from gputui.demo.parts import Parts
 from gputui.files import write_file
 
@@ -75,10 +75,10 @@ def write_config(
     """
     ports = choose_ports(running, is_free)
     text = _FILE.format(
-        llama_server=_toml(parts.llama_server),
-        smollm2=_toml(parts.smollm2),
-        gemma3=_toml(parts.gemma3),
-        gemma3_args=_toml(_GEMMA3_ARGS),
+        llama_server=written(parts.llama_server),
+        smollm2=written(parts.smollm2),
+        gemma3=written(parts.gemma3),
+        gemma3_args=written(_GEMMA3_ARGS),
         smollm2_port=ports["smollm2"],
         gemma3_port=ports["gemma3"],
     )
@@ -97,8 +97,3 @@ def choose_ports(running: Mapping[str, int], is_free: Callable[[int], bool]) -> 
             )
             ports[name] = next(candidates)
     return ports
-
-
-def _toml(value: Path | Sequence[str]) -> str:
-    """A TOML string, or array of strings: JSON's escapes are a part of TOML's."""
-    return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -13,6 +13,7 @@ import msgspec
 
 from gputui import processes
 from gputui.config import InstanceConfig
+from gputui.config.toml_text import written
 from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.differences import differences
@@ -243,16 +244,6 @@ _DEFAULTS: Mapping[str, Any] = _plain(InstanceConfig(name="x", model="", port=1)
 
 def _toml(value: object) -> str:
     """A value as TOML writes it; secrets hidden, on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    if isinstance(value, list | tuple):
-        words = [str(one) if isinstance(one, str) else one for one in value]
-        if words and all(isinstance(one, str) for one in words):
-            words = redact_arguments([str(one) for one in words])
-        return f"[{', '.join(_toml(one) for one in words)}]"
-    if isinstance(value, dict):
-        pairs = (f"{key} = {_toml(one)}" for key, one in value.items() if one is not None)
-        return "{ " + ", ".join(pairs) + " }"
-    return msgspec.json.encode(clean_line(str(value), 2000)).decode()
+    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+        value = [clean_line(one, 2000) for one in redact_arguments(value)]
+    return written(clean_line(value, 2000) if isinstance(value, str) else value)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputui.config import edit
-from gputui.config.toml_text import Kind, Span, kinds, split_lines, tables
+from gputui.config.toml_text import Kind, Span, kinds, split_lines, tables, written
 from gputui.errors import ConfigError, GputuiError
 
 FILE = '''\
@@ -75,6 +75,34 @@ def test_lines_within_strings_and_arrays_are_no_headers() -> None:
     assert of_line["# not a comment\n"] is Kind.MORE
     assert of_line['    "--flash-attn", "on",  # faster\n'] is Kind.MORE
     assert [table.names for table in tables(FILE, "instances")] == [("", "targets"), ("",)]
+
+
+VALUES = st.recursive(
+    st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.from_regex(r"[a-z_]+", fullmatch=True), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_a_value_is_read_as_it_was_written(value: object) -> None:
+    text = written(value)
+    assert "\n" not in text
+    assert tomllib.loads(f"key = {text}")["key"] == value
+
+
+def test_what_tomlkit_cannot_change_is_refused_in_words() -> None:
+    scattered = (
+        "[[instances]]\nname = 'a'\nmodel = 'm'\ntargets.ttft_seconds = 2\n"
+        "port = 1\ntargets.generation_tokens_per_second = 2\n"
+    )
+    with pytest.raises(edit.CannotEditError, match="cannot change without touching more"):
+        edit.change(scattered, "a", {"targets": {"ttft_seconds": 3}})
 
 
 def test_a_value_is_changed_in_its_place_and_its_comment_stays() -> None:

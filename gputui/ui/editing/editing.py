@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from gputui.identity import GpuIdentity
 from gputui.instances.proposals import propose_key, propose_name, propose_port
 from gputui.instances.status import RUNNING
 from gputui.text import clean_line
+from gputui.ui.boundary import told
 from gputui.ui.configuring import Configuring
 from gputui.ui.dialogs import Choice, ChoiceDialog
 from gputui.ui.editing.checks import Judging
@@ -64,7 +65,7 @@ class Editing:
         if self._services.readonly:
             self._refuse(f"{name} {_NOT_DONE[purpose]}".strip() if name else _NOT_DONE["new"])
         else:
-            self._screen.run_worker(self._open(purpose, name), group="edit", exclusive=True)
+            self._work(self._open(purpose, name))
 
     def request_removal(self, name: str) -> None:
         """Ask whether an instance is to be taken out of the file."""
@@ -91,12 +92,8 @@ class Editing:
     # ── the form ─────────────────────────────────────────────────────────────────────────────────
 
     async def _open(self, purpose: Purpose, name: str) -> None:
-        try:
-            draft = await self._reread(Draft(self._file, None, purpose, name))
-            raw = draft.raw
-        except GputuiError as error:
-            self._tell(error)
-            return
+        draft = await self._reread(Draft(self._file, None, purpose, name))
+        raw = draft.raw
         proposed = await asyncio.to_thread(self._propose, purpose, name)
         draft = replace(draft, proposed=proposed)
         instances = self._services.config.instances
@@ -162,8 +159,7 @@ class Editing:
 
     def _removal_chosen(self, name: str, choice: str | None) -> None:
         if choice in ("remove", "stop"):
-            work = self._remove(name, stop=choice == "stop")
-            self._screen.run_worker(work, group="edit", exclusive=True)
+            self._work(self._remove(name, stop=choice == "stop"))
 
     async def _remove(self, name: str, *, stop: bool) -> None:
         if stop:
@@ -172,17 +168,14 @@ class Editing:
             now = await self._services.supervisor.observe()
             if any(one.name == name and one.owned and one.state in RUNNING for one in now):
                 return  # why it could not be stopped has been told
-        try:
-            draft = await self._reread(Draft(self._file, None, "edit", name))
-            after = await asyncio.to_thread(edit.remove, draft.text, name)
-            await asyncio.to_thread(edit.check, after, self._file)
-            await self._save(draft, after)
-        except GputuiError as error:
-            self._tell(error)
-        else:
-            self._screen.notify(
-                f"{name} is removed from {self._file}", title="Removed", markup=False
-            )
+        draft = await self._reread(Draft(self._file, None, "edit", name))
+        after = await asyncio.to_thread(edit.remove, draft.text, name)
+        await asyncio.to_thread(edit.check, after, self._file)
+        await self._save(draft, after)
+        self._screen.notify(f"{name} is removed from {self._file}", title="Removed", markup=False)
+
+    def _work(self, work: Awaitable[None]) -> None:
+        self._screen.run_worker(told(work, self._tell), group="edit", exclusive=True)
 
     def _runs(self, name: str) -> bool:
         status = self._caretaker.status(name)

@@ -21,6 +21,7 @@ from textual.widgets import Input, Static
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.text import sentences
+from gputui.ui.boundary import told
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.editing.checks import Judgement, Judging
 from gputui.ui.editing.draft import Draft, diff, names_gpus
@@ -79,6 +80,7 @@ class InstanceForm(ModalScreen[str | None]):
         self._locked = [f.key for f in FIELDS if not typeable(start.get(f.key, ""))]
         self._timer: Timer | None = None
         self._judgement = Judgement()
+        self._refused = ""
         self._tried = False
 
     # ── what it looks like ───────────────────────────────────────────────────────────────────────
@@ -168,6 +170,10 @@ class InstanceForm(ModalScreen[str | None]):
 
     @on(Input.Changed)
     @on(FieldChanged)
+    def _typed(self) -> None:
+        self._refused = ""
+        self._judge_soon()
+
     def _judge_soon(self) -> None:
         self._show_troubles()
         if self._timer is not None:
@@ -226,7 +232,7 @@ class InstanceForm(ModalScreen[str | None]):
             return
         right = not self._own_troubles()
         work = self._judge_whole(self._changes()) if right else self._judge_model()
-        self.run_worker(work, group="judge", exclusive=True)
+        self.run_worker(told(work, self._refuse), group="judge", exclusive=True)
 
     async def _judge_model(self) -> None:
         self._judgement = await self._parts.judging.judge_model(self._texts()["model"])
@@ -258,7 +264,7 @@ class InstanceForm(ModalScreen[str | None]):
             )
             trouble = self.query_one(f"#trouble-{field.key}", Trouble)
             trouble.say(self._parts.look.text(words), kind)
-        general = "" if own else found.errors.get("", "")
+        general = self._refused or ("" if own else found.errors.get("", ""))
         self.query_one("#form-general", Trouble).say(self._parts.look.text(general), "error")
         self.query_one("#form-fit", Trouble).say(
             self._parts.look.text(found.fit), "doubt" if found.fits is False else "note"
@@ -290,7 +296,7 @@ class InstanceForm(ModalScreen[str | None]):
             self._show_troubles()
             self.set_focus(self._field(next(iter(troubles))))
         else:
-            self.run_worker(self._review(), group="save", exclusive=True)
+            self.run_worker(told(self._review(), self._refuse), group="save", exclusive=True)
 
     async def _review(self) -> None:
         """Ask with the lines that will differ, and write them."""
@@ -313,19 +319,20 @@ class InstanceForm(ModalScreen[str | None]):
         try:
             await self._parts.save(self._draft, after)
         except GputuiError as error:
-            self._judgement = Judgement(None, {"": sentences(error.message, error.hint)})
-            self._show_troubles()
+            self._refuse(error)
             await self._reread()
             return
         self.dismiss(self._texts()["name"])
 
     async def _reread(self) -> None:
         """What was typed stays, on the file as it is now."""
-        try:
-            draft = await self._parts.reread(self._draft)
-            self._raw, self._draft = draft.raw, draft
-        except GputuiError as error:
-            self._judgement = Judgement(None, {"": sentences(error.message, error.hint)})
+        draft = await self._parts.reread(self._draft)
+        self._raw, self._draft = draft.raw, draft
+
+    def _refuse(self, error: GputuiError) -> None:
+        """Say what went wrong with the whole; it stays there until something is typed."""
+        self._refused = sentences(error.message, error.hint)
+        if self._there:
             self._show_troubles()
 
 

@@ -25,6 +25,7 @@ from gputui.models.catalogue import (
 )
 from gputui.models.files import short_name
 from gputui.text import UNKNOWN, clean_line, size
+from gputui.ui.boundary import told
 from gputui.ui.cells import cut
 from gputui.ui.palette import Look
 
@@ -78,7 +79,8 @@ class ModelPicker(ModalScreen[str | None]):
         self._look_in((*folders_of(self._configured), *usual_folders()))
 
     def _look_in(self, folders: Sequence[Path], depth: int | None = None) -> None:
-        self.run_worker(self._list(folders, depth), group="list", exclusive=True)
+        work = told(self._list(folders, depth), lambda error: self._about(str(error)))
+        self.run_worker(work, group="list", exclusive=True)
 
     async def _list(self, folders: Sequence[Path], depth: int | None) -> None:
         more = {} if depth is None else {"depth": depth}

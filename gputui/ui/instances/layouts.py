@@ -12,6 +12,7 @@ from gputui.identity import GpuIdentity
 from gputui.instances.switching.layouts import LayoutPlan
 from gputui.instances.switching.swap import BusyError
 from gputui.text import error_words
+from gputui.ui.boundary import told
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.instances.layout_dialog import LayoutDialog
@@ -109,13 +110,7 @@ class LayoutActions:
             self._caretaker.last_words.append(str(error))
 
     def _look_up(self, work: Awaitable[None]) -> None:
-        async def looking() -> None:
-            try:
-                await work
-            except GputuiError as error:
-                self._say(error)
-
-        self._screen.run_worker(looking(), group="layouts", exclusive=True, exit_on_error=False)
+        self._screen.run_worker(told(work, self._say), group="layouts", exclusive=True)
 
 
 def _note(plan: LayoutPlan) -> str:
