@@ -1,8 +1,10 @@
-"""Private files: 0600 in directories of 0700, written whole or not at all."""
+"""Files written whole or not at all; gputui's own are private: 0600 in directories of 0700."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -20,15 +22,37 @@ def write_file(path: Path, data: bytes) -> None:
     """Replace a private file atomically. Raises GputuiError."""
     try:
         make_private(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(path, data)
     except OSError as error:
         raise GputuiError(
             f"{path}: {error.strerror}", "gputui's own directories must be writable."
         ) from error
+
+
+def replace_file(path: Path, data: bytes, *, users: bool = False) -> None:
+    """Put a file in the place of one, or of none: whole or not at all. Raises OSError.
+
+    It is 0600. A file of the ``users`` keeps its mode and owner, and is on the disk when this returns.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if users:
+                file.flush()
+                os.fsync(file.fileno())
+        if users:
+            _keep_mode(path, Path(temporary))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _keep_mode(target: Path, new: Path) -> None:
+    """The mode and, where that is allowed, the owner of the file that is replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        facts = target.stat()
+        with contextlib.suppress(PermissionError):
+            os.chown(new, facts.st_uid, facts.st_gid)
+        new.chmod(stat.S_IMODE(facts.st_mode))

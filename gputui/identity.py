@@ -111,6 +111,11 @@ def short_bus_id(gpu: GpuIdentity) -> str:
     return _short_bus(gpu.pci_bus_id)
 
 
+def gpu_label(uuid: str, gpus: Sequence[GpuIdentity]) -> str:
+    """``GPU 1``; by its UUID where it is none of ``gpus``."""
+    return f"GPU {next((gpu.index for gpu in gpus if gpu.uuid == uuid), uuid)}"
+
+
 def short_name(name: str) -> str:
     """A GPU's name without the words that all of them carry."""
     for word in ("NVIDIA ", "GeForce ", " Workstation Edition", " Generation"):

@@ -140,14 +140,14 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     conversation = make_conversation()
     keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
     themes = load_themes()
-    services = Services(
+    services: Services = Services(
         config=config,
         themes=themes,
         sampler=sampler.listen,
         supervisor=supervisor,
         layouts=make_layouts(supervisor),
         conversation=conversation,
-        endpoint_of=lambda name: endpoint_of(config, name),
+        endpoint_of=lambda name: endpoint_of(services.config, name),  # which may change
         watchers=(alerts, power.meter, power.schedule),
         alerts=alerts,
         power=power,
@@ -163,7 +163,6 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         demo=demo,
         host=socket.gethostname(),
     )
-    services.endpoint_of = lambda name: endpoint_of(services.config, name)
     return services
 
 

@@ -16,7 +16,7 @@ from gputui.cli.compose import Options, make_layouts, pinned_pids
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.identity import GpuIdentity
+from gputui.identity import GpuIdentity, gpu_label
 from gputui.text import clean_line
 
 if TYPE_CHECKING:
@@ -175,6 +175,5 @@ def _step_words(step: Step) -> str:
 
 
 def _on(uuids: Sequence[str], gpus: Sequence[GpuIdentity]) -> str:
-    indexes = {gpu.uuid: str(gpu.index) for gpu in gpus}
-    named = ", ".join(f"GPU {indexes.get(uuid, uuid)}" for uuid in uuids)
+    named = ", ".join(gpu_label(uuid, gpus) for uuid in uuids)
     return f" on {named or 'the CPU'}"

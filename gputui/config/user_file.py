@@ -7,12 +7,11 @@ import contextlib
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from gputui.errors import ConfigError, GputuiError
-from gputui.files import make_private
+from gputui.files import make_private, replace_file
 
 LARGEST = 4 * 2**20
 """Bytes; no configuration is as large, and what is larger is something else."""
@@ -52,7 +51,7 @@ def write(file: Path, before: bytes | None, after: bytes) -> None:
                     f"{file} was changed by somebody else meanwhile; nothing was written",
                     "Its new content is taken over; look at it, and try again.",
                 )
-            _replace(target, after)
+            replace_file(target, after, users=True)
     except OSError as error:
         raise GputuiError(
             f"{file}: cannot be written: {error.strerror}",
@@ -69,26 +68,3 @@ def _turn(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _replace(target: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _keep_mode(target, Path(temporary))
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _keep_mode(target: Path, new: Path) -> None:
-    """The mode and, where that is allowed, the owner of the file that is replaced."""
-    with contextlib.suppress(FileNotFoundError):
-        facts = target.stat()
-        with contextlib.suppress(PermissionError):
-            os.chown(new, facts.st_uid, facts.st_gid)
-        new.chmod(stat.S_IMODE(facts.st_mode))

@@ -53,7 +53,7 @@ class InstanceDetails:
 
     ``argv`` and ``variables`` are what it was started with, or where ``planned`` what it would be; () while
     that is not known, and ``trouble`` says why. ``variables`` are those that hold it to its GPUs, and those
-    of this shell that it does not get.
+    of this shell that it does not get. ``scope`` is the systemd scope that it runs in, "" for none.
     """
 
     name: str
@@ -61,6 +61,7 @@ class InstanceDetails:
     argv: tuple[str, ...] = ()
     variables: Variables = ()
     trouble: str = ""
+    scope: str = ""
     settings: tuple[Setting, ...] = ()
     inspection: Inspection = field(default_factory=Inspection)
 
@@ -104,6 +105,7 @@ class DetailsReader:
         )
         if running is not None:
             details = _with_command(details, running.argv, variables, planned=False)
+            details = replace(details, scope=clean_line(running.scope, 100))
             own = InstanceConfig(name=name, model="", host=running.host, port=running.port).url
             return await self._inspected(details, own, running)
         if instance is not None:

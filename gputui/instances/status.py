@@ -119,7 +119,7 @@ _MORE = (
     *("load_progress", "load_seconds_left", "prompt_progress"),
     *("hint", "note", "failures", "restart_at", "exit_words", "evidence"),
     *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
-    *("context", "lowered"),
+    *("sees", "context", "lowered", "differs", "unloaded", "cpus", "numa_node"),
 )
 
 

@@ -92,7 +92,8 @@ def test_start_status_restart_stop(machine: Machine) -> None:
             "evidence",
         ),
         *("availability", "stalled_seconds", "idle_seconds", "role", "external"),
-        *("context", "lowered", "load_progress", "load_seconds_left", "prompt_progress"),
+        *("load_progress", "load_seconds_left", "prompt_progress"),
+        *("sees", "context", "lowered", "differs", "unloaded", "cpus", "numa_node"),
     }
     assert (one["state"], one["owned"], one["model"]) == ("ready", True, "one Q4_K_M")
     assert len(one["gpus"]) == 1

@@ -147,7 +147,7 @@ def test_what_will_not_fit_is_told_and_may_start_all_the_same() -> None:
         "coder": Fit("", None),
     }
     found = planned("pair", fits=fits)
-    assert names(found.too_large) == ["deepseek"]
+    assert [one.name for one in found.starts if one.fits is False] == ["deepseek"]
     assert plan_json(found)["starts"] == [
         {
             "name": "deepseek",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gputui.config import Config, InstanceConfig, LayoutConfig, resolve_gpus
 from gputui.errors import ConfigError, GputuiError
-from gputui.identity import GpuIdentity
+from gputui.identity import GpuIdentity, gpu_label
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import nearest
@@ -83,11 +83,6 @@ class LayoutPlan:
         """The instances whose answers end: those that stop, also to be started again."""
         again = (one.name for one in self.starts if one.restarts)
         return (*(one.name for one in self.stops), *again)
-
-    @property
-    def too_large(self) -> tuple[Arriving, ...]:
-        """What will not fit."""
-        return tuple(one for one in self.starts if one.fits is False)
 
 
 _NO_OBSTACLES: Mapping[str, GputuiError] = {}
@@ -224,13 +219,8 @@ def _in_the_way(
     gpus: Sequence[GpuIdentity],
 ) -> tuple[str, ...]:
     """What a running instance has that members need, in words; () where it may go on."""
-    indexes = {gpu.uuid: gpu.index for gpu in gpus}
     needed = {uuid for place in places.values() for uuid in place.gpus}
-    reasons = [
-        f"GPU {indexes[uuid]}" if uuid in indexes else f"GPU {uuid}"
-        for uuid in status.gpus
-        if uuid in needed
-    ]
+    reasons = [gpu_label(uuid, gpus) for uuid in status.gpus if uuid in needed]
     if status.port in {place.port for place in places.values()}:
         reasons.append(f"port {status.port}")
     own = configured.get(status.name)

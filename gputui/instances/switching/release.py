@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gputui.identity import GpuIdentity, GpuMemory, MemoryReader
+from gputui.identity import GpuIdentity, GpuMemory, MemoryReader, gpu_label
 from gputui.text import size
 
 SECONDS = 30.0
@@ -49,10 +49,7 @@ class Holding:
 
     def words(self, known: Sequence[GpuIdentity]) -> str:
         """``54.0 GiB on GPU 0, 20.1 GiB on GPU 1``: what is not free yet."""
-        indexes = {gpu.uuid: str(gpu.index) for gpu in known}
-        return ", ".join(
-            f"{gpu.words} on GPU {indexes.get(gpu.uuid, gpu.uuid)}" for gpu in self.gpus
-        )
+        return ", ".join(f"{gpu.words} on {gpu_label(gpu.uuid, known)}" for gpu in self.gpus)
 
     def take(self, memory: Mapping[str, GpuMemory], now: float) -> None:
         """Forget the GPUs that are free again by this reading, or whose memory is not known any more."""

@@ -118,6 +118,8 @@ def _state(view: DetailsView, width: int, look: Look) -> list[Line]:
     lines += _gpus(view, status, width, look)
     for label, value in _facts(status, row, view.now):
         lines += fact(label, value, width, look)
+    if view.details is not None and view.details.scope:
+        lines += fact("login", f"in its own systemd scope {view.details.scope}", width, look)
     differing = [s.key for s in view.details.settings if s.differs] if view.details else []
     words = f"other values: {', '.join(differing)}" if differing else ""
     return lines + fact("on restart", words, width, look, palette.warning)
