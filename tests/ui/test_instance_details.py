@@ -33,6 +33,7 @@ SIZES = [(160, 45), (120, 30), (80, 24)]
 FULL = InstanceDetails(
     "deepseek",
     planned=False,
+    scope="gputui-deepseek-1f.scope",
     argv=(
         "/opt/llama.cpp/llama-server",
         "--model",
@@ -116,6 +117,7 @@ async def test_all_is_said_at_every_size(size: tuple[int, int]) -> None:
             "ctx_size 32768 → 16384",
             "0-3,8",
             "ctx_size = 8192 → 16384 on restart",
+            "in its own systemd scope gputui-deepseek-1f.scope",
             "threads = 4 → default on restart",
             "env -u LLAMA_ARG_CTX_SIZE",
             "CUDA_VISIBLE_DEVICES=GPU-00000000",
