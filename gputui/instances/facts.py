@@ -15,12 +15,11 @@ from gputui.errors import GputuiError
 from gputui.instances import adoption, locks, ports, records
 from gputui.instances.differences import differences
 from gputui.instances.lifecycle import Child
-from gputui.instances.locks import TIDY, Holder
+from gputui.instances.locks import TIDY, Holder, turn_of
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.starting.placement import Placement, affinity_of, placement_note
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
-from gputui.instances.switching.swap import turn_of
 from gputui.llama.diagnosis import exit_words
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name
@@ -152,7 +151,7 @@ def _recorded(paths: Paths, name: str) -> tuple[Record | None, str]:
 
 def _reap(children: dict[int, Child]) -> None:
     for pid in [pid for pid, child in list(children.items()) if child.poll() is not None]:
-        del children[pid]
+        children.pop(pid, None)  # several looks at once: another was faster
 
 
 def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:

@@ -26,13 +26,14 @@ from gputui.instances.fit.reckoning import Fit
 from gputui.instances.keeping import retries
 from gputui.instances.keeping.backoff import DEFAULT, Backoff
 from gputui.instances.lifecycle import Child, NotRunningError
+from gputui.instances.locks import turn_of
 from gputui.instances.log.reader import InstanceLog
 from gputui.instances.observer import Observer
 from gputui.instances.records import Paths
 from gputui.instances.settling import Settler
 from gputui.instances.starting.surroundings import Surroundings
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet, turn_of
+from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet
 from gputui.llama import command
 from gputui.llama.command import Launch
 from gputui.text import clean_line, nearest

@@ -41,7 +41,7 @@ def quiet(words: str) -> None:
     """A ``Tell`` that tells nobody."""
 
 
-class BusyError(GputuiError):
+class AnsweringError(GputuiError):
     """What would have to stop is in the middle of an answer."""
 
 
@@ -115,7 +115,7 @@ class Swapper:
         """Hold the instance's lock, with all that is in its way stopped, for the length of the block.
 
         ``action`` is ``start`` or ``restart``; the latter also stops the instance itself. Raises
-        BusyError, GaveUpError, and GputuiError where it cannot be started as things are. An error after
+        AnsweringError, GaveUpError, and GputuiError where it cannot be started as things are. An error after
         something was stopped, the block's own too, says so, and how to go back.
         """
         self.forget(instance.name)
@@ -125,6 +125,7 @@ class Swapper:
             if instance.group:
                 lock = self._group(instance.name, instance.group)
                 notes.says.append(await stack.enter_async_context(lifecycle.taking(lock)))
+            kept = len(notes.says)
             while True:
                 async with AsyncExitStack() as locked:
                     going = await self._lock_all(instance, action, ground.config, locked, notes)
@@ -137,7 +138,7 @@ class Swapper:
                         if others:
                             self._displaced[instance.name] = others
                         return
-                del notes.says[1:]
+                del notes.says[kept:]
                 await self._wait_turn(instance, ground.config, notes)
 
     async def empty(self, name: str, ground: Ground, why: str) -> None:
@@ -205,7 +206,7 @@ class Swapper:
     async def _busy(
         self, instance: InstanceConfig, going: Sequence[Record], ground: Ground
     ) -> bool:
-        """Whether it is to wait for an answer. Raises BusyError where it is not to."""
+        """Whether it is to wait for an answer. Raises AnsweringError where it is not to."""
         others = [one for one in _alive(going) if one.name != instance.name]
         way = when_busy(ground.config, instance.group) if instance.group else "stop"
         if ground.force or way == "stop":
@@ -337,15 +338,9 @@ class Swapper:
                 f"broken off: {told}, and {name} is not started", way_back(stopped)
             ) from None
 
-    @contextlib.contextmanager
-    def _group(self, name: str, group: str) -> Iterator[Say]:
-        with contextlib.ExitStack() as stack:
-            try:
-                lock = locks.hold(self._paths.group_lock(group), name, _LOCK_SECONDS)
-                say = stack.enter_context(lock)
-            except locks.LockHeldError as error:
-                raise _taken(name, group, error.holder) from None
-            yield say
+    def _group(self, name: str, group: str) -> contextlib.AbstractContextManager[Say]:
+        path = self._paths.group_lock(group)
+        return locks.hold(path, name, _LOCK_SECONDS, lambda holder: _taken(name, group, holder))
 
 
 def _alive(found: Sequence[Record]) -> tuple[Record, ...]:
@@ -357,19 +352,13 @@ def way_back(stopped: Sequence[str]) -> str:
     return f"Back: gputui start {' '.join(stopped)}" if stopped else ""
 
 
-def turn_of(paths: Paths, instance: InstanceConfig) -> locks.Holder | None:
-    """The gputui in which an instance waits for, or takes, its turn in its group; None where none does."""
-    holder = locks.holder(paths.group_lock(instance.group)) if instance.group else None
-    return holder if holder is not None and holder.action == instance.name else None
-
-
 def _are(names: Sequence[str]) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
-def _refusal(instance: InstanceConfig, works: Sequence[Work]) -> BusyError:
+def _refusal(instance: InstanceConfig, works: Sequence[Work]) -> AnsweringError:
     names = " ".join(work.name for work in works)
-    return BusyError(
+    return AnsweringError(
         f"{instance.name} is not started: {'; '.join(work.words for work in works)}",
         f'Wait, or stop it: gputui stop {names}. when_busy = "queue" or "stop" in [[groups]]'
         f" {instance.group} does so by itself.",
