@@ -152,7 +152,7 @@ def _ask(question: str) -> None:
 
 
 def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
-    from gputui.instances.switching.swap import AnsweringError
+    from gputui.instances.switching.words import AnsweringError
 
     try:
         asked.run(lambda layouts: layouts.switch(plan, _tell, force=force))

@@ -59,7 +59,7 @@ async def _run(options: Options, config: Config, names: tuple[str, ...], tell: P
     pinned = any(instance.gpus for instance in config.instances)
     async with supervising(options, config, None if pinned else ()) as supervisor:
         for name in names:
-            supervisor.check_name(name)
+            await supervisor.check_name(name)
         keeper = Keeper(supervisor, config)
         finding = asyncio.create_task(_find_gpus(options, config, supervisor, wanted=pinned))
         looked = asyncio.Event()

@@ -174,6 +174,11 @@ def forget_failure(paths: Paths, name: str) -> bool:
     It is not started again then. False where there is nothing to forget.
     """
     record = records.read(paths.record(name))
+    if record is None and records.broken(paths, name):
+        adoption.mend(paths, held=name)  # where its server lives there is something to stop
+        if records.read(paths.record(name)) is None:
+            records.remove(paths, name)
+            return True
     if record is None or not record.ended:
         return False
     Journal(paths).dismissed(name, time.time())

@@ -123,6 +123,12 @@ class Paths:
         return self.state_dir / "loads.json"
 
 
+def as_written(settings: object) -> dict[str, Any]:
+    """The keys of a configuration as a record's file has them: lists for tuples."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
+    return plain
+
+
 def read(path: Path) -> Record | None:
     """The record at ``path``, None where there is none.
 
@@ -185,6 +191,8 @@ def write(paths: Paths, record: Record) -> None:
 def remove(paths: Paths, name: str) -> None:
     """Forget an instance: it is stopped. Raises GputuiError."""
     path = paths.record(name)
+    with contextlib.suppress(OSError):
+        path.with_suffix(".json.broken").unlink()
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def session(rig: Rig, **more: Any) -> Supervisor:
     config = Config(instances=tuple(rig.instances), **more)
-    made = Supervisor(config, (), rig.state, discovery=Discovery(config))
+    made = Supervisor(config, (), rig.state, discovery=Discovery())
     rig.sessions.append(made)
     return made
 
@@ -206,7 +206,7 @@ async def test_a_guessed_port_counts_only_where_a_server_answers(
     monkeypatch.setattr(discovery, "_listening", forbidden)
     for pid, port in ((12, answers), (13, silent)):
         made_up(tmp_path / "proc", pid, cmdline=f"llama-server\0--port\0{port}\0")
-    found = await Discovery(Config(), tmp_path / "proc").look((), (), 5)
+    found = await Discovery(tmp_path / "proc").look((), (), (), 5)
     assert [status.port for status in found] == [answers]
 
 

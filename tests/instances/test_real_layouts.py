@@ -14,8 +14,8 @@ from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import AnsweringError
 from gputui.instances.switching.switch import Layouts, Step
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import end_all, new_port, status_of
 
 pytestmark = pytest.mark.real

@@ -19,7 +19,8 @@ from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import AnsweringError, GaveUpError
+from gputui.instances.switching.swap import GaveUpError
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import Rig, new_port, started, status_of, until
 from tests.instances.test_sessions import gputui, session_that_stays
 

@@ -13,8 +13,8 @@ from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import AnsweringError
 from gputui.instances.switching.switch import Layouts, Step, SwitchError
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import PRO, RTX, Rig, started, status_of, until
 from tests.instances.test_swap import LONG, answering, states
 from tests.support.gpu_memory import GIB, LateMemory

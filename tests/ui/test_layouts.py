@@ -10,8 +10,9 @@ import pytest
 from gputui.errors import GputuiError
 from gputui.instances.status import State
 from gputui.instances.switching.layouts import Arriving, Blocked, LayoutPlan, Leaving, Staying
-from gputui.instances.switching.swap import AnsweringError, GaveUpError
+from gputui.instances.switching.swap import GaveUpError
 from gputui.instances.switching.switch import Report, SwitchError, no_report
+from gputui.instances.switching.words import AnsweringError
 from tests.ui.harness import (
     BOTH,
     Rig,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -25,7 +25,8 @@ from gputui.instances.locks import Say
 from gputui.instances.records import Paths, Record
 from gputui.instances.switching import release
 from gputui.instances.switching.release import Holding
-from gputui.instances.switching.work import Work, at_work
+from gputui.instances.switching.words import are, group_taken, refusal, waiting_words, way_back
+from gputui.instances.switching.work import at_work
 from gputui.llama.command import model_path
 from gputui.models.files import model_bytes
 from gputui.processes import matches
@@ -39,10 +40,6 @@ _POLL = 0.4
 
 def quiet(words: str) -> None:
     """A ``Tell`` that tells nobody."""
-
-
-class AnsweringError(GputuiError):
-    """What would have to stop is in the middle of an answer."""
 
 
 class GaveUpError(GputuiError):
@@ -131,7 +128,7 @@ class Swapper:
                     going = await self._lock_all(instance, action, ground.config, locked, notes)
                     if going is not None and not await self._busy(instance, going, ground):
                         stopped: list[str] = []
-                        with self._standing(instance.name, stopped):
+                        async with self._standing(instance.name, stopped):
                             await self._make_room(instance, going, stopped, notes, ground)
                             yield
                         others = tuple(name for name in stopped if name != instance.name)
@@ -213,7 +210,7 @@ class Swapper:
             return False
         works = await at_work(others)
         if works and way == "refuse":
-            raise _refusal(instance, works)
+            raise refusal(instance, works)
         return bool(works)
 
     async def _wait_turn(self, instance: InstanceConfig, config: Config, notes: _Notes) -> None:
@@ -227,7 +224,7 @@ class Swapper:
                     raise GaveUpError(f"{instance.name} does not wait any longer")
                 if not works:
                     return
-                await notes(_waiting_words(works))
+                await notes(waiting_words(works))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(gave_up.wait(), _POLL)
         finally:
@@ -317,8 +314,8 @@ class Swapper:
         record = records.read(self._paths.record(name))
         return record if record is not None and matches(record.identity) else None
 
-    @contextlib.contextmanager
-    def _standing(self, name: str, stopped: Sequence[str]) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _standing(self, name: str, stopped: Sequence[str]) -> AsyncIterator[None]:
         """An error in the block says what was stopped before it, and so does what is broken off."""
         try:
             yield
@@ -327,11 +324,11 @@ class Swapper:
             if not others:
                 raise
             raise GputuiError(
-                f"{_are(others)} stopped, and {name} did not start: {error.message}",
+                f"{are(others)} stopped, and {name} did not start: {error.message}",
                 f"{error.hint} {way_back(others)}".strip(),
             ) from error
         except asyncio.CancelledError:
-            if not stopped or self._running(name) is not None:
+            if not stopped or await asyncio.to_thread(self._running, name) is not None:
                 raise
             told = f"{', '.join(stopped)} {'was' if len(stopped) == 1 else 'were'} told to stop"
             raise asyncio.CancelledError(
@@ -340,46 +337,10 @@ class Swapper:
 
     def _group(self, name: str, group: str) -> contextlib.AbstractContextManager[Say]:
         path = self._paths.group_lock(group)
-        return locks.hold(path, name, _LOCK_SECONDS, lambda holder: _taken(name, group, holder))
+        return locks.hold(
+            path, name, _LOCK_SECONDS, lambda holder: group_taken(name, group, holder)
+        )
 
 
 def _alive(found: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(record for record in found if matches(record.identity))
-
-
-def way_back(stopped: Sequence[str]) -> str:
-    """``Back: gputui start deepseek``; "" for nothing."""
-    return f"Back: gputui start {' '.join(stopped)}" if stopped else ""
-
-
-def _are(names: Sequence[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-
-
-def _refusal(instance: InstanceConfig, works: Sequence[Work]) -> AnsweringError:
-    names = " ".join(work.name for work in works)
-    return AnsweringError(
-        f"{instance.name} is not started: {'; '.join(work.words for work in works)}",
-        f'Wait, or stop it: gputui stop {names}. when_busy = "queue" or "stop" in [[groups]]'
-        f" {instance.group} does so by itself.",
-    )
-
-
-def _waiting_words(works: Sequence[Work]) -> str:
-    silent = [work.name for work in works if work.requests is None]
-    if silent:
-        return f"waiting for {', '.join(silent)} to say whether it is answering"
-    return f"waiting for {', '.join(work.name for work in works)} to finish its answer"
-
-
-def _taken(name: str, group: str, holder: locks.Holder | None) -> GputuiError:
-    """The refusal where another member is on its way already."""
-    if holder is None:
-        return GputuiError(f"{name} is not started: another gputui is at group {group}")
-    at = f" ({holder.note})" if holder.note else ""
-    if holder.action == name:
-        return GputuiError(f"{name} is being started already by gputui, pid {holder.pid}{at}")
-    return GputuiError(
-        f"{name} is not started: {holder.action} takes its turn in group {group}{at}",
-        f"Of a group one runs at a time; gputui, pid {holder.pid}, is at it.",
-    )

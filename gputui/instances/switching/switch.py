@@ -27,7 +27,8 @@ from gputui.instances.locks import Say
 from gputui.instances.records import Paths
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.switching.layouts import LayoutPlan, find_layout, plan
-from gputui.instances.switching.swap import AnsweringError, Tell
+from gputui.instances.switching.swap import Tell
+from gputui.instances.switching.words import AnsweringError
 from gputui.instances.switching.work import at_work
 from gputui.processes import matches
 
@@ -121,8 +122,11 @@ class _Progress:
             self.go_on()
             return await task
         finally:
-            task.cancel()
-            end.cancel()
+            for done in (task, end):
+                done.cancel()
+            await asyncio.wait((task, end))
+            if not task.cancelled():
+                task.exception()  # told already, or of no interest any more
 
     @property
     def standing(self) -> str:
@@ -248,7 +252,7 @@ class Layouts:
             try:
                 await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
             finally:  # one that was broken off may have got that far
-                if self._running((arriving.name,)):
+                if await asyncio.to_thread(self._running, (arriving.name,)):
                     progress.started.append(arriving.name)
             await self._ready(arriving.name, progress)
 

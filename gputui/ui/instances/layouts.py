@@ -10,7 +10,7 @@ from textual.screen import Screen
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.switching.layouts import LayoutPlan
-from gputui.instances.switching.swap import AnsweringError
+from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog
 from gputui.ui.instances.caretaker import Caretaker
