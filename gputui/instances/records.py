@@ -99,6 +99,10 @@ class Paths:
         """The lock of an instance."""
         return self.state_dir / "instances" / f"{name}.lock"
 
+    def cut_lock(self, name: str) -> Path:
+        """Held while the log of an instance is copied to be cut: longer than others could wait."""
+        return self.state_dir / "instances" / f"{name}.cut"
+
     def log(self, name: str) -> Path:
         """The log of an instance; the one before it has ``.1`` added."""
         return self.state_dir / "logs" / f"{name}.log"

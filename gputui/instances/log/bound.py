@@ -74,7 +74,7 @@ def bound(paths: Paths, record: Record, most: int = MOST_BYTES) -> bool:
     with contextlib.suppress(OSError, GputuiError, ValueError):
         if log.stat().st_size <= most:
             return False
-        with locks.hold(log.with_name(f".{log.name}.cut.lock"), locks.TIDY):
+        with locks.hold(paths.cut_lock(record.name), locks.TIDY):
             if log.stat().st_size <= most:
                 return False  # another gputui was faster
             _cut(log, lock)
@@ -84,30 +84,30 @@ def bound(paths: Paths, record: Record, most: int = MOST_BYTES) -> bool:
 
 def _cut(log: Path, lock: Path) -> None:
     """Copy and empty a log. Raises OSError and GputuiError, and then the log is as it was."""
-    for kept in (KEPT, 1):  # on a full disk the older ones make room for the newest
-        with locks.hold(lock, locks.TIDY, _PATIENCE):
-            for age in range(kept, KEPT + 1):
-                older(log, age).unlink(missing_ok=True)
-        try:
-            _copy_and_empty(log, lock)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or kept == 1:
-                raise
-        else:
-            return
-
-
-def _copy_and_empty(log: Path, lock: Path) -> None:
     aside = log.with_name(f".{log.name}.cut")
     try:
-        with log.open("r+b", buffering=0) as source, _create(aside) as target:
-            last = _copy(source, target, b"\n")
+        for kept in (KEPT, 1):  # on a full disk the older ones make room for the newest
             with locks.hold(lock, locks.TIDY, _PATIENCE):
-                if log.stat().st_ino != os.fstat(source.fileno()).st_ino:
-                    raise FileNotFoundError(errno.ENOENT, "a new process has a log of its own", log)
-                _change_places(log, aside, source, target, last)
+                for age in range(kept, KEPT + 1):
+                    older(log, age).unlink(missing_ok=True)
+            try:
+                _copy_and_empty(log, aside, lock)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or kept == 1:
+                    raise
+            else:
+                return
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _copy_and_empty(log: Path, aside: Path, lock: Path) -> None:
+    with log.open("r+b", buffering=0) as source, _create(aside) as target:
+        last = _copy(source, target, b"\n")
+        with locks.hold(lock, locks.TIDY, _PATIENCE):
+            if log.stat().st_ino != os.fstat(source.fileno()).st_ino:
+                raise FileNotFoundError(errno.ENOENT, "a new process has a log of its own", log)
+            _change_places(log, aside, source, target, last)
 
 
 def _change_places(log: Path, aside: Path, source: BinaryIO, target: BinaryIO, last: bytes) -> None:
