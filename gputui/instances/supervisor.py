@@ -8,13 +8,12 @@ any number of supervisors on one machine agree.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.config import Config, InstanceConfig
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import lifecycle, records, refusals
@@ -32,15 +31,14 @@ from gputui.instances.observer import Look, Observer
 from gputui.instances.records import Paths
 from gputui.instances.settling import Settler
 from gputui.instances.shared import Shared
+from gputui.instances.starting.preparing import Preparer
 from gputui.instances.starting.surroundings import Surroundings
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet
-from gputui.llama import command
 from gputui.llama.command import Launch
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
-_GPU_SECONDS = 5.0
 _FRESH_PATIENCE = 2.0
 
 
@@ -66,13 +64,11 @@ class Supervisor:
         backoff: Backoff = DEFAULT,
     ) -> None:
         self._config = config
-        self._config_file = config_file
         self._memory = memory
         self._discovery = discovery
         self._surroundings = surroundings or Surroundings(config.login_scope)
         self._instances = {instance.name: instance for instance in config.instances}
-        self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
-        self._gpus_known = asyncio.Event()
+        self._preparer = Preparer(gpus, config_file, self._surroundings)
         self._paths = Paths(state_dir)
         self._backoff = backoff
         self._observer = Observer(self._paths, Settler(self._paths, backoff), memory)
@@ -89,12 +85,11 @@ class Supervisor:
     @property
     def gpus(self) -> tuple[GpuIdentity, ...]:
         """The GPUs that pins resolve against; () where they are not known yet."""
-        return self._gpus or ()
+        return self._preparer.gpus
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
-        self._gpus = tuple(gpus)
-        self._gpus_known.set()
+        self._preparer.set_gpus(gpus)
 
     def set_config(self, config: Config) -> None:
         """The configuration from now on. What runs goes on as it was started; one that is configured no
@@ -197,9 +192,7 @@ class Supervisor:
         mates = await asyncio.to_thread(self._swapper.in_the_way, instance, self._config)
         ending = {instance.name, *mates, *leaving}
         state = self._paths.state_dir
-        return await ask_fit(
-            wanted, ending, self._prepare, lambda: self._gpus or (), self._memory, state
-        )
+        return await ask_fit(wanted, ending, self._prepare, lambda: self.gpus, self._memory, state)
 
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
@@ -305,8 +298,8 @@ class Supervisor:
         return as_configured(
             look.status,
             self._instances.get(name),
-            self._gpus,
-            self._config_file,
+            self._preparer.known,
+            self._preparer.file,
             port_user=look.port_user,
             way_back=self._swapper.way_back(name),
         )
@@ -349,14 +342,7 @@ class Supervisor:
         raise refusals.not_ours(status, user)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
-        if instance.gpus and self._gpus is None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gpus_known.wait(), _GPU_SECONDS)
-        known = self._gpus or ()
-        gpus = resolve_gpus(instance, known, self._config_file)
-        server = self._config.llama_server
-        launch = await asyncio.to_thread(command.prepare, instance, gpus, known, server)
-        return await asyncio.to_thread(self._surroundings.surround, launch, instance)
+        return await self._preparer.prepare(instance, self._config)
 
     async def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:
