@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 
 from gputui.instances.shared import Shared
+from gputui.llama import probe
 from gputui.llama.probe import Client
 
 
@@ -81,4 +83,22 @@ async def test_one_client_however_many_ask_at_once() -> None:
     assert found[0].is_closed
     again = await client.get()
     assert not again.is_closed
+    await client.close()
+
+
+async def test_a_client_that_could_not_be_made_is_made_at_the_next_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def short() -> NoReturn:
+        raise OSError("no files left")
+
+    client = Client()
+    with monkeypatch.context() as patch:
+        patch.setattr(probe, "new_client", short)
+        with pytest.raises(OSError, match="no files left"):
+            await client.get()
+        await client.close()
+        with pytest.raises(OSError, match="no files left"):
+            await client.get()
+    assert not (await client.get()).is_closed
     await client.close()
