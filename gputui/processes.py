@@ -189,15 +189,16 @@ def read_bytes(pid: int) -> int | None:
     return max(found, default=None)
 
 
-def look(pid: int) -> ProcessStat | None:
+def look(pid: int, proc: Path = _PROC) -> ProcessStat | None:
     """The process that has this pid now, None where there is none or it may not be looked at.
 
     One file read on Linux (proc_pid_stat(5)), so that hundreds can be looked at every two seconds.
+    ``proc`` is where processes are found.
     """
     if not _HAS_PROC:
         return _look_by_psutil(pid)
     try:
-        found = _stat(pid)
+        found = _stat(pid, proc)
     except OSError:
         return None
     if found is None:
@@ -325,13 +326,13 @@ def _stat_fields(pid: int) -> list[str] | None:
     return found[1] if found else None
 
 
-def _stat(pid: int) -> tuple[str, list[str]] | None:
+def _stat(pid: int, proc: Path = _PROC) -> tuple[str, list[str]] | None:
     """The name, and /proc/PID/stat after it: the name may hold spaces and parentheses itself.
 
     None where there is no such process. Raises OSError where that cannot be told.
     """
     try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
     except OSError as error:
         if error.errno in _SHORT:
             raise

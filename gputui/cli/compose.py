@@ -87,7 +87,7 @@ def make_supervisor(
         state,
         config_file=options.config_file,
         memory=memory,
-        discovery=Discovery(config),
+        discovery=Discovery(),
     )
 
 

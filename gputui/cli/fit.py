@@ -23,9 +23,9 @@ from gputui.config import Config, InstanceConfig, resolve_gpus
 from gputui.config.tables import CacheType
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, select_gpus
-from gputui.instances import records
 from gputui.instances.fit import reckoning as fitting
-from gputui.instances.fit.reckoning import Server, Surroundings
+from gputui.instances.fit.asking import occupancy
+from gputui.instances.fit.reckoning import Occupancy, Server
 from gputui.llama import command as commands
 from gputui.models.gguf import known_header
 from gputui.models.search import largest_context, most_layers, quantizations
@@ -132,9 +132,8 @@ def _report(
     else:
         sets = [(gpu,) for gpu in known] + ([known] if len(known) > 1 else [])
     memory = LiveMemory(options, config)
-    running = records.running(configuration.state_dir())
     leaving = {instance.name} if configured else set()
-    around = Surroundings(memory.read(), running, leaving, (), fitting.host_memory())
+    around = occupancy(memory.read, configuration.state_dir(), leaving)
     memory.close()
     alone = len(sets) < 2
     places = [
@@ -158,7 +157,7 @@ def _place(
     instance: InstanceConfig,
     gpus: tuple[GpuIdentity, ...],
     known: Sequence[GpuIdentity],
-    around: Surroundings,
+    around: Occupancy,
     *,
     contexts: bool,
 ) -> Place:

@@ -152,11 +152,11 @@ def _ask(question: str) -> None:
 
 
 def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
-    from gputui.instances.switching.swap import BusyError
+    from gputui.instances.switching.words import AnsweringError
 
     try:
         asked.run(lambda layouts: layouts.switch(plan, _tell, force=force))
-    except BusyError as error:
+    except AnsweringError as error:
         if yes or not sys.stdin.isatty():
             raise
         report(GputuiError(error.message))

@@ -61,7 +61,7 @@ def starting_command(
         async def run() -> bool:
             async with supervising(options, config, gpus) as supervisor:
                 for chosen_name in chosen:
-                    supervisor.check_name(chosen_name)
+                    await supervisor.check_name(chosen_name)
 
                 async def begin(one: str) -> None:
                     await check_fit(supervisor, one, force=force)

@@ -36,7 +36,7 @@ def command(context: click.Context, names: tuple[str, ...], everything: bool) ->
             owned = (s.name for s in statuses if s.owned or s.restart_at is not None)
             chosen = choose(names, everything, owned)
             for name in set(chosen).difference(status.name for status in statuses):
-                supervisor.check_name(name)
+                await supervisor.check_name(name)
             return await _stop(supervisor, chosen)
 
     context.exit(0 if asyncio.run(run()) else 1)

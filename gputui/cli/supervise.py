@@ -77,7 +77,7 @@ async def _run(
     pinned = any(instance.gpus for instance in config.instances)
     async with supervising(options, config, None if pinned else ()) as supervisor:
         for name in names:
-            supervisor.check_name(name)
+            await supervisor.check_name(name)
         work = _Supervision(options, supervisor, config, tell, watch)
         finding = asyncio.create_task(work.find_gpus())
         keeping = asyncio.create_task(work.keep())

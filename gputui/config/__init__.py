@@ -14,6 +14,7 @@ from gputui.config.tables import (
     PowerLimitConfig,
     TargetsConfig,
     duration_seconds,
+    url_of,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "parse",
     "resolve_gpus",
     "state_dir",
+    "url_of",
 ]

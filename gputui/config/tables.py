@@ -92,6 +92,12 @@ class TargetsConfig(Table, frozen=True):
     ttft_seconds: Annotated[float, Meta(gt=0)] | None = None
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a client on this host reaches a server that is bound so, without a trailing slash."""
+    reached = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 class InstanceConfig(Table, frozen=True):
     """One ``[[instances]]`` table. None leaves llama-server's own default in force.
 
@@ -131,8 +137,7 @@ class InstanceConfig(Table, frozen=True):
     @property
     def url(self) -> str:
         """Where a client on this host reaches the server, without a trailing slash."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
 
 class GroupConfig(Table, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from gputui.errors import GputuiError
 from gputui.instances import locks, records
 from gputui.instances.records import Paths, Record
 from gputui.instances.starting.process import COPY, marker_of
+
+SEARCH_SECONDS = 30.0
+"""Seconds after which the server of a record that is still spoilt is searched for again."""
 
 
 class _Copy(Struct, frozen=True):
@@ -40,8 +44,45 @@ def mend(paths: Paths, held: str = "") -> None:
     """
     records.read_all(paths.state_dir)  # sets aside what cannot be read
     names = records.broken_names(paths)
-    if not names:
-        return
+    if names:
+        _write_anew(paths, names, held)
+
+
+class Adopter:
+    """``mend`` for whoever looks again and again: a server that was not found is searched for anew only
+    once in a while, or where another record was spoilt."""
+
+    def __init__(self, paths: Paths, again: float = SEARCH_SECONDS) -> None:
+        self._paths = paths
+        self._again = again
+        self._searched: frozenset[tuple[str, int, int]] = frozenset()
+        self._searched_at = 0.0
+
+    def records(self) -> dict[str, Record]:
+        """All records that can be read, those that were mended too, by instance name. Blocks."""
+        known = dict(records.read_all(self._paths.state_dir))
+        spoilt = frozenset(_marks(self._paths))
+        late = time.monotonic() - self._searched_at >= self._again
+        if spoilt and (late or spoilt - self._searched):
+            names = frozenset(name for name, _, _ in spoilt)
+            known |= _write_anew(self._paths, names, "")
+            self._searched, self._searched_at = spoilt, time.monotonic()
+        return known
+
+
+def _marks(paths: Paths) -> Iterator[tuple[str, int, int]]:
+    """The records that are set aside, and which file each is."""
+    for name in records.broken_names(paths):
+        aside = records.broken(paths, name)
+        with contextlib.suppress(OSError):
+            if aside is not None:
+                stat = aside.stat()
+                yield name, stat.st_mtime_ns, stat.st_ino
+
+
+def _write_anew(paths: Paths, names: frozenset[str], held: str) -> dict[str, Record]:
+    """Those of the records that could be written."""
+    written: dict[str, Record] = {}
     for record in _living(paths, names):
         with contextlib.suppress(GputuiError), contextlib.ExitStack() as stack:
             if record.name != held:
@@ -50,6 +91,8 @@ def mend(paths: Paths, held: str = "") -> None:
                 record.identity
             ):
                 records.write(paths, record)
+                written[record.name] = record
+    return written
 
 
 def _living(paths: Paths, names: frozenset[str]) -> Iterator[Record]:

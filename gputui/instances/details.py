@@ -7,26 +7,22 @@ import os
 import shlex
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from gputui import processes
-from gputui.config import InstanceConfig
+from gputui.config import InstanceConfig, url_of
 from gputui.config.toml_text import written
 from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.differences import differences
-from gputui.instances.records import Paths, Record
+from gputui.instances.records import Paths, Record, as_written
 from gputui.llama.binary import VISIBILITY, clean_environment
 from gputui.llama.command import Launch
+from gputui.llama.given import may_wake
 from gputui.llama.inspection import Inspection, Inspector
-from gputui.llama.probe import new_client
+from gputui.llama.probe import Client
 from gputui.redaction import redact_arguments, redact_variable
 from gputui.text import clean, clean_line, sentences
-
-if TYPE_CHECKING:
-    import httpx
 
 PATIENCE = 0.25
 """Seconds in which what is asked for is waited for; later it is there the next time."""
@@ -89,7 +85,7 @@ class DetailsReader:
         self._plans: dict[str, asyncio.Task[Launch]] = {}
         self._known: dict[str, InstanceDetails] = {}
         self._inspectors: dict[tuple[str, int, int], Inspector] = {}
-        self._client: httpx.AsyncClient | None = None
+        self._client = Client()
 
     async def read(self, name: str, instance: InstanceConfig | None, url: str) -> InstanceDetails:
         """What is known of an instance, after a quarter of a second at the most.
@@ -106,7 +102,7 @@ class DetailsReader:
         if running is not None:
             details = _with_command(details, running.argv, variables, planned=False)
             details = replace(details, scope=clean_line(running.scope, 100))
-            own = InstanceConfig(name=name, model="", host=running.host, port=running.port).url
+            own = url_of(running.host, running.port)
             return await self._inspected(details, own, running)
         if instance is not None:
             details = await self._with_plan(details, instance)
@@ -120,9 +116,7 @@ class DetailsReader:
             plan.cancel()
         self._inspectors.clear()
         self._plans.clear()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._client.close()
 
     def _recorded(self, name: str) -> tuple[Record | None, bool, Variables]:
         try:
@@ -162,15 +156,14 @@ class DetailsReader:
         self, details: InstanceDetails, url: str, record: Record | None
     ) -> InstanceDetails:
         key = (url, record.pid if record else 0, record.start_ticks if record else 0)
-        if self._client is None:
-            self._client = await asyncio.to_thread(new_client)
+        client = await self._client.get()
         inspector = self._inspectors.get(key)
         if inspector is None:
             for old in [old for old in self._inspectors if old[0] == url]:
                 self._inspectors.pop(old).cancel()
-            may_wake = record is not None and "--sleep-idle-seconds" not in record.argv
-            inspector = self._inspectors[key] = Inspector(url, may_wake)
-        inspection = await inspector.look(self._client, PATIENCE)
+            known = record is not None and may_wake(record.argv)
+            inspector = self._inspectors[key] = Inspector(url, known)
+        inspection = await inspector.look(client, PATIENCE)
         return replace(details, inspection=inspection)
 
 
@@ -227,17 +220,11 @@ def set_keys(instance: InstanceConfig | None) -> Mapping[str, Any]:
     """The keys of an instance's table that are not at their defaults, as TOML's values."""
     if instance is None:
         return {}
-    values = _plain(instance)
+    values = as_written(instance)
     return {key: value for key, value in values.items() if value != _DEFAULTS[key]}
 
 
-def _plain(instance: InstanceConfig) -> dict[str, Any]:
-    """As a record keeps it."""
-    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(instance))
-    return values
-
-
-_DEFAULTS: Mapping[str, Any] = _plain(InstanceConfig(name="x", model="", port=1)) | {
+_DEFAULTS: Mapping[str, Any] = as_written(InstanceConfig(name="x", model="", port=1)) | {
     "name": None,
     "model": None,
     "port": None,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from gputui.config import InstanceConfig
+from gputui.instances.records import as_written
 
 _OF_GPUTUI = frozenset(
     {"name", "key", "targets", "restart", "group", "idle_unload", "stop_grace_seconds"}
@@ -23,16 +22,10 @@ def differences(settings: Mapping[str, Any], instance: InstanceConfig | None) ->
     """
     if instance is None or not settings:
         return ()
-    now = _plain(msgspec.to_builtins(instance))
-    before = _plain(settings)
+    now = as_written(instance)
+    before = as_written(settings)
     return tuple(
         key
         for key, value in now.items()
         if key not in _OF_GPUTUI and key in before and before[key] != value
     )
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As it is in the record's file: lists for tuples."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
-    return plain

@@ -15,21 +15,17 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gputui import processes
-from gputui.config import Config, InstanceConfig
+from gputui.config import url_of
 from gputui.config.tables import Role
 from gputui.instances.facts import metrics_of
 from gputui.instances.status import InstanceStatus, State
-from gputui.llama.probe import Health, Probe, Reading, new_client
+from gputui.llama.given import may_wake, role_of, value_of
+from gputui.llama.probe import Client, Health, Probe, Reading
 from gputui.models.files import short_name
 from gputui.text import clean_line
-
-if TYPE_CHECKING:
-    import httpx
 
 PROGRAM = "llama-server"
 """The name of its process (proc_pid_comm(5))."""
@@ -61,7 +57,7 @@ class Found:
     @property
     def url(self) -> str:
         """Where a client on this host reaches it."""
-        return InstanceConfig(name="x", model="", host=self.host, port=self.port).url
+        return url_of(self.host, self.port)
 
     @property
     def name(self) -> str:
@@ -70,58 +66,59 @@ class Found:
 
 
 class Discovery:
-    """Finds and asks them. Used by one event loop; ``config`` is whose names they do not get."""
+    """Finds and asks them. Used by one event loop."""
 
-    def __init__(self, config: Config, proc: Path = _PROC) -> None:
-        self.reserve(config)
+    def __init__(self, proc: Path = _PROC) -> None:
         self._proc = proc
         self._scanner = Scanner(proc)
         self._found: tuple[Found, ...] = ()
         self._scanned_at = -SCAN_SECONDS
         self._probes: dict[tuple[int, int, str], Probe] = {}
-        self._client: httpx.AsyncClient | None = None
-        self._pids: Mapping[str, int] = {}
-
-    def reserve(self, config: Config) -> None:
-        """The configuration from now on."""
-        names = [instance.name for instance in config.instances]
-        names += [endpoint.name for endpoint in config.endpoints]
-        self._reserved = {name.lower() for name in names}
+        self._client = Client()
+        self._pids: Mapping[str, int] | None = None
 
     async def look(
-        self, own_pids: Collection[int], ports: Collection[int], patience: float
+        self,
+        own_pids: Collection[int],
+        ports: Collection[int],
+        names: Collection[str],
+        patience: float,
     ) -> tuple[InstanceStatus, ...]:
-        """Those that run now, by port: without ``own_pids`` and what listens on ``ports``."""
+        """Those that run now, by port: without ``own_pids`` and what listens on ``ports``.
+
+        None gets one of ``names``, in whatever case: they are somebody else's.
+        """
         if time.monotonic() - self._scanned_at >= SCAN_SECONDS:
-            self._found = await asyncio.to_thread(self._scanner.scan)
-            self._scanned_at = time.monotonic()
+            await self._scan()
         found = [f for f in self._found if f.pid not in own_pids and f.port not in ports]
         self._forget(found)
         readings = await asyncio.gather(*(self._ask(one, patience) for one in found))
-        statuses = await asyncio.to_thread(self._describe, found, readings)
+        statuses = await asyncio.to_thread(self._describe, found, readings, names)
         self._pids = {status.name: status.pid or 0 for status in statuses}
         return statuses
 
-    def pid_of(self, name: str) -> int | None:
+    async def pid_of(self, name: str) -> int | None:
         """The pid of the one of that name; None where there was none at the last look."""
-        if not self._pids:
-            return next((f.pid for f in Scanner(self._proc).scan() if f.name == name), None)
-        return self._pids.get(name)
+        if self._pids is not None:
+            return self._pids.get(name)
+        await self._scan()
+        return next((one.pid for one in self._found if one.name == name), None)
 
     async def close(self) -> None:
         """Let go of connections."""
         self._forget(())
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._client.close()
+
+    async def _scan(self) -> None:
+        self._found = await asyncio.to_thread(self._scanner.scan)
+        self._scanned_at = time.monotonic()
 
     async def _ask(self, found: Found, patience: float) -> Reading:
-        if self._client is None:
-            self._client = await asyncio.to_thread(new_client)
+        client = await self._client.get()
         key = _key(found)
         probe = self._probes.get(key) or Probe(found.url, found.may_wake)
         self._probes[key] = probe
-        return await probe.look(self._client, patience)
+        return await probe.look(client, patience)
 
     def _forget(self, current: Sequence[Found]) -> None:
         keys = {_key(found) for found in current}
@@ -129,7 +126,7 @@ class Discovery:
             self._probes.pop(key).cancel()
 
     def _describe(
-        self, found: Sequence[Found], readings: Sequence[Reading]
+        self, found: Sequence[Found], readings: Sequence[Reading], names: Collection[str]
     ) -> tuple[InstanceStatus, ...]:
         """The statuses; a port that was guessed counts only where a llama-server answers there."""
         known = [
@@ -137,11 +134,12 @@ class Discovery:
             for one, reading in zip(found, readings, strict=True)
             if _runs(one, self._proc) and (one.certain or _is_one(reading))
         ]
+        taken = {name.lower() for name in names}
         aliases = Counter(_alias(reading).lower() for _, reading in known)
         statuses = []
         for one, reading in known:
             alias = _alias(reading)
-            unique = aliases[alias.lower()] == 1 and alias.lower() not in self._reserved
+            unique = aliases[alias.lower()] == 1 and alias.lower() not in taken
             statuses.append(_status(alias if alias and unique else one.name, one, reading))
         return tuple(sorted(statuses, key=lambda status: status.port))
 
@@ -163,11 +161,12 @@ class Scanner:
         """All processes that are llama-servers and listen, those known before as they were then. Blocks."""
         found: dict[tuple[int, int], Found] = {}
         for pid in self._servers():
-            start = _start_ticks(self._proc, pid)
-            if start is not None:
-                one = self._known.get((pid, start)) or _look(self._proc, pid, start)
+            seen = processes.look(pid, self._proc)
+            if seen is not None and not seen.ended:
+                key = pid, seen.start_ticks
+                one = self._known.get(key) or _look(self._proc, *key)
                 if one is not None:
-                    found[pid, start] = one
+                    found[key] = one
         self._known = found
         return tuple(found.values())
 
@@ -198,34 +197,41 @@ def _comm(proc: Path, pid: str) -> str:
     return ""
 
 
-def _start_ticks(proc: Path, pid: int) -> int | None:
-    """When it began; None for one that has ended."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else int(fields[19])
-    return None
-
-
 def _look(proc: Path, pid: int, start_ticks: int) -> Found | None:
     """One process; None where it listens nowhere yet."""
     folder = proc / str(pid)
     words = _words(folder / "cmdline")
     listening = _listening(folder)
-    if listening is not None and not listening:
+    if (listening is not None and not listening) or _elsewhere(folder):
         return None
     asked = _port_of(words)
     if listening:
         host, port = next((pair for pair in listening if pair[1] == asked), listening[0])
     else:
-        host, port = _value(words, "--host") or "127.0.0.1", asked
+        host, port = value_of(words, "--host") or "127.0.0.1", asked
     if not 0 < port < 65536:
         return None
-    sleeps = any(word.startswith("--sleep-idle-seconds") for word in words) or any(
-        word.startswith("LLAMA_ARG_SLEEP") for word in _words(folder / "environ")
-    )
+    variables = dict(word.partition("=")[::2] for word in _words(folder / "environ"))
     return Found(
-        pid, start_ticks, host, port, _user(folder), bool(listening), not sleeps, _role(words)
+        pid,
+        start_ticks,
+        host,
+        port,
+        user=_user(folder),
+        certain=bool(listening),
+        may_wake=may_wake(words, variables),
+        role=role_of(words),
     )
+
+
+def _elsewhere(folder: Path) -> bool:
+    """Whether its network is another one than ours, as a container's: its ports are not to be had here
+    (network_namespaces(7)). Where that may not be looked at, an answer says so."""
+    try:
+        own, theirs = Path("/proc/self/ns/net").stat(), (folder / "ns/net").stat()
+    except OSError:
+        return False
+    return (own.st_dev, own.st_ino) != (theirs.st_dev, theirs.st_ino)
 
 
 def _listening(folder: Path) -> list[tuple[str, int]] | None:
@@ -272,24 +278,8 @@ def _words(file: Path) -> list[str]:
 
 
 def _port_of(words: Sequence[str]) -> int:
-    value = _value(words, "--port")
+    value = value_of(words, "--port")
     return int(value) if value.isascii() and value.isdecimal() else 8080
-
-
-def _value(words: Sequence[str], flag: str) -> str:
-    """The value of a flag, "" where it is not given."""
-    for word, following in pairwise((*words, "")):
-        if word == flag:
-            return following
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-    return ""
-
-
-def _role(words: Collection[str]) -> Role:
-    if "--embedding" in words or "--embeddings" in words:
-        return "embedding"
-    return "rerank" if "--rerank" in words or "--reranking" in words else "chat"
 
 
 def _user(folder: Path) -> str:
@@ -304,7 +294,8 @@ def _key(found: Found) -> tuple[int, int, str]:
 
 
 def _runs(found: Found, proc: Path) -> bool:
-    return _start_ticks(proc, found.pid) == found.start_ticks
+    seen = processes.look(found.pid, proc)
+    return seen is not None and not seen.ended and seen.start_ticks == found.start_ticks
 
 
 def _is_one(reading: Reading) -> bool:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import cast, get_args
 
 from gputui import processes
-from gputui.config import InstanceConfig
+from gputui.config import InstanceConfig, url_of
 from gputui.config.tables import Role
 from gputui.errors import GputuiError
-from gputui.instances import adoption, locks, ports, records
+from gputui.instances import locks, ports, records
+from gputui.instances.adoption import Adopter
 from gputui.instances.differences import differences
 from gputui.instances.lifecycle import Child
-from gputui.instances.locks import TIDY, Holder
+from gputui.instances.locks import TIDY, Holder, turn_of
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.starting.placement import Placement, affinity_of, placement_note
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
-from gputui.instances.switching.swap import turn_of
 from gputui.llama.diagnosis import exit_words
 from gputui.llama.probe import Health, Reading
 from gputui.models.files import short_name
@@ -69,7 +69,7 @@ class Facts:
     @property
     def url(self) -> str:
         """Where a client on this host reaches it."""
-        return InstanceConfig(name=self.name, model="", host=self.host, port=self.port).url
+        return url_of(self.host, self.port)
 
     @property
     def connect_host(self) -> str:
@@ -96,6 +96,7 @@ def gather(
     instances: tuple[InstanceConfig, ...],
     children: dict[int, Child],
     settler: Settler,
+    adopter: Adopter,
 ) -> tuple[Facts, ...]:
     """The facts of all configured instances, then of running ones whose configuration is gone.
 
@@ -103,22 +104,23 @@ def gather(
     records of servers that live are written anew.
     """
     configured = {instance.name: instance for instance in instances}
-    adoption.mend(paths)
+    known = adopter.records()
     stray = [
-        record.name for record in records.running(paths.state_dir) if record.name not in configured
+        name
+        for name, record in known.items()
+        if name not in configured and processes.matches(record.identity)
     ]
-    names = (*configured, *stray)
-    return tuple(_facts(paths, name, configured.get(name), children, settler) for name in names)
+    found: list[Facts] = []
+    for name in (*configured, *stray):
+        record, trouble = (known[name], "") if name in known else _recorded(paths, name)
+        facts = Facts(name, configured.get(name), record, trouble=trouble)
+        found.append(_looked_at(paths, facts, children, settler))
+    return tuple(found)
 
 
-def _facts(
-    paths: Paths,
-    name: str,
-    instance: InstanceConfig | None,
-    children: dict[int, Child],
-    settler: Settler,
-) -> Facts:
-    record, trouble = _recorded(paths, name)
+def _looked_at(paths: Paths, facts: Facts, children: dict[int, Child], settler: Settler) -> Facts:
+    """The facts of one instance; those given are what is on disk."""
+    name, instance, record = facts.name, facts.instance, facts.record
     holder = locks.holder(paths.lock(name))
     if holder is not None and holder.action == TIDY:
         holder = None
@@ -134,7 +136,9 @@ def _facts(
     resident = processes.resident_bytes(record.pid) if record and alive else None
     bound = record is not None and alive and bool(record.cpus)
     cpus = affinity_of(record.pid) if record and bound else None
-    facts = Facts(name, instance, record, alive, holder, resident, cpus or (), trouble=trouble)
+    facts = replace(
+        facts, record=record, alive=alive, holder=holder, resident=resident, cpus=cpus or ()
+    )
     if alive:
         return facts
     return replace(facts, answered=ports.answers(facts.connect_host, facts.port))
@@ -152,7 +156,7 @@ def _recorded(paths: Paths, name: str) -> tuple[Record | None, str]:
 
 def _reap(children: dict[int, Child]) -> None:
     for pid in [pid for pid, child in list(children.items()) if child.poll() is not None]:
-        del children[pid]
+        children.pop(pid, None)  # several looks at once: another was faster
 
 
 def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:

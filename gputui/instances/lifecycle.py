@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -101,7 +101,8 @@ def _draft(instance: InstanceConfig, launch: Launch, log: Path, after: Record | 
 @contextlib.asynccontextmanager
 async def holding(paths: Paths, name: str, action: str) -> AsyncIterator[Say]:
     """The lock of an instance for the length of the block; refused in words where it is held."""
-    async with taking(_hold(paths, name, action)) as say:
+    lock = locks.hold(paths.lock(name), action, _LOCK_SECONDS, lambda holder: busy(name, holder))
+    async with taking(lock) as say:
         yield say
 
 
@@ -173,6 +174,11 @@ def forget_failure(paths: Paths, name: str) -> bool:
     It is not started again then. False where there is nothing to forget.
     """
     record = records.read(paths.record(name))
+    if record is None and records.broken(paths, name):
+        adoption.mend(paths, held=name)  # where its server lives there is something to stop
+        if records.read(paths.record(name)) is None:
+            records.remove(paths, name)
+            return True
     if record is None or not record.ended:
         return False
     Journal(paths).dismissed(name, time.time())
@@ -203,16 +209,6 @@ def busy(name: str, holder: locks.Holder | None) -> BusyError:
     who = f"another gputui (pid {holder.pid})" if holder else "another gputui"
     at = f": {holder.note}" if holder and holder.note else ""
     return BusyError(f"{name} is being {verb} by {who}{at}", "Wait a moment: gputui status")
-
-
-@contextlib.contextmanager
-def _hold(paths: Paths, name: str, action: str) -> Iterator[Say]:
-    with contextlib.ExitStack() as stack:
-        try:
-            say = stack.enter_context(locks.hold(paths.lock(name), action, _LOCK_SECONDS))
-        except locks.LockHeldError as error:
-            raise busy(name, error.holder) from None
-        yield say
 
 
 def refuse_start(paths: Paths, instance: InstanceConfig, leaving: Collection[str] = ()) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
 from gputui.files import make_private
+from gputui.instances.records import Paths
 from gputui.text import clean_line
 
 Say = Callable[[str], None]
-"""Tells whoever looks at a lock what its holder is at now."""
-
-TIDY = "tidy"
-"""The action of an observer that writes down what happened: it holds a lock for moments."""
+"""Tells whoever looks at a lock what its holder is at now. From any thread; once the lock is released
+nothing is said any more."""
 
 TIDY = "tidy"
 """The action of an observer that writes down what it found: it holds a lock for milliseconds."""
@@ -45,23 +46,55 @@ class LockHeldError(GputuiError):
         self.holder = holder
 
 
+Refusal = Callable[[Holder | None], GputuiError]
+"""The words for a lock that somebody else holds; None: it is not known who."""
+
+
 @contextlib.contextmanager
-def hold(path: Path, action: str, patience: float = 0.0) -> Iterator[Say]:
+def hold(
+    path: Path, action: str, patience: float = 0.0, refusal: Refusal | None = None
+) -> Iterator[Say]:
     """Hold the lock at ``path`` for the length of the block, which gets what to say its state with.
 
-    Waits up to ``patience`` seconds. Raises LockHeldError where somebody else still holds it.
+    Waits up to ``patience`` seconds. Raises LockHeldError where somebody else still holds it, or what
+    ``refusal`` makes of that.
     """
     handle = _open(path)
     try:
-        _acquire(handle, path, patience)
-        words = f"{os.getpid()} {action}"
-        _say(handle, words)
         try:
-            yield lambda note: _say(handle, f"{words} {clean_line(note)}")
+            _acquire(handle, path, patience)
+        except LockHeldError as error:
+            if refusal is None:
+                raise
+            raise refusal(error.holder) from None
+        words = _Words(handle, f"{os.getpid()} {action}")
+        try:
+            yield words.add
         finally:
-            _say(handle, "")
+            words.end()
     finally:
         os.close(handle)
+
+
+class _Words:
+    """What a lock's file says of its holder. After the end its descriptor may be another file's: a thread
+    that still speaks then must not write there."""
+
+    def __init__(self, handle: int, words: str) -> None:
+        self._handle, self._words = handle, words
+        self._speaking = threading.Lock()
+        self._ended = False
+        _say(handle, words)
+
+    def add(self, note: str) -> None:
+        with self._speaking:
+            if not self._ended:
+                _say(self._handle, f"{self._words} {clean_line(note)}")
+
+    def end(self) -> None:
+        with self._speaking:
+            self._ended = True
+            _say(self._handle, "")
 
 
 def holder(path: Path) -> Holder | None:
@@ -81,6 +114,12 @@ def holder(path: Path) -> Holder | None:
         return None
     finally:
         os.close(handle)
+
+
+def turn_of(paths: Paths, instance: InstanceConfig) -> Holder | None:
+    """The gputui in which an instance waits for, or takes, its turn in its group; None where none does."""
+    found = holder(paths.group_lock(instance.group)) if instance.group else None
+    return found if found is not None and found.action == instance.name else None
 
 
 def _open(path: Path) -> int:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gputui import processes
 from gputui.config import InstanceConfig
 from gputui.identity import MemoryReader, no_gpu_memory
-from gputui.instances import lifecycle
+from gputui.instances import lifecycle, records
+from gputui.instances.adoption import Adopter
 from gputui.instances.facts import Facts, describe, gather
 from gputui.instances.keeping.idleness import Idleness
 from gputui.instances.keeping.journal import Availabilities
@@ -33,12 +33,10 @@ from gputui.instances.lowered import Fittings
 from gputui.instances.records import Paths, Record
 from gputui.instances.settling import Settler
 from gputui.instances.status import InstanceStatus, State
-from gputui.llama.probe import Probe, Reading, new_client
+from gputui.llama.given import may_wake
+from gputui.llama.probe import Client, Probe, Reading
 from gputui.llama.requests import RequestCounts, RequestLogs
 from gputui.models.files import model_bytes
-
-if TYPE_CHECKING:
-    import httpx
 
 _WITNESSED = 3.0  # a load counts as timed where it was seen loading this many seconds before ready
 
@@ -76,6 +74,7 @@ class Observer:
     ) -> None:
         self._paths = paths
         self._settler = settler
+        self._adopter = Adopter(paths)
         self._fittings = Fittings(memory)
         self._idleness = Idleness()
         self._availabilities = Availabilities(paths)
@@ -85,7 +84,7 @@ class Observer:
         self._loads: dict[str, _Load] = {}
         self._requests = RequestLogs()
         self._log_bounds = LogBounds(paths)
-        self._client: httpx.AsyncClient | None = None
+        self._client = Client()
 
     async def look(
         self, instances: Sequence[InstanceConfig], children: dict[int, Child], patience: float
@@ -96,7 +95,7 @@ class Observer:
         that this session started, by pid; the dead are taken out.
         """
         found = await asyncio.to_thread(
-            gather, self._paths, tuple(instances), children, self._settler
+            gather, self._paths, tuple(instances), children, self._settler, self._adopter
         )
         taken = {facts.port: facts.name for facts in found if facts.alive}
         readings = await self._ask_all(found, taken, patience)
@@ -119,15 +118,27 @@ class Observer:
                 looks.append(Look(facts, status, taken.get(facts.port)))
         return tuple(looks)
 
+    async def idle(self, name: str, patience: float) -> float | None:
+        """For how long a ready instance has had no request, in seconds, asked of it alone; None where that
+        cannot be seen now."""
+        record = await asyncio.to_thread(records.read, self._paths.record(name))
+        if record is None or not await asyncio.to_thread(processes.matches, record.identity):
+            return None
+        facts = Facts(name, None, record, alive=True)
+        reading = await self._ask(facts, patience)
+        counts = await asyncio.to_thread(self._requests.read_one, record)
+        status = _counted(describe(facts, reading), reading, counts)
+        if status.state is not State.READY:
+            return None
+        return self._follow_idleness(record, reading, status).idle_seconds
+
     async def close(self) -> None:
         """Let go of connections."""
         for probe in self._probes.values():
             probe.cancel()
         self._probes.clear()
         self._gpu_bytes.close()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._client.close()
 
     async def _ask_all(
         self, found: Sequence[Facts], taken: Mapping[int, str], patience: float
@@ -138,15 +149,12 @@ class Observer:
         return {facts.name: reading for facts, reading in zip(asked, answers, strict=True)}
 
     async def _ask(self, facts: Facts, patience: float) -> Reading:
-        if self._client is None:
-            self._client = await asyncio.to_thread(new_client)
+        client = await self._client.get()
         probe = self._probes.get(_probe_key(facts))
         if probe is None:
-            argv = facts.running.argv if facts.running else None
-            # Only /health and /props leave a sleeping model and its idle clock alone.
-            may_wake = argv is not None and "--sleep-idle-seconds" not in argv
-            probe = self._probes[_probe_key(facts)] = Probe(facts.url, may_wake)
-        return await probe.look(self._client, patience)
+            known = facts.running is not None and may_wake(facts.running.argv)
+            probe = self._probes[_probe_key(facts)] = Probe(facts.url, known)
+        return await probe.look(client, patience)
 
     def _forget_probes(self, asked: Sequence[Facts]) -> None:
         current = {_probe_key(facts) for facts in asked}
@@ -189,7 +197,7 @@ class Observer:
     ) -> InstanceStatus:
         """How far it is; an estimate that falls is not believed."""
         model, elapsed = Path(record.model), time.time() - record.started_at
-        read = processes.read_bytes(record.pid)
+        read = await asyncio.to_thread(processes.read_bytes, record.pid)
         held = await self._gpu_bytes.held(record.pid, record.gpus)
         size = await asyncio.to_thread(model_bytes, model)
         last = await asyncio.to_thread(self._durations.get, model)

@@ -99,6 +99,10 @@ class Paths:
         """The lock of an instance."""
         return self.state_dir / "instances" / f"{name}.lock"
 
+    def cut_lock(self, name: str) -> Path:
+        """Held while the log of an instance is copied to be cut: longer than others could wait."""
+        return self.state_dir / "instances" / f"{name}.cut"
+
     def log(self, name: str) -> Path:
         """The log of an instance; the one before it has ``.1`` added."""
         return self.state_dir / "logs" / f"{name}.log"
@@ -121,6 +125,12 @@ class Paths:
     def loads(self) -> Path:
         """How long the last load of each model took."""
         return self.state_dir / "loads.json"
+
+
+def as_written(settings: object) -> dict[str, Any]:
+    """The keys of a configuration as a record's file has them: lists for tuples."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
+    return plain
 
 
 def read(path: Path) -> Record | None:
@@ -185,6 +195,8 @@ def write(paths: Paths, record: Record) -> None:
 def remove(paths: Paths, name: str) -> None:
     """Forget an instance: it is stopped. Raises GputuiError."""
     path = paths.record(name)
+    with contextlib.suppress(OSError):
+        path.with_suffix(".json.broken").unlink()
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -44,6 +44,7 @@ class Settler:
         self._policy = policy
         self._clock = clock
         self._seen: dict[str, tuple[int, float]] = {}
+        self._unwritten: dict[str, Record] = {}
 
     def saw_alive(self, record: Record) -> None:
         """Remember that a recorded process lives now."""
@@ -93,17 +94,29 @@ class Settler:
     def _failed(
         self, record: Record, instance: InstanceConfig | None, child: Child | None
     ) -> Record:
+        failed = self._unwritten.get(record.name)
+        if failed is None or failed.identity != record.identity:  # a diagnosis costs up to seconds
+            failed = self._explained(record, instance, child)
+        try:
+            records.write(self._paths, failed)
+        except GputuiError:
+            self._unwritten[record.name] = failed
+        else:
+            self._unwritten.pop(record.name, None)
+        Journal(self._paths).ended(failed, failed.ended_at or self._clock(), Ending.FAILED)
+        return failed
+
+    def _explained(
+        self, record: Record, instance: InstanceConfig | None, child: Child | None
+    ) -> Record:
+        """The record with what it died of."""
         code = processes.exit_code(record.identity)
         if code is None and child is not None:
             code = child.poll()
         found = self._diagnosis(record, code)
         at = self._death(record)
         failed = self._judged(record, found, at, _wants_restart(record, instance))
-        failed = replace(failed, exit_code=code, evidence=found.evidence, ended_at=at)
-        with contextlib.suppress(GputuiError):
-            records.write(self._paths, failed)
-        Journal(self._paths).ended(failed, at, Ending.FAILED)
-        return failed
+        return replace(failed, exit_code=code, evidence=found.evidence, ended_at=at)
 
     def _diagnosis(self, record: Record, code: int | None) -> Diagnosis:
         killer = Killer.UNKNOWN

@@ -8,17 +8,16 @@ any number of supervisors on one machine agree.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from gputui.config import Config, InstanceConfig, resolve_gpus
-from gputui.errors import ConfigError, GputuiError
+from gputui.config import Config, InstanceConfig
+from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
-from gputui.instances import lifecycle, records
+from gputui.instances import lifecycle, records, refusals
+from gputui.instances.configured import as_configured
 from gputui.instances.details import DetailsReader, InstanceDetails
 from gputui.instances.discovery import Discovery
 from gputui.instances.fit.asking import ask_fit
@@ -26,25 +25,21 @@ from gputui.instances.fit.reckoning import Fit
 from gputui.instances.keeping import retries
 from gputui.instances.keeping.backoff import DEFAULT, Backoff
 from gputui.instances.lifecycle import Child, NotRunningError
+from gputui.instances.locks import turn_of
 from gputui.instances.log.reader import InstanceLog
-from gputui.instances.observer import Observer
+from gputui.instances.observer import Look, Observer
 from gputui.instances.records import Paths
 from gputui.instances.settling import Settler
+from gputui.instances.shared import Shared
+from gputui.instances.starting.preparing import Preparer
 from gputui.instances.starting.surroundings import Surroundings
-from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet, turn_of
-from gputui.llama import command
+from gputui.instances.status import InstanceStatus, State
+from gputui.instances.switching.swap import Ground, Swapper, Tell, quiet
 from gputui.llama.command import Launch
-from gputui.text import clean_line, nearest
 
 _PATIENCE = 0.25
 _WAIT_STEP = 0.1
-_GPU_SECONDS = 5.0
 _FRESH_PATIENCE = 2.0
-
-
-class UnknownInstanceError(ConfigError):
-    """No instance of that name is configured, and none of that name runs."""
 
 
 class Supervisor:
@@ -69,19 +64,18 @@ class Supervisor:
         backoff: Backoff = DEFAULT,
     ) -> None:
         self._config = config
-        self._config_file = config_file
         self._memory = memory
         self._discovery = discovery
         self._surroundings = surroundings or Surroundings(config.login_scope)
         self._instances = {instance.name: instance for instance in config.instances}
-        self._gpus: tuple[GpuIdentity, ...] | None = tuple(gpus) or None
-        self._gpus_known = asyncio.Event()
+        self._preparer = Preparer(gpus, config_file, self._surroundings)
         self._paths = Paths(state_dir)
         self._backoff = backoff
         self._observer = Observer(self._paths, Settler(self._paths, backoff), memory)
         self._children: dict[int, Child] = {}
         self._swapper = Swapper(self._paths, self._memory, self._stop_locked)
         self._details = DetailsReader(self._paths, self._prepare)
+        self._looks = Shared(self._look)
 
     @property
     def config(self) -> Config:
@@ -91,24 +85,21 @@ class Supervisor:
     @property
     def gpus(self) -> tuple[GpuIdentity, ...]:
         """The GPUs that pins resolve against; () where they are not known yet."""
-        return self._gpus or ()
+        return self._preparer.gpus
 
     def set_gpus(self, gpus: Sequence[GpuIdentity]) -> None:
         """The GPUs that pins resolve against from now on; () where the machine has none."""
-        self._gpus = tuple(gpus)
-        self._gpus_known.set()
+        self._preparer.set_gpus(gpus)
 
     def set_config(self, config: Config) -> None:
         """The configuration from now on. What runs goes on as it was started; one that is configured no
         more is seen, and can be stopped, until it ends."""
         self._config = config
         self._instances = {instance.name: instance for instance in config.instances}
-        if self._discovery is not None:
-            self._discovery.reserve(config)
 
-    def check_name(self, name: str) -> None:
+    async def check_name(self, name: str) -> None:
         """Raise UnknownInstanceError, with the nearest name, where none is configured as ``name``."""
-        self._find(name)
+        await self._find(name)
 
     async def login_warning(self) -> GputuiError | None:
         """What is to be told where a logout ends the servers that are started here; else None."""
@@ -129,18 +120,10 @@ class Supervisor:
         """All configured instances in their order, then running ones that are configured no more.
 
         Servers are asked at once and get ``patience`` seconds together; what one has not answered
-        by then is as it was at the last look. At the end are the servers that gputui did not start.
+        by then is as it was at the last look. At the end are the servers that gputui did not start. All who
+        ask at once share one look, which begins after they asked.
         """
-        looks = await self._observer.look(tuple(self._instances.values()), self._children, patience)
-        statuses = tuple(
-            look.status if look.facts.running else self._configured(look.status, look.port_user)
-            for look in looks
-        )
-        if self._discovery is None:
-            return statuses
-        pids = {status.pid for status in statuses if status.pid is not None}
-        ports = {status.port for status in statuses}
-        return (*statuses, *await self._discovery.look(pids, ports, patience))
+        return await self._looks.take(patience)
 
     async def start(self, name: str, tell: Tell = quiet, *, force: bool = False) -> None:
         """Start an instance; returns when its process runs, which is long before it is ready.
@@ -173,7 +156,7 @@ class Supervisor:
 
     async def obstacle(self, name: str, leaving: Sequence[str]) -> GputuiError | None:
         """Why an instance could not start once those in ``leaving`` are gone; None where it could."""
-        instance = self._find(name)
+        instance = await self._find(name)
         gone = (*leaving, name)
         try:
             await self._prepare(instance)
@@ -195,7 +178,7 @@ class Supervisor:
         in ``leaving`` end before it starts, those in ``coming`` start before it. Raises
         UnknownInstanceError for an unknown name alone: what else is in the way is the fit's ``reason``.
         """
-        return await self.fit_of(self._find(name), leaving=leaving, coming=coming)
+        return await self.fit_of(await self._find(name), leaving=leaving, coming=coming)
 
     async def fit_of(
         self,
@@ -205,13 +188,11 @@ class Supervisor:
         coming: Sequence[str] = (),
     ) -> Fit:
         """``fit`` for an instance as it would be configured."""
-        wanted = [instance, *(self._find(one) for one in coming)]
+        wanted = [instance, *[await self._find(one) for one in coming]]
         mates = await asyncio.to_thread(self._swapper.in_the_way, instance, self._config)
         ending = {instance.name, *mates, *leaving}
         state = self._paths.state_dir
-        return await ask_fit(
-            wanted, ending, self._prepare, lambda: self._gpus or (), self._memory, state
-        )
+        return await ask_fit(wanted, ending, self._prepare, lambda: self.gpus, self._memory, state)
 
     async def start_again(self, name: str) -> bool:
         """Start a crashed instance whose next try is due; whether this session did.
@@ -219,7 +200,7 @@ class Supervisor:
         False where another one did, or the user has decided otherwise meanwhile. A try that cannot begin
         is put off: the record says why, and GputuiError is raised.
         """
-        instance = self._find(name)
+        instance = await self._find(name)
         try:
             launch = await self._prepare(instance)
         except GputuiError as error:
@@ -249,9 +230,8 @@ class Supervisor:
         """
         try:
             async with lifecycle.holding(self._paths, name, "stop"):
-                status = await self._one(name, _FRESH_PATIENCE)
-                idle = status.idle_seconds
-                if status.state is not State.READY or idle is None or idle < seconds or in_use():
+                idle = await self._observer.idle(name, _FRESH_PATIENCE)
+                if idle is None or idle < seconds or in_use():
                     return False
                 await self._end(name, unloaded=seconds)
         except lifecycle.BusyError:
@@ -271,13 +251,14 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let go of connections. Servers go on running."""
+        await self._looks.close()
         await self._details.close()
         await self._observer.close()
         if self._discovery is not None:
             await self._discovery.close()
 
     async def _begin(self, name: str, action: str, tell: Tell, force: bool) -> None:
-        instance = self._find(name)
+        instance = await self._find(name)
         launch = await self._prepare(instance)  # refused before anything stops
         async with self._swapper.room_for(instance, action, self._ground(tell, force)):
             start = asyncio.to_thread(lifecycle.start_locked, self._paths, instance, launch)
@@ -297,36 +278,36 @@ class Supervisor:
         instance = self._instances.get(name)
         turn = turn_of(self._paths, instance) if instance else None
         if turn is not None and turn.pid != os.getpid():
-            raise GputuiError(
-                f"{name} waits for its turn in another gputui (pid {turn.pid}): {turn.note}",
-                "Give it up there: x in its dashboard, ctrl-C in its terminal.",
-            )
+            raise refusals.waits_elsewhere(name, turn)
 
-    def _configured(self, status: InstanceStatus, port_user: str | None) -> InstanceStatus:
-        """What the configuration adds to an instance that does not run: its pin, what forbids it."""
-        instance = self._instances.get(status.name)
-        if port_user is not None and status.state is State.STOPPED:
-            status = replace(status, note=f"port {status.port} is used by {port_user}")
-        external = status.state in RUNNING and not status.owned
-        if instance is None or external:
-            return status
-        status = replace(status, pinned=bool(instance.gpus))
-        if status.state is State.FAILED and (back := self._swapper.way_back(status.name)):
-            status = replace(status, hint=f"{status.hint} {back}".strip())
-        if self._gpus is None:
-            return status
-        try:
-            gpus = resolve_gpus(instance, self._gpus, self._config_file)
-        except ConfigError as error:
-            if status.last_error is not None:
-                return status
-            return replace(status, last_error=error.message, hint=error.hint)
-        return replace(status, gpus=tuple(gpu.uuid for gpu in gpus))
+    async def _look(self, patience: float) -> tuple[InstanceStatus, ...]:
+        looks = await self._observer.look(tuple(self._instances.values()), self._children, patience)
+        statuses = tuple(
+            look.status if look.facts.running else self._configured(look) for look in looks
+        )
+        if self._discovery is None:
+            return statuses
+        pids = {status.pid for status in statuses if status.pid is not None}
+        ports = {status.port for status in statuses}
+        names = {status.name for status in statuses}
+        names |= {endpoint.name for endpoint in self._config.endpoints}
+        return (*statuses, *await self._discovery.look(pids, ports, names, patience))
+
+    def _configured(self, look: Look) -> InstanceStatus:
+        name = look.status.name
+        return as_configured(
+            look.status,
+            self._instances.get(name),
+            self._preparer.known,
+            self._preparer.file,
+            port_user=look.port_user,
+            way_back=self._swapper.way_back(name),
+        )
 
     async def _one(self, name: str, patience: float = _PATIENCE) -> InstanceStatus:
         statuses = {status.name: status for status in await self.observe(patience)}
         if name not in statuses:
-            raise self._unknown(name)
+            raise await self._unknown(name)
         return statuses[name]
 
     async def _stop_locked(self, name: str) -> None:
@@ -337,7 +318,7 @@ class Supervisor:
         except NotRunningError:
             record = await asyncio.to_thread(records.read, self._paths.record(name))
             if name not in self._instances and record is None:
-                raise self._unknown(name) from None
+                raise await self._unknown(name) from None
             await self._refuse_external(name)
             raise
 
@@ -358,41 +339,16 @@ class Supervisor:
         if status.owned or status.state is State.STOPPED:
             return
         user = await asyncio.to_thread(lifecycle.port_user, self._paths, status.port)
-        who = user[0] if user else "another user's process"
-        raise GputuiError(
-            f"{name} was not started by gputui: port {status.port} is served by {who}",
-            "Stop it where it was started.",
-        )
+        raise refusals.not_ours(status, user)
 
     async def _prepare(self, instance: InstanceConfig) -> Launch:
-        if instance.gpus and self._gpus is None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gpus_known.wait(), _GPU_SECONDS)
-        known = self._gpus or ()
-        gpus = resolve_gpus(instance, known, self._config_file)
-        server = self._config.llama_server
-        launch = await asyncio.to_thread(command.prepare, instance, gpus, known, server)
-        return await asyncio.to_thread(self._surroundings.surround, launch, instance)
+        return await self._preparer.prepare(instance, self._config)
 
-    def _find(self, name: str) -> InstanceConfig:
+    async def _find(self, name: str) -> InstanceConfig:
         if name not in self._instances:
-            raise self._unknown(name)
+            raise await self._unknown(name)
         return self._instances[name]
 
-    def _unknown(self, name: str) -> GputuiError:
-        if self._discovery is not None and (pid := self._discovery.pid_of(name)) is not None:
-            return GputuiError(
-                f"{clean_line(name, 80)} was not started by gputui (pid {pid})",
-                "Start and stop it where it was started.",
-            )
-        if any(endpoint.name == name for endpoint in self._config.endpoints):
-            return GputuiError(
-                f"{name} is an endpoint: gputui only talks to it",
-                "Start and stop it where it runs.",
-            )
-        near = nearest(name, self._instances)
-        known = ", ".join(self._instances) or "none"
-        return UnknownInstanceError(
-            f'no instance is named "{clean_line(name, 80)}"',
-            f'Did you mean "{near}"?' if near else f"Configured: {known}.",
-        )
+    async def _unknown(self, name: str) -> GputuiError:
+        pid = await self._discovery.pid_of(name) if self._discovery is not None else None
+        return refusals.unknown(name, self._config, pid)

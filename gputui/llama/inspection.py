@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gputui.llama.probe import decode, fetch
-from gputui.llama.wire import Props, Slot
+from gputui.llama.wire import Props, Slot, count
 from gputui.text import clean_line
 
 if TYPE_CHECKING:
@@ -29,15 +29,10 @@ _TEMPLATES = (
 
 
 class _PropsBody(Props, frozen=True):
+    """With what is too long to be kept of every server."""
+
     chat_template: Any = None
-    modalities: Any = None
     build_info: Any = None
-
-
-class _SlotBody(Slot, frozen=True):
-    n_ctx: Any = None
-    n_prompt_tokens: Any = None
-    n_prompt_tokens_cache: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ class ServerFacts:
 class SlotFacts:
     """One slot at one moment. Tokens: ``used`` are in its context of ``context``, ``decoded`` were generated
     for the task. ``prompt_progress`` is the share, 0 to 1, of a prompt in work that is processed, None once
-    it generates. ``tokens_per_second`` is a mean between two looks."""
+    it generates, and where that is not told. ``tokens_per_second`` is a mean between two looks."""
 
     id: int
     busy: bool
@@ -119,10 +114,10 @@ class Inspector:
         if known is None or known.sleeping or not self.may_wake:
             self.last = replace(self.last, slots=None)
             return
-        body = decode(await fetch(client, f"{self.url}/slots"), list[_SlotBody])
+        body = decode(await fetch(client, f"{self.url}/slots"), list[Slot])
         self.last = replace(self.last, slots=None if body is None else self._slots(body))
 
-    def _slots(self, body: Sequence[_SlotBody]) -> tuple[SlotFacts, ...]:
+    def _slots(self, body: Sequence[Slot]) -> tuple[SlotFacts, ...]:
         now = time.monotonic()
         body, passed = body[:_MOST_SLOTS], now - self._decoded_at
         before, self._decoded_at = self._decoded, now
@@ -138,14 +133,13 @@ class Inspector:
 def server_facts(props: _PropsBody) -> ServerFacts:
     """What /props says; other fields and other types are not known."""
     template = props.chat_template if isinstance(props.chat_template, str) else ""
-    settings = props.default_generation_settings
     found = next((name for mark, name in _TEMPLATES if mark in template), "")
     kinds = props.modalities if isinstance(props.modalities, dict) else None
     return ServerFacts(
         model=_words(props.model_path),
         ftype=_words(props.model_ftype),
         slots=props.slots,
-        context=_count(settings.get("n_ctx")) if isinstance(settings, dict) else None,
+        context=props.context,
         template=found,
         template_line=clean_line(template.strip().partition("\n")[0], 300),
         modalities=None if kinds is None else tuple(k for k, on in kinds.items() if on is True),
@@ -154,28 +148,19 @@ def server_facts(props: _PropsBody) -> ServerFacts:
     )
 
 
-def slot_facts(slot: _SlotBody, number: int, speeds: Mapping[tuple[int, int], float]) -> SlotFacts:
+def slot_facts(slot: Slot, number: int, speeds: Mapping[tuple[int, int], float]) -> SlotFacts:
     """One element of /slots; ``speeds`` are tokens per second by the slot's key."""
-    busy, used = slot.is_processing is True, _count(slot.n_prompt_tokens)
-    done = _count(slot.n_prompt_tokens_processed)
-    progress = None
-    if busy and not slot.decoded and used and done is not None:
-        progress = min(1.0, (done + (_count(slot.n_prompt_tokens_cache) or 0)) / used)
-    known = _count(slot.id)
+    busy, known = slot.is_processing is True, count(slot.id)
     return SlotFacts(
         id=number if known is None else known,
         busy=busy,
-        context=_count(slot.n_ctx),
-        used=used,
+        context=count(slot.n_ctx),
+        used=count(slot.n_prompt_tokens),
         decoded=slot.decoded if busy else None,
-        prompt_progress=progress,
+        prompt_progress=slot.prompt_share if slot.reads_prompt else None,
         tokens_per_second=speeds.get(slot.key),
     )
 
 
 def _words(value: object) -> str:
     return clean_line(value, 300) if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -232,6 +232,33 @@ def new_client() -> httpx.AsyncClient:
     )
 
 
+class Client:
+    """One client for many questions, made at the first of them. Used by one event loop."""
+
+    def __init__(self) -> None:
+        self._making: asyncio.Task[httpx.AsyncClient] | None = None
+
+    async def get(self) -> httpx.AsyncClient:
+        """The client: however many ask at once, there is one."""
+        if self._making is None or _failed(self._making):
+            self._making = asyncio.create_task(asyncio.to_thread(new_client), name="http client")
+        return await asyncio.shield(self._making)
+
+    async def close(self) -> None:
+        """Let go of its connections; the next question makes another one."""
+        making, self._making = self._making, None
+        if making is None:
+            return
+        await asyncio.wait({making})
+        if not _failed(making):
+            await making.result().aclose()
+
+
+def _failed(task: asyncio.Task[httpx.AsyncClient]) -> bool:
+    """Whether it has ended without a client."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 

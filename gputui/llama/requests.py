@@ -161,13 +161,22 @@ class RequestLogs:
     def read(self, servers: Iterable[Logged]) -> Mapping[str, RequestCounts]:
         """What is known, by instance; forgets processes that are not in ``servers``. Blocks shortly."""
         with self._lock:
-            logs: dict[tuple[int, int], RequestLog] = {}
-            found: dict[str, RequestCounts] = {}
-            for server in servers:
-                key = server.pid, server.start_ticks
-                logs[key] = self._logs.get(key) or RequestLog(Path(server.log))
-                with contextlib.suppress(ValueError):  # a path that no system takes
-                    if counts := logs[key].read():
-                        found[server.name] = counts
-            self._logs = logs
-            return found
+            read = [(server, self._read(server)) for server in servers]
+            current = {_key(server) for server, _ in read}
+            self._logs = {key: log for key, log in self._logs.items() if key in current}
+            return {server.name: counts for server, counts in read if counts is not None}
+
+    def read_one(self, server: Logged) -> RequestCounts | None:
+        """What is known of one of them. Blocks shortly."""
+        with self._lock:
+            return self._read(server)
+
+    def _read(self, server: Logged) -> RequestCounts | None:
+        log = self._logs.setdefault(_key(server), RequestLog(Path(server.log)))
+        with contextlib.suppress(ValueError):  # a path that no system takes
+            return log.read()
+        return None
+
+
+def _key(server: Logged) -> tuple[int, int]:
+    return server.pid, server.start_ticks

@@ -26,7 +26,7 @@ class Props(Struct, frozen=True):
     def context(self) -> int | None:
         """The context of one slot in tokens."""
         settings = self.default_generation_settings
-        return _count(settings.get("n_ctx")) if isinstance(settings, dict) else None
+        return count(settings.get("n_ctx")) if isinstance(settings, dict) else None
 
     @property
     def sees(self) -> bool | None:
@@ -37,7 +37,7 @@ class Props(Struct, frozen=True):
     @property
     def slots(self) -> int | None:
         """How many requests it serves at once."""
-        return _count(self.total_slots)
+        return count(self.total_slots)
 
     @property
     def is_llama_server(self) -> bool:
@@ -56,17 +56,17 @@ class ModelMeta(Struct, frozen=True):
     @property
     def trained_context(self) -> int | None:
         """The context that the model was trained for, in tokens."""
-        return _count(self.n_ctx_train) or None
+        return count(self.n_ctx_train) or None
 
     @property
     def weights(self) -> int | None:
         """The bytes of all its tensors."""
-        return _count(self.size) or None
+        return count(self.size) or None
 
     @property
     def embeddings(self) -> int | None:
         """The elements of its table of token embeddings."""
-        vocabulary, width = _count(self.n_vocab), _count(self.n_embd)
+        vocabulary, width = count(self.n_vocab), count(self.n_embd)
         return None if vocabulary is None or width is None else vocabulary * width
 
 
@@ -92,8 +92,10 @@ class Slot(Struct, frozen=True):
     id_task: Any = None
     is_processing: Any = None
     next_token: Any = None
+    n_ctx: Any = None
     n_prompt_tokens: Any = None
     n_prompt_tokens_processed: Any = None
+    n_prompt_tokens_cache: Any = None
 
     @property
     def reads_prompt(self) -> bool:
@@ -104,20 +106,24 @@ class Slot(Struct, frozen=True):
     def prompt_share(self) -> float | None:
         """The share, 0 to 1, of the prompt that is read; None where the slot does not tell.
 
-        In build 10068 ``n_prompt_tokens`` is not the whole prompt: it grows with what is read [measured].
+        What was in its cache counts as read. In build 10068 ``n_prompt_tokens`` is not the whole prompt: it
+        grows with what is read [measured].
         """
-        total, read = _count(self.n_prompt_tokens), _count(self.n_prompt_tokens_processed)
-        return read / total if total and read is not None and read < total else None
+        total, read = count(self.n_prompt_tokens), count(self.n_prompt_tokens_processed)
+        if not total or read is None:
+            return None
+        read += count(self.n_prompt_tokens_cache) or 0
+        return read / total if read < total else None
 
     @property
     def processed(self) -> int:
         """Tokens of the task's prompt that are read so far; 0 where the server does not say."""
-        return _count(self.n_prompt_tokens_processed) or 0
+        return count(self.n_prompt_tokens_processed) or 0
 
     @property
     def key(self) -> tuple[int, int]:
         """Which task on which slot."""
-        return _count(self.id) or 0, _count(self.id_task) or 0
+        return count(self.id) or 0, count(self.id_task) or 0
 
     @property
     def decoded(self) -> int:
@@ -125,7 +131,7 @@ class Slot(Struct, frozen=True):
         token = self.next_token
         if isinstance(token, list):
             token = token[0] if token else None
-        return (_count(token.get("n_decoded")) or 0) if isinstance(token, dict) else 0
+        return (count(token.get("n_decoded")) or 0) if isinstance(token, dict) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +208,6 @@ def _gauge(values: Mapping[str, float], name: str) -> int | None:
     return int(value) if value is not None and value >= 0 else None
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
+    """A number of things, None for everything else that JSON may hold."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

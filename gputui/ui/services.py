@@ -48,7 +48,7 @@ class SupervisorLike(Protocol):
         """All instances now."""
 
     async def start(self, name: str, *, force: bool = False) -> None:
-        """Start one. BusyError where another of its group answers; ``force`` breaks that off."""
+        """Start one. AnsweringError where another of its group answers; ``force`` breaks that off."""
 
     async def stop(self, name: str) -> None:
         """Stop one; returns when it is gone."""

@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def session(rig: Rig, **more: Any) -> Supervisor:
     config = Config(instances=tuple(rig.instances), **more)
-    made = Supervisor(config, (), rig.state, discovery=Discovery(config))
+    made = Supervisor(config, (), rig.state, discovery=Discovery())
     rig.sessions.append(made)
     return made
 
@@ -106,6 +106,18 @@ async def test_names_are_aliases_where_those_are_unique(rig: Rig, start: Start) 
     names = {status.port: status.name for status in await externals(supervisor)}
     ports = (taken, *twins, hostile)
     assert names == {alone: "qwen"} | {port: f"llama:{port}" for port in ports}
+
+
+async def test_a_name_that_an_instance_gets_later_is_its_own(rig: Rig, start: Start) -> None:
+    port = start("--alias", "qwen")
+    supervisor = session(rig)
+    assert [status.name for status in await supervisor.observe(5)] == ["qwen"]
+    rig.add("qwen")
+    supervisor.set_config(rig.config)
+    assert [status.name for status in await supervisor.observe(5)] == ["qwen", f"llama:{port}"]
+    await started(supervisor, "qwen")
+    supervisor.set_config(Config())  # it runs on, and keeps its name
+    assert [status.name for status in await supervisor.observe(5)] == ["qwen", f"llama:{port}"]
 
 
 async def test_roles_and_loads_are_seen(rig: Rig, start: Start) -> None:
@@ -195,6 +207,19 @@ def test_a_process_that_becomes_a_server_is_found(tmp_path: Path) -> None:
     assert [one.url for one in scanner.scan()] == ["http://127.0.0.1:8085"]
 
 
+def test_a_server_in_another_network_is_not_asked_in_ours(tmp_path: Path) -> None:
+    row = "0: 0100007F:1F95 00000000:0000 0A 0:0 0:0 0 0 0 99 1"
+    for pid in (12, 13):
+        made_up(tmp_path, pid)
+        for folder in ("fd", "net", "ns"):
+            (tmp_path / f"{pid}/{folder}").mkdir()
+        (tmp_path / f"{pid}/fd/3").symlink_to("socket:[99]")
+        (tmp_path / f"{pid}/net/tcp").write_text(f"header\n{row}\n")
+    (tmp_path / "12/ns/net").symlink_to("/proc/self/ns/net")
+    (tmp_path / "13/ns/net").write_text("a container's")
+    assert [one.pid for one in Scanner(tmp_path).scan()] == [12]
+
+
 async def test_a_guessed_port_counts_only_where_a_server_answers(
     rig: Rig, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +231,7 @@ async def test_a_guessed_port_counts_only_where_a_server_answers(
     monkeypatch.setattr(discovery, "_listening", forbidden)
     for pid, port in ((12, answers), (13, silent)):
         made_up(tmp_path / "proc", pid, cmdline=f"llama-server\0--port\0{port}\0")
-    found = await Discovery(Config(), tmp_path / "proc").look((), (), 5)
+    found = await Discovery(tmp_path / "proc").look((), (), (), 5)
     assert [status.port for status in found] == [answers]
 
 

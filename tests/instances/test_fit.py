@@ -11,10 +11,11 @@ import pytest
 
 from gputui.config import Config, InstanceConfig
 from gputui.identity import GpuIdentity, GpuMemory
-from gputui.instances.fit.reckoning import Fit, Server, Surroundings, fit_of
+from gputui.instances.fit.reckoning import Fit, Occupancy, Server, fit_of
 from gputui.instances.fit.words import explain
 from gputui.instances.records import Record
-from gputui.instances.supervisor import Supervisor, UnknownInstanceError
+from gputui.instances.refusals import UnknownInstanceError
+from gputui.instances.supervisor import Supervisor
 from gputui.llama import fit_params
 from tests.instances.conftest import PRO, RTX, Rig, new_port, started
 from tests.support.gguf_files import llama, write_gguf
@@ -59,11 +60,9 @@ def record(model: Path, name: str, pid: int, *argv: str, ready: bool = False) ->
     )
 
 
-def around(
-    free: float, *running: Record, host: float | None = 64 * GIB, **more: Any
-) -> Surroundings:
+def around(free: float, *running: Record, host: float | None = 64 * GIB, **more: Any) -> Occupancy:
     held = more.pop("held", {})
-    return Surroundings({RTX.uuid: memory(free, **held)}, running, host=host, **more)
+    return Occupancy({RTX.uuid: memory(free, **held)}, running, host=host, **more)
 
 
 def test_what_fits_fits(model: Path) -> None:
@@ -137,7 +136,7 @@ def test_what_is_planned_to_start_before_takes_its_part(model: Path) -> None:
 
 
 def test_what_is_not_known_has_a_reason(model: Path, tmp_path: Path) -> None:
-    none = fit_of(server(model), Surroundings({}, host=64 * GIB))
+    none = fit_of(server(model), Occupancy({}, host=64 * GIB))
     assert none.fits is None
     assert "GPU 1 RTX 5090" in none.reason
     (tmp_path / "text.gguf").write_text("hello")
@@ -162,7 +161,7 @@ def test_on_the_cpu_the_host_holds_it(model: Path) -> None:
 
 def test_memory_that_a_gpu_shares_with_the_host_is_the_hosts(model: Path) -> None:
     shared = GpuMemory(time.time(), None, None, None, shared=True)
-    needs = Surroundings({RTX.uuid: shared}, host=64 * GIB)
+    needs = Occupancy({RTX.uuid: shared}, host=64 * GIB)
     fit = fit_of(server(model, "-c", "8192"), needs)
     assert (fit.fits, len(fit.rows)) == (True, 1)
     assert fit.rows[0].needed.weights > 16 * GIB

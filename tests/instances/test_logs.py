@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -97,17 +98,17 @@ def test_a_full_disk_costs_the_older_logs_and_then_nothing_but_the_bound(
         older(log, age).write_text(f"old {age}")
     real = logs._copy_and_empty
 
-    def with_room_for_one(log: Path, aside: Path) -> None:
+    def with_room_for_one(log: Path, aside: Path, lock: Path) -> None:
         if older(log, 1).exists():
             aside.write_text("half")
             raise OSError(errno.ENOSPC, "full")
-        real(log, aside)
+        real(log, aside, lock)
 
     monkeypatch.setattr(logs, "_copy_and_empty", with_room_for_one)
     assert bound(paths, record, 100)
     assert contents(log) == ["", "new" * 100, "", "", ""]
 
-    def never(log: Path, aside: Path) -> None:
+    def never(log: Path, aside: Path, lock: Path) -> None:
         aside.write_text("half")
         raise OSError(errno.ENOSPC, "full")
 
@@ -116,6 +117,47 @@ def test_a_full_disk_costs_the_older_logs_and_then_nothing_but_the_bound(
     assert not bound(paths, record, 100)
     assert contents(log)[0] == "newer" * 100, "it stays as it is"
     assert not list(log.parent.glob(".*")), "and nothing half done is left"
+
+
+def test_who_stops_a_server_does_not_wait_for_its_log_to_be_copied(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(paths)
+    log = Path(record.log)
+    log.write_text("x" * 200)
+    real = logs._copy
+    free: list[bool] = []
+
+    def copy(source: BinaryIO, target: BinaryIO, last: bytes) -> bytes:
+        if not free:
+            with locks.hold(paths.lock("a"), "stop"):
+                free.append(True)
+        return real(source, target, last)
+
+    monkeypatch.setattr(logs, "_copy", copy)
+    assert bound(paths, record, 100)
+    assert free
+    assert contents(log)[:2] == ["", "x" * 200]
+
+
+def test_a_process_that_starts_while_the_log_is_copied_keeps_both(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(paths)
+    log = Path(record.log)
+    log.write_text("old" * 100)
+    real = logs._copy
+
+    def copy(source: BinaryIO, target: BinaryIO, last: bytes) -> bytes:
+        if not older(log, 1).exists():
+            rotate(log)
+            log.write_text("new")
+        return real(source, target, last)
+
+    monkeypatch.setattr(logs, "_copy", copy)
+    assert not bound(paths, record, 100)
+    assert contents(log)[:3] == ["new", "old" * 100, ""]
+    assert not list(log.parent.glob(".*"))
 
 
 def test_a_log_that_is_gone_or_may_not_be_written_hinders_nothing(paths: Paths) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from gputui.errors import GputuiError
 from gputui.instances import ports
+from gputui.instances.starting import process
 from gputui.instances.starting.process import MARKER, let_go, marker_of, spawn
 from gputui.llama.diagnosis import diagnose
 from gputui.processes import (
@@ -148,6 +151,24 @@ def test_a_server_whose_gputui_ends_before_it_is_let_go_never_begins(
     assert child.wait(20) == 75
     assert not written.exists()
     assert "cannot begin" in diagnose((tmp_path / "log").read_text(), 75, 1).reason
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError(7), OSError(errno.EMFILE, "Too many files")])
+def test_one_that_cannot_be_told_from_others_never_begins(
+    tmp_path: Path, written: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    pids: list[int] = []
+
+    def identify(pid: int, _marker: str) -> NoReturn:
+        pids.append(pid)
+        raise error
+
+    monkeypatch.setattr(process, "identify", identify)
+    with pytest.raises(GputuiError, match="cannot be told from others"):
+        spawn_writer(tmp_path, written)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+    assert not written.exists()
 
 
 def test_one_that_is_killed_before_it_is_let_go_is_no_trouble(

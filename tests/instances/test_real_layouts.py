@@ -14,8 +14,8 @@ from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import BusyError
 from gputui.instances.switching.switch import Layouts, Step
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import end_all, new_port, status_of
 
 pytestmark = pytest.mark.real
@@ -65,7 +65,7 @@ async def test_two_real_models_swap_and_an_answer_is_not_cut_short(session: Supe
         while not (await status_of(session, "smol")).metrics.slots_busy:
             assert not asking.done()
             await asyncio.sleep(0.02)
-        with pytest.raises(BusyError, match=r"smol is answering \(1 request\)"):
+        with pytest.raises(AnsweringError, match=r"smol is answering \(1 request\)"):
             await session.start("gemma")
         assert (await asking).json()["tokens_predicted"] == 300
         await session.start("gemma")

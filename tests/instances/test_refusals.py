@@ -11,7 +11,7 @@ import pytest
 from gputui.errors import ConfigError, GputuiError
 from gputui.instances import records
 from gputui.instances.lifecycle import NotRunningError
-from gputui.instances.supervisor import UnknownInstanceError
+from gputui.instances.refusals import UnknownInstanceError
 from tests.instances.conftest import PRO, RTX, Rig, started, status_of
 
 

@@ -193,6 +193,16 @@ def counted(log: RequestLog) -> Mapping[int, float]:
             True,
             0.25,
         ),
+        (
+            Slot(
+                is_processing=True,
+                n_prompt_tokens=400,
+                n_prompt_tokens_processed=100,
+                n_prompt_tokens_cache=200,
+            ),
+            True,
+            0.75,
+        ),
         (Slot(is_processing=True, n_prompt_tokens=512, n_prompt_tokens_processed=512), True, None),
         (Slot(is_processing=True, n_prompt_tokens="x", n_prompt_tokens_processed=-1), True, None),
         (Slot(is_processing=True, next_token=[{"n_decoded": 3}]), False, None),

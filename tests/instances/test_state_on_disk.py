@@ -14,15 +14,18 @@ from typing import Any, NoReturn
 import pytest
 from msgspec.structs import replace
 
-from gputui.config import Config
+from gputui.config import Config, InstanceConfig
 from gputui.errors import GputuiError
-from gputui.instances import locks, records
+from gputui.instances import adoption, locks, records, settling
+from gputui.instances.facts import gather
 from gputui.instances.lifecycle import NotRunningError
 from gputui.instances.settling import Settler
 from gputui.instances.starting.process import marker_of
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.processes import identify, matches
+from gputui.llama import diagnosis
+from gputui.llama.diagnosis import Diagnosis
+from gputui.processes import boot_id, identify, matches
 from tests.instances.conftest import Rig, new_port, run, started, status_of, until
 
 
@@ -125,6 +128,71 @@ async def test_a_damaged_record_is_mended_before_anything_is_done(rig: Rig, act:
     assert not matches(record.identity)
 
 
+def test_a_server_that_is_not_there_is_not_searched_for_at_every_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = records.Paths(tmp_path)
+    searched: list[frozenset[str]] = []
+
+    def search(_paths: records.Paths, names: frozenset[str]) -> tuple[()]:
+        searched.append(names)
+        return ()
+
+    def spoil(name: str) -> None:
+        paths.record(name).parent.mkdir(exist_ok=True)
+        paths.record(name).write_text("{")
+
+    monkeypatch.setattr(adoption, "_living", search)
+    adopter = adoption.Adopter(paths, again=600)
+    adopter.records()
+    assert searched == []
+    spoil("one")
+    for _ in range(5):
+        assert adopter.records() == {}
+    assert searched == [{"one"}]
+    spoil("two")
+    for _ in range(5):
+        adopter.records()
+    assert searched == [{"one"}, {"one", "two"}]
+    patient = adoption.Adopter(paths, again=0)
+    patient.records()
+    patient.records()
+    assert len(searched) == 4, "once in a while it is"
+
+
+async def test_a_stop_forgets_a_damaged_record_of_nobody(rig: Rig) -> None:
+    rig.add("one")
+    file = records.Paths(rig.state).record("one")
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    session = rig.session()
+    assert "could not be read" in (await status_of(session, "one")).note
+    await session.stop("one")
+    assert (await status_of(session, "one")).note == ""
+
+
+def test_the_dead_of_one_session_are_let_go_by_several_looks_at_once(rig: Rig) -> None:
+    paths = records.Paths(rig.state)
+    record = records.Record(
+        name="one", pid=1, start_ticks=1, boot_id=boot_id(), executable="x", argv=("x",),
+        host="127.0.0.1", port=new_port(), model="x", log="x", started_at=1.0,
+    )  # fmt: skip
+    one = InstanceConfig(name="one", model="x", port=record.port)
+    children: dict[int, Any] = {}
+
+    class Dead:
+        """Another look is faster."""
+
+        def poll(self) -> int:
+            children.pop(2, None)
+            return 0
+
+    records.write(paths, record)
+    children[2] = Dead()
+    gather(paths, (one,), children, Settler(paths), adoption.Adopter(paths))
+    assert children == {}
+
+
 async def test_nothing_is_forgotten_while_no_file_can_be_opened(rig: Rig) -> None:
     rig.add("one")
     session = rig.session()
@@ -214,14 +282,23 @@ async def test_on_a_full_disk_nothing_starts_and_what_runs_is_seen_and_stopped(
 
 
 async def test_on_a_full_disk_a_death_is_told_all_the_same(
-    rig: Rig, full_disk: Callable[[], None]
+    rig: Rig, full_disk: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.add("one")
     session = rig.session()
     await started(session, "one")
     full_disk()
     rig.kill("one")
-    assert "SIGKILL" in str((await until(session, "one", State.FAILED)).last_error)
+    diagnosed: list[object] = []
+
+    def diagnose(*given: Any, **more: Any) -> Diagnosis:
+        diagnosed.append(given)
+        return diagnosis.diagnose(*given, **more)
+
+    monkeypatch.setattr(settling, "diagnose", diagnose)
+    for _ in range(3):
+        assert "SIGKILL" in str((await until(session, "one", State.FAILED)).last_error)
+    assert len(diagnosed) == 1, "not at every look: it takes up to seconds"
 
 
 async def test_a_state_that_cannot_even_be_looked_at_is_told(rig: Rig) -> None:

@@ -19,7 +19,8 @@ from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import BusyError, GaveUpError
+from gputui.instances.switching.swap import GaveUpError
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import Rig, new_port, started, status_of, until
 from tests.instances.test_sessions import gputui, session_that_stays
 
@@ -121,7 +122,7 @@ async def test_an_answer_refuses_the_start(rig: Rig) -> None:
     session = rig.session()
     one = await started(session, "one")
     async with answering(session, "one"), answering(session, "one"):
-        with pytest.raises(BusyError) as refused:
+        with pytest.raises(AnsweringError) as refused:
             await session.start("two")
     assert "two is not started: one is answering (2 requests)" in refused.value.message
     assert "gputui stop one" in refused.value.hint
@@ -130,7 +131,7 @@ async def test_an_answer_refuses_the_start(rig: Rig) -> None:
     assert (await status_of(session, "two")).state is State.STOPPED
 
     async def idle() -> bool:
-        with contextlib.suppress(BusyError):
+        with contextlib.suppress(AnsweringError):
             await session.start("two")
             return True
         return False
@@ -144,7 +145,7 @@ async def test_a_server_that_says_nothing_counts_as_answering(rig: Rig, tmp_path
     session = rig.session()
     await started(session, "one")
     (tmp_path / "hang").touch()
-    with pytest.raises(BusyError, match="one does not say whether it is answering"):
+    with pytest.raises(AnsweringError, match="one does not say whether it is answering"):
         await session.start("two")
     assert (await status_of(session, "one")).owned
 

@@ -13,8 +13,8 @@ from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
-from gputui.instances.switching.swap import BusyError
 from gputui.instances.switching.switch import Layouts, Step, SwitchError
+from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import PRO, RTX, Rig, started, status_of, until
 from tests.instances.test_swap import LONG, answering, states
 from tests.support.gpu_memory import GIB, LateMemory
@@ -142,7 +142,7 @@ async def test_answers_refuse_a_switch_unless_it_is_forced(rig: Rig) -> None:
     split = await started(session, "split")
     plan = await layouts.plan("pair")
     async with answering(session, "split"):
-        with pytest.raises(BusyError, match=r"layout pair: split is answering \(1 request\)"):
+        with pytest.raises(AnsweringError, match=r"layout pair: split is answering \(1 request\)"):
             await layouts.switch(plan)
         assert (await status_of(session, "split")).pid == split.pid
         await layouts.switch(plan, force=True)

@@ -11,7 +11,7 @@ from textual.events import Key
 from gputui.config import Config, EndpointConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
-from gputui.instances.switching.swap import BusyError
+from gputui.instances.switching.words import AnsweringError
 from gputui.ui.chat.panel import Prompt
 from tests.ui.harness import (
     BOTH,
@@ -81,7 +81,7 @@ async def test_a_refusal_is_shown_with_its_remedy_and_its_brackets() -> None:
 async def test_an_answer_that_is_in_the_way_can_be_broken_off() -> None:
     one = rig()
     words = "deepseek is answering (1 request)"
-    one.supervisor.refusal = BusyError(f"qwen-coder is not started: {words}", "Wait.")
+    one.supervisor.refusal = AnsweringError(f"qwen-coder is not started: {words}", "Wait.")
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
         await until_shown(pilot, "ready")
         await pilot.press("2")

@@ -10,8 +10,9 @@ import pytest
 from gputui.errors import GputuiError
 from gputui.instances.status import State
 from gputui.instances.switching.layouts import Arriving, Blocked, LayoutPlan, Leaving, Staying
-from gputui.instances.switching.swap import BusyError, GaveUpError
+from gputui.instances.switching.swap import GaveUpError
 from gputui.instances.switching.switch import Report, SwitchError, no_report
+from gputui.instances.switching.words import AnsweringError
 from tests.ui.harness import (
     BOTH,
     Rig,
@@ -132,7 +133,7 @@ async def choose_pair(pilot, one: Rig) -> None:  # type: ignore[no-untyped-def]
 
 
 async def test_answers_that_would_end_are_asked_about() -> None:
-    layouts = StubLayouts(errors=[BusyError("layout pair: split is answering (2 requests)")])
+    layouts = StubLayouts(errors=[AnsweringError("layout pair: split is answering (2 requests)")])
     one = rig_of(layouts)
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
         await choose_pair(pilot, one)

@@ -8,12 +8,23 @@ from pathlib import Path
 
 from gputui.config import InstanceConfig
 from gputui.errors import GputuiError
-from gputui.identity import GpuIdentity, MemoryReader
+from gputui.host import available_memory
+from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
 from gputui.instances import records
-from gputui.instances.fit.reckoning import Fit, Server, Surroundings, fit_of, host_memory, not_known
+from gputui.instances.fit.reckoning import Fit, Occupancy, Server, fit_of, not_known
 from gputui.llama.command import Launch
 
 Prepare = Callable[[InstanceConfig], Awaitable[Launch]]
+
+
+def occupancy(
+    memory: MemoryReader,
+    state_dir: Path,
+    leaving: Collection[str] = (),
+    coming: Sequence[Server] = (),
+) -> Occupancy:
+    """What is on this machine now. Blocks."""
+    return Occupancy(memory(), records.running(state_dir), leaving, coming, available_memory())
 
 
 async def ask_fit(
@@ -30,10 +41,8 @@ async def ask_fit(
     """
 
     def look(servers: Sequence[Server]) -> Fit:
-        held = memory() if any(server.gpus for server in servers) else {}
-        running = records.running(state_dir)
-        around = Surroundings(held, running, leaving, servers[1:], host_memory())
-        return fit_of(servers[0], around)
+        reader = memory if any(server.gpus for server in servers) else no_gpu_memory
+        return fit_of(servers[0], occupancy(reader, state_dir, leaving, servers[1:]))
 
     try:
         launches = [(instance.name, await prepare(instance)) for instance in wanted]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from gputui.errors import GputuiError
-from gputui.host import available_memory
 from gputui.identity import GpuIdentity, GpuMemory, short_name
 from gputui.instances.records import Record
 from gputui.llama import fit_params
@@ -97,7 +96,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Occupancy:
     """What else is on the machine. ``running`` are the records of live servers.
 
     Those named in ``leaving`` end before; ``coming`` start before. ``host`` are the available bytes.
@@ -115,7 +114,7 @@ def not_known(name: str, error: GputuiError) -> Fit:
     return Fit(name, None, reason=error.message, words=error.message)
 
 
-def fit_of(server: Server, around: Surroundings) -> Fit:
+def fit_of(server: Server, around: Occupancy) -> Fit:
     """Whether a server fits. Never raises for a model that cannot be read: the reason is in it."""
     try:
         room = room_for(server, around)
@@ -146,7 +145,7 @@ def fit_of(server: Server, around: Surroundings) -> Fit:
     return replace(fit, words=_words(fit))
 
 
-def room_for(server: Server, around: Surroundings) -> Room:
+def room_for(server: Server, around: Occupancy) -> Room:
     """The model, its options and what is free. Raises GputuiError where the model cannot be read."""
     header = known_header(server.model)
     if not header.tensors:
@@ -160,11 +159,6 @@ def room_for(server: Server, around: Surroundings) -> Room:
     return Room(header, options, devices, host, projector)
 
 
-def host_memory() -> float | None:
-    """The bytes of host memory that a new server can have."""
-    return available_memory()
-
-
 def _projector(options: ServerOptions) -> Header | None:
     try:
         return None if options.mmproj is None else known_header(options.mmproj)
@@ -172,7 +166,7 @@ def _projector(options: ServerOptions) -> Header | None:
         return None
 
 
-def _used(server: Server, around: Surroundings) -> tuple[GpuIdentity, ...]:
+def _used(server: Server, around: Occupancy) -> tuple[GpuIdentity, ...]:
     """The GPUs with memory of their own that the server sees: none behind ``--device none``."""
     if _on_cpu(server.argv):
         return ()
@@ -188,13 +182,13 @@ def _stand_in(server: Server) -> str:
     return "its GPUs are simulated, so the host holds everything" if simulated else ""
 
 
-def _shares(around: Surroundings, uuid: str) -> bool:
+def _shares(around: Occupancy, uuid: str) -> bool:
     memory = around.memory.get(uuid)
     return memory is not None and memory.shared
 
 
 def _device(
-    gpu: GpuIdentity, server: Server, around: Surroundings, pending: Mapping[str, float]
+    gpu: GpuIdentity, server: Server, around: Occupancy, pending: Mapping[str, float]
 ) -> Device:
     memory = around.memory.get(gpu.uuid)
     free = None if memory is None else memory.free
@@ -211,7 +205,7 @@ def label(gpu: GpuIdentity) -> str:
     return f"GPU {gpu.index} {clean_line(short_name(gpu.name), 40)}"
 
 
-def _pending(around: Surroundings) -> dict[str, float]:
+def _pending(around: Occupancy) -> dict[str, float]:
     """What servers that start have not taken yet, by GPU; "" is the host."""
     pending: dict[str, float] = {}
     for record in around.running:
@@ -228,7 +222,7 @@ def _add(
     argv: Sequence[str],
     model: Path,
     uuids: Sequence[str],
-    around: Surroundings,
+    around: Occupancy,
     pid: int | None,
 ) -> None:
     """Add what one server will take and does not hold yet; one whose model is unreadable takes nothing."""
@@ -288,7 +282,7 @@ def _asked(server: Server, room: Room, needed: Estimate) -> tuple[Estimate | Non
     return replace(needed, devices=shares, host=host, idle=0.0), ""
 
 
-def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) -> tuple[FitRow, ...]:
+def _rows(server: Server, around: Occupancy, room: Room, needed: Estimate) -> tuple[FitRow, ...]:
     uuids = [gpu.uuid for gpu in _used(server, around)]
     gpus = tuple(
         FitRow(device.name, share, device.free, uuid, _holders(around, uuid), MARGIN_BYTES)
@@ -297,7 +291,7 @@ def _rows(server: Server, around: Surroundings, room: Room, needed: Estimate) ->
     return (*gpus, FitRow("host memory", needed.resident, room.host))
 
 
-def _holders(around: Surroundings, uuid: str) -> tuple[tuple[str, float], ...]:
+def _holders(around: Occupancy, uuid: str) -> tuple[tuple[str, float], ...]:
     memory = around.memory.get(uuid)
     held = (memory.by_pid if memory else None) or {}
     return tuple(

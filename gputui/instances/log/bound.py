@@ -25,6 +25,7 @@ MOST_BYTES = 64 * 2**20
 """A larger log is cut: with the older ones, and what comes between two looks, an instance has at most
 four times as much on disk."""
 LOOK_SECONDS = 5.0
+_PATIENCE = 0.5
 _PIECE = 2**20
 _CATCH_UP_LOOKS, _CATCH_UP_SECONDS = 5, 0.002
 
@@ -66,52 +67,64 @@ class LogBounds:
 def bound(paths: Paths, record: Record, most: int = MOST_BYTES) -> bool:
     """Cut the log of a running server where it has more than ``most`` bytes; whether that was done.
 
-    Of several gputuis one does it, under the instance's lock; not while somebody else holds it, nor
-    where nothing can be written.
+    Of several gputuis one does it. It is copied beside whatever else happens, and changes places under the
+    instance's lock; not while somebody else holds that, nor where nothing can be written.
     """
-    log = Path(record.log)
+    log, lock = Path(record.log), paths.lock(record.name)
     with contextlib.suppress(OSError, GputuiError, ValueError):
         if log.stat().st_size <= most:
             return False
-        with locks.hold(paths.lock(record.name), locks.TIDY):
+        with locks.hold(paths.cut_lock(record.name), locks.TIDY):
             if log.stat().st_size <= most:
                 return False  # another gputui was faster
-            _cut(log)
+            _cut(log, lock)
             return True
     return False
 
 
-def _cut(log: Path) -> None:
-    """Copy and empty a log. Raises OSError, and then the log is as it was."""
+def _cut(log: Path, lock: Path) -> None:
+    """Copy and empty a log. Raises OSError and GputuiError, and then the log is as it was."""
     aside = log.with_name(f".{log.name}.cut")
-    for kept in (KEPT, 1):  # on a full disk the older ones make room for the newest
-        for age in range(kept, KEPT + 1):
-            older(log, age).unlink(missing_ok=True)
-        try:
-            _copy_and_empty(log, aside)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            if error.errno != errno.ENOSPC or kept == 1:
-                raise
-        else:
-            return
+    try:
+        for kept in (KEPT, 1):  # on a full disk the older ones make room for the newest
+            with locks.hold(lock, locks.TIDY, _PATIENCE):
+                for age in range(kept, KEPT + 1):
+                    older(log, age).unlink(missing_ok=True)
+            try:
+                _copy_and_empty(log, aside, lock)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or kept == 1:
+                    raise
+            else:
+                return
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-def _copy_and_empty(log: Path, aside: Path) -> None:
+def _copy_and_empty(log: Path, aside: Path, lock: Path) -> None:
     with log.open("r+b", buffering=0) as source, _create(aside) as target:
         last = _copy(source, target, b"\n")
-        _shift(log)
-        aside.replace(older(log, 1))
-        for _ in range(_CATCH_UP_LOOKS):  # what came meanwhile, best to the end of a line
-            last = _copy(source, target, last)
-            if last == b"\n":
-                break
-            time.sleep(_CATCH_UP_SECONDS)
-        for _ in range(_CATCH_UP_LOOKS):
-            if os.fstat(source.fileno()).st_size == source.tell():
-                break
-            _copy(source, target, last)
-        os.ftruncate(source.fileno(), 0)
+        with locks.hold(lock, locks.TIDY, _PATIENCE):
+            if log.stat().st_ino != os.fstat(source.fileno()).st_ino:
+                raise FileNotFoundError(errno.ENOENT, "a new process has a log of its own", log)
+            _change_places(log, aside, source, target, last)
+
+
+def _change_places(log: Path, aside: Path, source: BinaryIO, target: BinaryIO, last: bytes) -> None:
+    """Make the copy the newest older log, with what has come since, and empty the log."""
+    last = _copy(source, target, last)
+    _shift(log)
+    aside.replace(older(log, 1))
+    for _ in range(_CATCH_UP_LOOKS):  # what came meanwhile, best to the end of a line
+        last = _copy(source, target, last)
+        if last == b"\n":
+            break
+        time.sleep(_CATCH_UP_SECONDS)
+    for _ in range(_CATCH_UP_LOOKS):
+        if os.fstat(source.fileno()).st_size == source.tell():
+            break
+        _copy(source, target, last)
+    os.ftruncate(source.fileno(), 0)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, last: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 from gputui.errors import GputuiError
 from gputui.instances.starting.placement import Placement, in_place
 from gputui.processes import ProcessIdentity, identify
+from gputui.text import error_words
 
 MARKER = "GPUTUI_INSTANCE"
 """The environment variable that marks our servers; its value is the instance's name."""
@@ -91,7 +92,15 @@ def spawn(
         raise _not_run(argv[0], error) from error
     finally:
         os.close(output)
-    return Spawned(identify(child.pid, marker_of(name)), child, placed)
+    try:
+        identity = identify(child.pid, marker_of(name))
+    except OSError as error:
+        child.communicate()  # nobody could tell it from others: it never begins
+        raise GputuiError(
+            f"{argv[0]}: its process cannot be told from others: {error_words(error)}",
+            "Start it again; is the system short of processes or of files?",
+        ) from error
+    return Spawned(identity, child, placed)
 
 
 def let_go(child: subprocess.Popen[bytes]) -> None:

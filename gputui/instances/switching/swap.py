@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -25,7 +25,8 @@ from gputui.instances.locks import Say
 from gputui.instances.records import Paths, Record
 from gputui.instances.switching import release
 from gputui.instances.switching.release import Holding
-from gputui.instances.switching.work import Work, at_work
+from gputui.instances.switching.words import are, group_taken, refusal, waiting_words, way_back
+from gputui.instances.switching.work import at_work
 from gputui.llama.command import model_path
 from gputui.models.files import model_bytes
 from gputui.processes import matches
@@ -39,10 +40,6 @@ _POLL = 0.4
 
 def quiet(words: str) -> None:
     """A ``Tell`` that tells nobody."""
-
-
-class BusyError(GputuiError):
-    """What would have to stop is in the middle of an answer."""
 
 
 class GaveUpError(GputuiError):
@@ -115,7 +112,7 @@ class Swapper:
         """Hold the instance's lock, with all that is in its way stopped, for the length of the block.
 
         ``action`` is ``start`` or ``restart``; the latter also stops the instance itself. Raises
-        BusyError, GaveUpError, and GputuiError where it cannot be started as things are. An error after
+        AnsweringError, GaveUpError, and GputuiError where it cannot be started as things are. An error after
         something was stopped, the block's own too, says so, and how to go back.
         """
         self.forget(instance.name)
@@ -125,19 +122,20 @@ class Swapper:
             if instance.group:
                 lock = self._group(instance.name, instance.group)
                 notes.says.append(await stack.enter_async_context(lifecycle.taking(lock)))
+            kept = len(notes.says)
             while True:
                 async with AsyncExitStack() as locked:
                     going = await self._lock_all(instance, action, ground.config, locked, notes)
                     if going is not None and not await self._busy(instance, going, ground):
                         stopped: list[str] = []
-                        with self._standing(instance.name, stopped):
+                        async with self._standing(instance.name, stopped):
                             await self._make_room(instance, going, stopped, notes, ground)
                             yield
                         others = tuple(name for name in stopped if name != instance.name)
                         if others:
                             self._displaced[instance.name] = others
                         return
-                del notes.says[1:]
+                del notes.says[kept:]
                 await self._wait_turn(instance, ground.config, notes)
 
     async def empty(self, name: str, ground: Ground, why: str) -> None:
@@ -205,14 +203,14 @@ class Swapper:
     async def _busy(
         self, instance: InstanceConfig, going: Sequence[Record], ground: Ground
     ) -> bool:
-        """Whether it is to wait for an answer. Raises BusyError where it is not to."""
+        """Whether it is to wait for an answer. Raises AnsweringError where it is not to."""
         others = [one for one in _alive(going) if one.name != instance.name]
         way = when_busy(ground.config, instance.group) if instance.group else "stop"
         if ground.force or way == "stop":
             return False
         works = await at_work(others)
         if works and way == "refuse":
-            raise _refusal(instance, works)
+            raise refusal(instance, works)
         return bool(works)
 
     async def _wait_turn(self, instance: InstanceConfig, config: Config, notes: _Notes) -> None:
@@ -226,7 +224,7 @@ class Swapper:
                     raise GaveUpError(f"{instance.name} does not wait any longer")
                 if not works:
                     return
-                await notes(_waiting_words(works))
+                await notes(waiting_words(works))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(gave_up.wait(), _POLL)
         finally:
@@ -316,8 +314,8 @@ class Swapper:
         record = records.read(self._paths.record(name))
         return record if record is not None and matches(record.identity) else None
 
-    @contextlib.contextmanager
-    def _standing(self, name: str, stopped: Sequence[str]) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _standing(self, name: str, stopped: Sequence[str]) -> AsyncIterator[None]:
         """An error in the block says what was stopped before it, and so does what is broken off."""
         try:
             yield
@@ -326,71 +324,23 @@ class Swapper:
             if not others:
                 raise
             raise GputuiError(
-                f"{_are(others)} stopped, and {name} did not start: {error.message}",
+                f"{are(others)} stopped, and {name} did not start: {error.message}",
                 f"{error.hint} {way_back(others)}".strip(),
             ) from error
         except asyncio.CancelledError:
-            if not stopped or self._running(name) is not None:
+            if not stopped or await asyncio.to_thread(self._running, name) is not None:
                 raise
             told = f"{', '.join(stopped)} {'was' if len(stopped) == 1 else 'were'} told to stop"
             raise asyncio.CancelledError(
                 f"broken off: {told}, and {name} is not started", way_back(stopped)
             ) from None
 
-    @contextlib.contextmanager
-    def _group(self, name: str, group: str) -> Iterator[Say]:
-        with contextlib.ExitStack() as stack:
-            try:
-                lock = locks.hold(self._paths.group_lock(group), name, _LOCK_SECONDS)
-                say = stack.enter_context(lock)
-            except locks.LockHeldError as error:
-                raise _taken(name, group, error.holder) from None
-            yield say
+    def _group(self, name: str, group: str) -> contextlib.AbstractContextManager[Say]:
+        path = self._paths.group_lock(group)
+        return locks.hold(
+            path, name, _LOCK_SECONDS, lambda holder: group_taken(name, group, holder)
+        )
 
 
 def _alive(found: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(record for record in found if matches(record.identity))
-
-
-def way_back(stopped: Sequence[str]) -> str:
-    """``Back: gputui start deepseek``; "" for nothing."""
-    return f"Back: gputui start {' '.join(stopped)}" if stopped else ""
-
-
-def turn_of(paths: Paths, instance: InstanceConfig) -> locks.Holder | None:
-    """The gputui in which an instance waits for, or takes, its turn in its group; None where none does."""
-    holder = locks.holder(paths.group_lock(instance.group)) if instance.group else None
-    return holder if holder is not None and holder.action == instance.name else None
-
-
-def _are(names: Sequence[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-
-
-def _refusal(instance: InstanceConfig, works: Sequence[Work]) -> BusyError:
-    names = " ".join(work.name for work in works)
-    return BusyError(
-        f"{instance.name} is not started: {'; '.join(work.words for work in works)}",
-        f'Wait, or stop it: gputui stop {names}. when_busy = "queue" or "stop" in [[groups]]'
-        f" {instance.group} does so by itself.",
-    )
-
-
-def _waiting_words(works: Sequence[Work]) -> str:
-    silent = [work.name for work in works if work.requests is None]
-    if silent:
-        return f"waiting for {', '.join(silent)} to say whether it is answering"
-    return f"waiting for {', '.join(work.name for work in works)} to finish its answer"
-
-
-def _taken(name: str, group: str, holder: locks.Holder | None) -> GputuiError:
-    """The refusal where another member is on its way already."""
-    if holder is None:
-        return GputuiError(f"{name} is not started: another gputui is at group {group}")
-    at = f" ({holder.note})" if holder.note else ""
-    if holder.action == name:
-        return GputuiError(f"{name} is being started already by gputui, pid {holder.pid}{at}")
-    return GputuiError(
-        f"{name} is not started: {holder.action} takes its turn in group {group}{at}",
-        f"Of a group one runs at a time; gputui, pid {holder.pid}, is at it.",
-    )

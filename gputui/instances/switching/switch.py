@@ -27,7 +27,8 @@ from gputui.instances.locks import Say
 from gputui.instances.records import Paths
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.switching.layouts import LayoutPlan, find_layout, plan
-from gputui.instances.switching.swap import BusyError, Tell
+from gputui.instances.switching.swap import Tell
+from gputui.instances.switching.words import AnsweringError
 from gputui.instances.switching.work import at_work
 from gputui.processes import matches
 
@@ -121,8 +122,11 @@ class _Progress:
             self.go_on()
             return await task
         finally:
-            task.cancel()
-            end.cancel()
+            for done in (task, end):
+                done.cancel()
+            await asyncio.wait((task, end))
+            if not task.cancelled():
+                task.exception()  # told already, or of no interest any more
 
     @property
     def standing(self) -> str:
@@ -174,7 +178,7 @@ class Layouts:
         """Carry out a plan that the user has seen; the plan that was carried out.
 
         Stops all at once, waits for their GPU memory, then starts one after the other, each ready before
-        the next, so that the next fits beside it. Raises BusyError, before anything changed, where an
+        the next, so that the next fits beside it. Raises AnsweringError, before anything changed, where an
         instance that has to stop is answering (``force`` breaks that off); SwitchError where it ends
         half-way; GputuiError where it cannot begin, or would stop what the user has not seen.
         """
@@ -210,7 +214,7 @@ class Layouts:
     async def _refuse_busy(self, now: LayoutPlan) -> None:
         works = await at_work(await asyncio.to_thread(self._running, now.ending))
         if works:
-            raise BusyError(
+            raise AnsweringError(
                 f"layout {now.name}: {'; '.join(work.words for work in works)}",
                 "Wait, or break the answers off: --force.",
             )
@@ -248,7 +252,7 @@ class Layouts:
             try:
                 await self._acts.start(arriving.name, progress.tell(arriving.name), force=force)
             finally:  # one that was broken off may have got that far
-                if self._running((arriving.name,)):
+                if await asyncio.to_thread(self._running, (arriving.name,)):
                     progress.started.append(arriving.name)
             await self._ready(arriving.name, progress)
 
@@ -272,22 +276,16 @@ class Layouts:
             finally:
                 self._switching = None
 
-    @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[Say]:
-        with contextlib.ExitStack() as stack:
-            try:
-                say = stack.enter_context(locks.hold(self._paths.layout_lock, name))
-            except locks.LockHeldError as error:
-                holder = error.holder
-                who = (
-                    f"gputui, pid {holder.pid}, switches to layout {holder.action}"
-                    if holder
-                    else ""
-                )
-                raise GputuiError(
-                    f"layout {name}: {who or 'another gputui switches layouts'}", "Wait a moment."
-                ) from None
-            yield say
+    def _lock(self, name: str) -> contextlib.AbstractContextManager[Say]:
+        return locks.hold(self._paths.layout_lock, name, refusal=lambda by: _taken(name, by))
+
+
+def _taken(name: str, holder: locks.Holder | None) -> GputuiError:
+    """The refusal where another gputui is at a layout."""
+    who = f"gputui, pid {holder.pid}, switches to layout {holder.action}" if holder else ""
+    return GputuiError(
+        f"layout {name}: {who or 'another gputui switches layouts'}", "Wait a moment."
+    )
 
 
 def _refuse(now: LayoutPlan, shown: LayoutPlan) -> None:

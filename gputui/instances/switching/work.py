@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gputui.config import InstanceConfig
+from gputui.config import url_of
 from gputui.instances.records import Record
 from gputui.llama.probe import Health, Probe, Reading, new_client
 
@@ -36,7 +36,7 @@ async def at_work(servers: Iterable[Record]) -> tuple[Work, ...]:
     if not asked:
         return ()
     client = await asyncio.to_thread(new_client)
-    probes = [Probe(_url(record), may_wake=True) for record in asked]
+    probes = [Probe(url_of(record.host, record.port), may_wake=True) for record in asked]
     try:
         readings = await asyncio.gather(*(probe.look(client, _PATIENCE) for probe in probes))
     finally:
@@ -58,7 +58,3 @@ def _requests(reading: Reading) -> int | None:
     if reading.counted_at != reading.asked_at or not known:
         return None
     return max(known) + (reading.requests_deferred or 0)
-
-
-def _url(record: Record) -> str:
-    return InstanceConfig(name=record.name, model="", host=record.host, port=record.port).url

@@ -14,7 +14,8 @@ from textual.worker import Worker, WorkerError
 from gputui.errors import GputuiError, Told
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.switching.swap import BusyError, GaveUpError
+from gputui.instances.switching.swap import GaveUpError
+from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.instances.fit_question import asks, fit_dialog
@@ -233,7 +234,7 @@ class Caretaker:
             await methods[action](name)
         except GaveUpError:
             self._awaited.discard(name)  # as the user wanted
-        except BusyError as error:
+        except AnsweringError as error:
             self._awaited.discard(name)
             self._offer_force(action, name, error)
         except GputuiError as error:
@@ -251,7 +252,7 @@ class Caretaker:
         own = groups.get(name)
         return [one for one, group in groups.items() if group == own and own and one != name]
 
-    def _offer_force(self, action: str, name: str, error: BusyError) -> None:
+    def _offer_force(self, action: str, name: str, error: AnsweringError) -> None:
         """Another one of its group answers, and the group refuses: the user may break that off."""
         if self.ending:
             self.last_words.append(str(error))

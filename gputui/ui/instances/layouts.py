@@ -10,7 +10,7 @@ from textual.screen import Screen
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.switching.layouts import LayoutPlan
-from gputui.instances.switching.swap import BusyError
+from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
 from gputui.ui.boundary import told
 from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog
@@ -85,7 +85,7 @@ class LayoutActions:
         assert self._layouts is not None  # noqa: S101 - a layout was chosen
         try:
             await self._layouts.switch(plan, force=force)
-        except BusyError as error:
+        except AnsweringError as error:
             self._screen.app.push_screen(
                 ConfirmDialog(
                     f"{error.message}. Switch all the same? Its answers end.", "Switch", "Leave it"
