@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 _DRIVER_SECONDS = 10.0
-EARLY_DEATH_SECONDS = 0.6
-"""A server that cannot start at all (bad flag, port in use) ends within this time."""
+EARLY_DEATH_SECONDS = 5.0
+"""How long a start is watched at most: until the server loads, or ends since it cannot begin at all."""
 
 
 def find_gpus(options: Options, config: Config, names: Iterable[str]) -> tuple[GpuIdentity, ...]:
@@ -125,7 +125,9 @@ async def start_each(
     if started and (warning := await supervisor.login_warning()) is not None:
         report(warning)
     limit = timeout if wait else EARLY_DEATH_SECONDS
-    statuses = await asyncio.gather(*(supervisor.wait(name, limit) for name in started))
+    statuses = await asyncio.gather(
+        *(supervisor.wait(name, limit, loading=not wait) for name in started)
+    )
     good = [_tell_start(status, wait) for status in statuses]
     return all(good) and len(started) == len(names)
 

@@ -238,12 +238,24 @@ class Supervisor:
             return False
         return True
 
-    async def wait(self, name: str, timeout: float | None = None) -> InstanceStatus:  # noqa: ASYNC109
-        """The status once the instance is ready, failed or stopped, or after ``timeout`` seconds."""
+    async def wait(
+        self,
+        name: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        *,
+        loading: bool = False,
+    ) -> InstanceStatus:
+        """The status once the instance is ready, failed or stopped, or after ``timeout`` seconds.
+
+        ``loading``: that it loads is enough, too. A server that cannot begin at all ends before that.
+        """
+        settled = {State.READY, State.FAILED, State.STOPPED} | (
+            {State.LOADING} if loading else set()
+        )
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             status = await self._one(name)
-            if status.state in (State.READY, State.FAILED, State.STOPPED):
+            if status.state in settled:
                 return status
             if end is not None and time.monotonic() >= end:
                 return status

@@ -87,7 +87,8 @@ async def test_requests_and_failures_are_counted_from_its_log(make) -> None:  # 
     url = f"{(await ready(session)).url}/v1/chat/completions"
     question = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
     long = {"messages": [{"role": "user", "content": "word " * 2000}]}
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    once = {"Connection": "close"}  # the server may close a connection just as it is used again
+    async with httpx.AsyncClient(timeout=60, trust_env=False, headers=once) as client:
         answers = [await client.post(url, json=question) for _ in range(2)]
         answers.append(await client.post(url, json=question | {"stream": True}))
         answers.append(await client.post(url, json=long))
