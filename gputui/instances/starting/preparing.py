@@ -47,7 +47,8 @@ class Preparer:
         """What would be started. Waits some seconds for GPUs that are not known yet. Raises GputuiError."""
         if instance.gpus and self.known is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gpus_known.wait(), _GPU_SECONDS)
+                async with asyncio.timeout(_GPU_SECONDS):
+                    await self._gpus_known.wait()
         known = self.gpus
         pinned = resolve_gpus(instance, known, self.file)
         server = config.llama_server

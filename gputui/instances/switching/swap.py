@@ -226,7 +226,8 @@ class Swapper:
                     return
                 await notes(waiting_words(works))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(gave_up.wait(), _POLL)
+                    async with asyncio.timeout(_POLL):  # wait_for may lose a cancellation
+                        await gave_up.wait()
         finally:
             self._waits.pop(instance.name, None)
 
