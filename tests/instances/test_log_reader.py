@@ -41,6 +41,10 @@ pieces = st.lists(
             b"x" * 40,
             "ü→\n".encode(),
             b"\x1b[31mred\x1b[0m\n",
+            b"lo\x1b[1mad\r\n",
+            b"\x1b]0;load\x07r\x00ed",
+            b"l\xc2\xadoad second\tline\n",
+            "re\u200bd loaſ\u2028K".encode(),
             b"\0\xff",
         ]
         + [line.encode() + b"\n" for line in LOG.splitlines()]
@@ -118,7 +122,22 @@ def test_paging_from_any_line_misses_and_doubles_none(
     pieces,
     blocks,
     st.sampled_from(Level),
-    st.sampled_from(["", "a", "LOAD", "red", "ü", "second line"]),
+    st.sampled_from(
+        [
+            "",
+            "a",
+            "LOAD",
+            "load",
+            "red",
+            "ü",
+            "Ü→",
+            "→",
+            "second line",
+            "second  line",
+            "d c",
+            "as k",
+        ]
+    ),
 )
 def test_a_filter_keeps_what_it_should_from_both_ends(
     data: bytes, block: int, least: Level, words: str

@@ -41,7 +41,14 @@ _SIGNS = {
     Level.ERROR: _ERROR_SIGNS,
 }
 """What a block must hold one of for a line of that level to be in it."""
-_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
+_COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r\x1b"))
+_ASCII = bytes(range(0x80))
+_HIDING = re.compile(
+    rb"\xc2[\x80-\x9f\xad]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xaf]|\xe2\x81|\xef[\xbb\xbf]|\xf3\xa0"
+)
+"""What cleaning takes away, or takes for a line's end, beyond ASCII, in UTF-8; others among it."""
+_FOLDED = ("ı".encode(), "İ".encode(), "ſ".encode(), "\u212a".encode())  # i, i, s and k to ``re``
 _HEAD = 400
 """Characters of a line in which its level is looked for."""
 
@@ -60,7 +67,11 @@ class LogLine:
 
 def line_text(raw: bytes) -> str:
     """A line as it is shown: cleaned, tabs as blanks, on one line."""
-    text = clean(raw.rstrip(b"\r\n").decode(errors="replace"))
+    raw = raw.rstrip(b"\r\n")
+    bare = _COLOUR.sub(b"", raw) if b"\x1b" in raw else raw
+    if bare.isascii() and (text := bare.decode()).isprintable():
+        return text  # as ``clean`` has it, and most lines are so
+    text = clean(raw.decode(errors="replace"))
     return text.replace("\n", " ").expandtabs(8)
 
 
@@ -86,28 +97,35 @@ class Search:
 
     words: str
     _exact: bool = field(init=False, default=False)
+    _pattern: re.Pattern[str] = field(init=False, default=re.compile(""), repr=False, compare=False)
+    _sign: bytes = field(init=False, default=b"", repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_exact", self.words != self.words.lower())
+        exact = self.words != self.words.lower()
+        pattern = re.compile(re.escape(self.words), 0 if exact else re.IGNORECASE)
+        for name, value in (("_exact", exact), ("_pattern", pattern), ("_sign", _sign(self.words))):
+            object.__setattr__(self, name, value)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where the words stand in a line, from and to."""
         if not self.words:
             return []
-        flags = 0 if self._exact else re.IGNORECASE
-        return [found.span() for found in re.finditer(re.escape(self.words), text, flags)]
+        return [found.span() for found in self._pattern.finditer(text)]
 
     def is_in(self, text: str) -> bool:
         """Whether a line has the words."""
-        flags = 0 if self._exact else re.IGNORECASE
-        return re.search(re.escape(self.words), text, flags) is not None
+        return self._pattern.search(text) is not None
 
     def may_be_in(self, block: bytes) -> bool:
         """Whether whole lines may have the words; False is certain."""
-        if not self.words.isascii():
+        if b"\t" in block and " " in self.words:
+            return any(self.is_in(line_text(raw)) for raw in block.split(b"\n"))
+        bare = _bare(block)
+        if self._exact:
+            return self._sign in bare
+        if self._sign.lower() in bare.lower():
             return True
-        words = self.words if self._exact else self.words.lower()
-        return words.encode() in (block if self._exact else block.lower()) or _is_odd(block)
+        return not bare.isascii() and any(odd in bare for odd in _FOLDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +148,8 @@ class Wanted:
         signs = _SIGNS.get(self.least)
         if signs is None or before >= self.least:
             return True
-        return any(sign in block for sign in signs) or _is_odd(block)
+        bare = _bare(block)
+        return any(sign in bare for sign in signs)
 
     def takes(self, line: LogLine) -> bool:
         """Whether this line is wanted."""
@@ -160,6 +179,21 @@ class LineFeed:
             yield LogLine(0, 0, text, level)
 
 
-def _is_odd(block: bytes) -> bool:
-    """Whether cleaning changes it, so that its bytes do not tell what its lines say."""
-    return bool(block.translate(None, _PLAIN))
+def _sign(words: str) -> bytes:
+    """What a block must hold, in capitals or not, for the words to be in it."""
+    if words.lower() == words.upper():
+        return words.encode(errors="replace")
+    return max(re.findall("[\0-\x7f]+", words), key=len, default="").encode()
+
+
+def _bare(block: bytes) -> bytes:
+    """Whole lines as bytes in which all is found that is in their cleaned text, but tabs are left.
+
+    Colours and control characters are taken out of the bytes, which costs next to nothing; where more is
+    hidden in them, their text is cleaned.
+    """
+    bare = _COLOUR.sub(b"", block) if b"\x1b" in block else block
+    if b"\x1b" in bare or (not bare.isascii() and _HIDING.search(bare.translate(None, _ASCII))):
+        return clean(block.decode(errors="replace")).replace("\r", " ").encode()
+    bare = bare.translate(None, _CONTROLS)
+    return bare.replace(b"\r", b" ") if b"\r" in bare else bare

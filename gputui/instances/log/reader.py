@@ -130,10 +130,9 @@ class LogFile:
             if before is None or not wanted.may_be_in(chunk.data, before):
                 before = None if wanted.search else before  # else it is less than what is wanted
                 continue
-            for line, told in self._lines(chunk, before):
-                before = told
-                if wanted.takes(line):
-                    lines.append(line)
+            found, before = _found(chunk, before, wanted, self.size)
+            for line in found:
+                lines.append(line)
                 if not line.whole:
                     return Page(tuple(lines), line.start, edge=True)
                 if len(lines) >= count:
@@ -158,15 +157,15 @@ class LogFile:
 
     def start_of_last(self, count: int, wanted: Wanted | None = None) -> int:
         """Where the last ``count`` lines that are wanted begin; the file's end for none."""
-        left = count
+        left, start = count, self.size
         if left <= 0:
             return self.size
         for found in self._found_before(self.size, wanted or Wanted(), _never):
             if isinstance(found, LogLine):
-                left -= 1
+                left, start = left - 1, found.start
                 if left == 0:
-                    return found.start
-        return 0
+                    break
+        return start
 
     @property
     def whole_end(self) -> int:
@@ -200,9 +199,7 @@ class LogFile:
                     letter = self._letter_before(chunk.start)
                 before = Level.INFO if _begins(chunk) else letter.level
                 if wanted.may_be_in(chunk.data, before):
-                    for line, _ in reversed(list(self._lines(chunk, before))):
-                        if wanted.takes(line):
-                            yield line
+                    yield from reversed(_found(chunk, before, wanted, self.size)[0])
             yield chunk.start
 
     def _letter_before(self, place: int) -> _Letter:
@@ -217,17 +214,6 @@ class LogFile:
             if place - begin >= _LOOK_BACK:
                 break
         return _Letter(begin, Level.INFO)
-
-    def _lines(self, chunk: _Chunk, before: Level) -> Iterator[tuple[LogLine, Level]]:
-        """The lines of a chunk, each with what its letter, or the last one before it, told."""
-        start = chunk.start
-        for raw in _split(chunk.data):
-            text, end = line_text(raw), start + len(raw)
-            level = line_level(text, before)
-            before = before if letter_level(text) is None else level
-            whole = raw.endswith(b"\n") or end < self.size
-            yield LogLine(start, end, text, level, whole), before
-            start = end
 
     # ── blocks ───────────────────────────────────────────────────────────────────────────────
 
@@ -305,6 +291,25 @@ class LogFile:
             self.size = os.fstat(self._handle).st_size
             begin = max(0, self.size - _ANCHOR)
             self._anchor = self._read(begin, self.size - begin)
+
+
+def _found(chunk: _Chunk, before: Level, wanted: Wanted, size: int) -> tuple[list[LogLine], Level]:
+    """The lines of a chunk that are wanted, in a file of ``size`` bytes; the last letter's level.
+
+    ``before`` is what the last letter before the chunk told. Each line passes here: most are not wanted,
+    and nothing is made of those.
+    """
+    found, start = list[LogLine](), chunk.start
+    for raw in _split(chunk.data):
+        text, end = line_text(raw), start + len(raw)
+        told = letter_level(text)
+        level = line_level(text, before) if told is None else told
+        before = before if told is None else told
+        if level >= wanted.least and (wanted.search is None or wanted.search.is_in(text)):
+            whole = raw.endswith(b"\n") or end < size
+            found.append(LogLine(start, end, text, level, whole))
+        start = end
+    return found, before
 
 
 def _begins(chunk: _Chunk) -> bool:
