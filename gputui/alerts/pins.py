@@ -36,7 +36,12 @@ def misplaced(status: InstanceStatus, rig: Sequence[GpuSample]) -> str | None:
     own = [gpu for gpu in rig if gpu.identity.uuid in status.gpus]
     if any(status.pid in _visible(gpu) for gpu in own):
         return ""
-    if status.state is not State.READY or len(own) < len(status.gpus) or not _would_show(own, rig):
+    if (
+        status.state is not State.READY
+        or not status.offloads
+        or len(own) < len(status.gpus)
+        or not _would_show(own, rig)
+    ):
         return None
     return f"{at} and holds no memory there"
 

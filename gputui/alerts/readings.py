@@ -207,7 +207,8 @@ def _of_instance(
 
 
 def _failed(view: InstanceView) -> float:
-    return float(view.status.state is State.FAILED)
+    """Not while it is to be tried again: that it crashed is told where it happened."""
+    return float(view.status.state is State.FAILED and view.status.restart_at is None)
 
 
 def _failure(view: InstanceView) -> str:

@@ -214,6 +214,7 @@ def _running(
         owned=True,
         pid=record.pid,
         pinned=bool(record.gpus),
+        offloads=record.settings.get("n_gpu_layers") != 0,
         started_at=record.started_at,
         cpus=facts.cpus or record.cpus,
         numa_node=record.numa_node,

@@ -76,7 +76,8 @@ class InstanceStatus:
     has been busy, or has said nothing, without a token; None where it is not busy.
     ``idle_seconds``: for how long it has been seen without a request; None where that cannot be seen now.
     ``unloaded``: it was stopped since nobody asked it anything, see ``note``.
-    ``external`` is a server that no instance is configured for.
+    ``external`` is a server that no instance is configured for. ``offloads`` is False where it was started
+    to put no layer on its GPUs: it may hold nothing there.
     """
 
     name: str
@@ -113,6 +114,7 @@ class InstanceStatus:
     idle_seconds: float | None = None
     unloaded: bool = False
     external: bool = False
+    offloads: bool = True
 
 
 _MORE = (

@@ -56,7 +56,8 @@ def test_where_it_is(gpus: tuple[GpuSample, ...], expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"owned": False}, {"pid": None}, {"gpus": ()}, {"state": State.LOADING}]
+    "more",
+    [{"owned": False}, {"pid": None}, {"gpus": ()}, {"state": State.LOADING}, {"offloads": False}],
 )
 def test_whose_place_is_not_judged(more: dict[str, object]) -> None:
     assert misplaced(status(**more), (shown(0, used=0), shown(1))) is None  # type: ignore[arg-type]

@@ -167,7 +167,7 @@ CASES: dict[str, tuple[Seen, list[Seen], str]] = {
     ),
     "instance-failed": (
         of(State.FAILED, last_error="out of GPU memory"),
-        [of(State.STOPPED), of(State.LOADING)],
+        [of(State.STOPPED), of(State.LOADING), of(State.FAILED, restart_at=1e9 + 8)],
         "coder failed: out of GPU memory",
     ),
 }

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gputui.alerts.pins import misplaced
+from gputui.gpu.host_processes import HostProcesses
+from gputui.gpu.hosted import HostedSource
 from gputui.gpu.nvml import PROCESS_SECONDS, NvmlSource
 from gputui.gpu.nvml_library import Unavailable
 from gputui.gpu.nvml_processes import ProcessReader, SmUtilization, ask
 from gputui.gpu.sample import GpuProcess
+from gputui.instances.status import InstanceStatus, State
 from tests.support.nvml_scenarios import Clock, errors
 from tests.support.standin_nvml import StandinNvml
 
@@ -207,3 +214,25 @@ def test_no_number_that_the_driver_did_not_say(rounds: list[list[tuple[int, int,
 class _Sample:
     def __init__(self, pid: int, at: int, sm: int) -> None:
         self.pid, self.timeStamp, self.smUtil = pid, at, sm
+
+
+def test_a_server_on_another_gpu_than_its_pin_is_told_with_both(
+    standin_nvml: StandinNvml, source: NvmlSource, clock: Clock
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as server:
+        try:
+            standin_nvml.set({"gpu.0.compute": "", "gpu.1.compute": f"{server.pid}:{3 * 2**30}"})
+            clock.now += PROCESS_SECONDS
+            rig = HostedSource(source, HostProcesses()).sample().gpus
+            pinned = InstanceStatus(
+                name="coder", state=State.READY, port=1, url="", model="m", owned=True,
+                pid=server.pid, gpus=(rig[0].identity.uuid,),
+            )  # fmt: skip
+            found = misplaced(pinned, rig)
+            assert found == "is pinned to GPU 0 and holds 3.0 GiB on GPU 1"
+            right = replace(pinned, gpus=(rig[1].identity.uuid,))
+            assert misplaced(right, rig) == ""
+            nobody = replace(pinned, pid=server.pid + 1, state=State.LOADING)
+            assert misplaced(nobody, rig) is None
+        finally:
+            server.kill()

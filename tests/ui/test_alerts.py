@@ -14,8 +14,9 @@ from textual.pilot import Pilot
 from gputui.alerts.rules import rules_of
 from gputui.alerts.watch import AlertWatch
 from gputui.config import Config, InstanceConfig, TargetsConfig
-from gputui.gpu.sample import GpuSample, Problem, Snapshot
+from gputui.gpu.sample import GpuProcess, GpuSample, HostProcess, Problem, Snapshot
 from gputui.instances.status import InstanceStatus, State
+from gputui.processes import ProcessIdentity
 from gputui.ui.alerts.line import AlertLine
 from tests.support.hostile import HOSTILE, assert_clean
 from tests.ui.harness import (
@@ -34,12 +35,16 @@ from tests.ui.test_chat import END, answers, chunk, server
 
 SIZES = [(160, 45), (80, 24)]
 START = 1e9
+DEEPSEEK = BOTH[0].pid or 0
 FINE = {"memory_used": 1.0, "pcie_link_width": 16.0, "temperature_gpu": 50.0}
 
 
 def sample(index: int, **values: float) -> GpuSample:
+    """A GPU of the rig; on GPU 0 is the server of ``deepseek``."""
     one = gpu_sample(index)
-    return replace(one, values=dict(one.values) | FINE | values)
+    server = HostProcess(ProcessIdentity(DEEPSEEK, 1, "b"), "me", "llama-server", 0.0, own=True)
+    there = () if index else (GpuProcess(DEEPSEEK, "llama-server", 2**30, host=server),)
+    return replace(one, values=dict(one.values) | FINE | values, processes=there)
 
 
 @dataclass
