@@ -297,6 +297,7 @@ class Supervisor:
         statuses = tuple(
             look.status if look.facts.running else self._configured(look) for look in looks
         )
+        self._swapper.forget(*(one.name for one in statuses if one.state is State.READY))
         if self._discovery is None:
             return statuses
         pids = {status.pid for status in statuses if status.pid is not None}

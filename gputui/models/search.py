@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gputui.models.gguf import Header
+from gputui.models.gguf_types import BY_NAME
 from gputui.models.memory import Device, Estimate, Share, estimate
 from gputui.models.options import ALL_LAYERS, ServerOptions
 
@@ -31,8 +32,22 @@ QUANTIZATIONS: tuple[tuple[str, float], ...] = (
 """Bits a weight of the usual quantizations, as llama.cpp's tools/quantize/README.md measured them for
 Llama 3.1 8B; of other models they differ by some per cent."""
 
+_ROWS = 256
+_FALLBACKS: dict[str, str] = {
+    "Q2_K": "IQ4_NL",
+    "Q3_K": "IQ4_NL",
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+}
+"""What llama-quantize takes for a tensor whose rows are no multiple of 256 (llama.cpp:
+src/llama-quant.cpp); IQ4_NL also for every IQ type."""
+
 _STEP = 256
 _OUTPUT_BITS = 6.5625
+_F16_BITS = 16.0
+_NEAREST = {"IQ3_M": BY_NAME["iq3_s"], "IQ2_M": BY_NAME["iq2_s"]}
+"""The types of recipes that are not named by theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +131,7 @@ def quantizations(room: Room, *, contexts: bool = False) -> tuple[Quantization, 
     everything = room.taken(gpu_layers=layers)
     now = float(room.header.tensor_bytes) or 1.0
     found: list[Quantization] = []
-    for name, bits in QUANTIZATIONS:
-        weights = now if name == room.header.quantization else _weights(room.header, bits)
+    for (name, bits), weights in zip(QUANTIZATIONS, _all_weights(room.header), strict=True):
         factor = weights / now
         scaled = _scaled(everything, factor)
 
@@ -130,12 +144,53 @@ def quantizations(room: Room, *, contexts: bool = False) -> tuple[Quantization, 
     return tuple(found)
 
 
-def _weights(header: Header, bits: float) -> float:
-    """The weights at so many bits each. llama-quantize gives an output, or what serves as one, 6 at least."""
-    outer = ("output.weight", "token_embd.weight")
-    wide = sum(tensor.elements for tensor in header.tensors if tensor.name == outer[0])
-    wide = wide or sum(tensor.elements for tensor in header.tensors if tensor.name == outer[1])
-    return ((header.parameters - wide) * bits + wide * max(bits, _OUTPUT_BITS)) / 8
+def _all_weights(header: Header) -> list[float]:
+    """The weights in each of QUANTIZATIONS, never less than those after it; the file's own as they are."""
+    names = [name for name, _ in QUANTIZATIONS]
+    own = names.index(header.quantization) if header.quantization in names else None
+    now = float(header.tensor_bytes) or 1.0
+    weights: list[float] = []
+    for number, (name, bits) in enumerate(QUANTIZATIONS):
+        one = now if number == own else _weights(header, name, bits)
+        if own is not None:
+            one = max(one, now) if number < own else min(one, now)
+        weights.append(min(one, weights[-1]) if weights else one)
+    return weights
+
+
+def _weights(header: Header, name: str, bits: float) -> float:
+    """The weights at so many bits each, by the rows of each tensor.
+
+    llama-quantize gives an output, or what serves as one, 6 bits at least; vectors stay as they are.
+    """
+    names = {tensor.name for tensor in header.tensors}
+    output = "output.weight" if "output.weight" in names else "token_embd.weight"
+    total = 0.0
+    for tensor in header.tensors:
+        if len(tensor.shape) < 2:
+            total += tensor.bytes
+            continue
+        wide = tensor.name == output and bits < _OUTPUT_BITS
+        kind, each = ("Q6_K", _OUTPUT_BITS) if wide else (name, bits)
+        total += tensor.elements * _bits(tensor.shape[0], kind, each) / 8
+    return total
+
+
+def _bits(row: int, name: str, bits: float) -> float:
+    """Bits a weight of a tensor with rows of that length, where one of full blocks has ``bits``.
+
+    A recipe is a type and some tensors of better ones: what it has above its type's own bits is kept in
+    proportion.
+    """
+    base = BY_NAME.get(name[:4].lower()) or BY_NAME.get(name.lower()) or _NEAREST[name]
+    if base.block < _ROWS or row % _ROWS == 0:
+        return bits if row % base.block == 0 else _F16_BITS
+    other = BY_NAME[_FALLBACKS.get(base.name, "IQ4_NL").lower()]
+    if row % other.block:
+        return _F16_BITS
+    own, least, most = (kind.bytes_per_element * 8 for kind in (base, other, BY_NAME["q8_0"]))
+    better = (bits - own) / (_OUTPUT_BITS - own) if bits > own < _OUTPUT_BITS else 0.0
+    return least + better * (most - least)
 
 
 def _scaled(needed: Estimate, factor: float) -> Estimate:

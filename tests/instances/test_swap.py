@@ -256,6 +256,17 @@ async def test_a_server_that_fails_in_its_load_names_the_way_back(rig: Rig) -> N
     assert "Back" not in (await status_of(session, "one")).hint
 
 
+async def test_a_crash_long_after_a_swap_offers_no_way_back(rig: Rig) -> None:
+    rig.add("one", group="big")
+    rig.add("two", group="big")
+    session = rig.session()
+    await started(session, "one")
+    await started(session, "two")
+    rig.kill("two")
+    await until(session, "two", State.FAILED)
+    assert "Back" not in (await status_of(session, "two")).hint
+
+
 async def test_a_member_that_waits_for_its_restart_does_not_come_back_to_fight(rig: Rig) -> None:
     rig.add("one", group="big")
     rig.add("two", group="big")

@@ -203,3 +203,18 @@ async def test_what_is_broken_off_says_what_was_done(rig: Rig) -> None:
     assert (await status_of(session, "deepseek")).state is State.LOADING, "it goes on"
     await layouts.switch(await layouts.plan("whole"))
     assert (await layouts.plan("whole")).active
+
+
+async def test_one_that_cannot_start_says_nothing_of_the_fit_of_the_others(rig: Rig) -> None:
+    rig_of(rig)
+    plain = await layouts_of(rig)[1].plan("pair")
+    rig.instances[0] = msgspec.structs.replace(rig.instances[0], cpus="9999")
+    session, layouts = layouts_of(rig)
+    plan = await layouts.plan("pair")
+    assert [one.name for one in plan.cannot] == ["deepseek"]
+    assert "9999" in plan.cannot[0].reason
+    (coder,) = plan.starts
+    assert coder.fit_words == plain.starts[1].fit_words
+    assert "9999" not in coder.fit_words
+    asked = await session.fit("coder", coming=["deepseek"])
+    assert "9999" not in asked.words

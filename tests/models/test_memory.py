@@ -282,3 +282,31 @@ def test_the_quantizations_that_fit_are_the_smaller_ones() -> None:
     # The file of Qwen2.5 32B in Q8_0 has 34.8 GB.
     assert by_name["Q8_0"].weights == pytest.approx(34.8e9, rel=0.02)
     assert (by_name["Q2_K"].largest_context or 0) > (by_name["Q5_K_M"].largest_context or 0)
+
+
+def smol(folder: Path) -> Header:
+    """The shapes of SmolLM2 135M: rows of 576 are no multiple of 256, those of 1536 are."""
+    small, large = ("attn_q", "attn_output"), ("ffn_gate", "ffn_up")
+    layers = [
+        (f"blk.{layer}.{name}.weight", shape, "F16")
+        for layer in range(30)
+        for name, shape in (
+            *((name, (576, 576)) for name in small),
+            *((name, (576, 192)) for name in ("attn_k", "attn_v")),
+            *((name, (576, 1536)) for name in large),
+            ("ffn_down", (1536, 576)),
+        )
+    ]
+    tensors = [("token_embd.weight", (576, 49152), "F16"), *layers]
+    metadata = {"general.architecture": "llama", "llama.block_count": 30}
+    return read_header(write_gguf(folder / "smol.gguf", metadata, tensors))
+
+
+def test_rows_that_a_quantization_cannot_take_have_a_larger_one(tmp_path: Path) -> None:
+    found = quantizations(Room(smol(tmp_path), parse_options([]), (), None))
+    weights = {one.name: one.weights / 1e6 for one in found}
+    # The sizes of the published files, in MB.
+    published = {"Q8_0": 145, "Q6_K": 138, "Q5_K_M": 112, "Q4_K_M": 105, "Q3_K_M": 93.5, "Q2_K": 88}
+    for name, size in published.items():
+        assert weights[name] == pytest.approx(size, rel=0.03), name
+    assert list(weights.values()) == sorted(weights.values(), reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ async def ask_fit(
 ) -> Fit:
     """The fit of the first of ``wanted``, where the others start before it and those in ``leaving`` end.
 
-    ``prepare`` makes a command line, ``known`` are all GPUs. Why there is none is the fit's ``reason``.
+    ``prepare`` makes a command line, ``known`` are all GPUs. Why there is none is the fit's ``reason``. Of the
+    others those that cannot start are left out: they take nothing.
     """
 
     def look(servers: Sequence[Server]) -> Fit:
@@ -45,7 +47,10 @@ async def ask_fit(
         return fit_of(servers[0], occupancy(reader, state_dir, leaving, servers[1:]))
 
     try:
-        launches = [(instance.name, await prepare(instance)) for instance in wanted]
+        launches = [(wanted[0].name, await prepare(wanted[0]))]
+        for instance in wanted[1:]:
+            with contextlib.suppress(GputuiError):
+                launches.append((instance.name, await prepare(instance)))
         gpus = {gpu.uuid: gpu for gpu in known()}
         servers = [_server(name, launch, gpus) for name, launch in launches]
         return await asyncio.to_thread(look, servers)

@@ -94,9 +94,10 @@ class Swapper:
         """How to have again what made room for an instance in this session, "" where nothing did."""
         return way_back(self._displaced.get(name, ()))
 
-    def forget(self, name: str) -> None:
-        """What made room for it is of no interest any more."""
-        self._displaced.pop(name, None)
+    def forget(self, *names: str) -> None:
+        """What made room for them is of no interest any more: the swap was a success, or is long ago."""
+        for name in names:
+            self._displaced.pop(name, None)
 
     def give_up(self, name: str | None = None) -> bool:
         """End the wait of an instance (None: of all) for an answer to end; False where none waits here."""

@@ -169,7 +169,7 @@ class Layouts:
         statuses = await self._acts.observe()
         rough = plan(layout, config, statuses, gpus)
         obstacles = await self._obstacles(rough)
-        fits = await self._fits(rough)
+        fits = await self._fits(rough, obstacles)
         return plan(layout, config, statuses, gpus, obstacles, fits)
 
     async def switch(
@@ -204,8 +204,10 @@ class Layouts:
         }
         return {name: error for name, error in found.items() if error is not None}
 
-    async def _fits(self, rough: LayoutPlan) -> Mapping[str, Fit]:
-        names = [one.name for one in rough.starts]
+    async def _fits(
+        self, rough: LayoutPlan, obstacles: Mapping[str, GputuiError]
+    ) -> Mapping[str, Fit]:
+        names = [one.name for one in rough.starts if one.name not in obstacles]
         return {
             name: await self._acts.fit(name, leaving=rough.ending, coming=names[:place])
             for place, name in enumerate(names)
