@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ async def test_every_field_says_what_is_wrong_beneath_it(desk: Callable[..., Des
         for key, text, words in (
             ("port", "70000", "must be at most 65535"),
             ("key", "0", "Use one digit"),
-            ("n_gpu_layers", "some", "a whole number"),
+            ("n_gpu_layers", "some", "a number, auto or all"),
             ("idle_unload", "10x", "a number with a unit"),
             ("cpus", "all", "0-15"),
             ("args", "--a 'b", "quotes do not match"),
@@ -172,6 +173,7 @@ async def test_every_field_says_what_is_wrong_beneath_it(desk: Callable[..., Des
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert "Write this" not in screen_text(one.app)
+        assert "Not saved: 6 fields are wrong." in screen_text(one.app)
         assert pilot.app.focused is pilot.app.screen.query_one("#field-port")
         assert one.file.read_text() == before
 
@@ -190,6 +192,51 @@ async def test_what_only_the_whole_file_shows_is_said_too(desk: Callable[..., De
         await fill(pilot, "port", "8081")
         await fill(pilot, "args", "--port 5")
         await until_shown(pilot, "which gputui sets")
+
+
+async def test_what_another_has_is_said_beside_other_errors(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=(120, 60), notifications=True) as pilot:
+        await until_shown(pilot, "coder")
+        await pilot.press("down")
+        await opened(pilot, "e", "Edit coder")
+        await fill(pilot, "n_gpu_layers", "some")
+        await fill(pilot, "name", "DeepSeek")
+        await fill(pilot, "key", "1")
+        await until_shown(pilot, "DeepSeek is taken by another instance")
+        await until_shown(pilot, "is taken by deepseek")
+        await until_shown(pilot, "a number, auto or all")
+        await until_shown(pilot, "There is no such file.")
+        with socket.create_server(("127.0.0.1", 0)) as stranger:
+            await fill(pilot, "port", str(stranger.getsockname()[1]))
+            await until_shown(pilot, "in use now by")
+
+
+async def test_keys_that_edit_a_field_act_in_their_order(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        port = pilot.app.screen.query_one("#field-port", Input)
+        pilot.app.screen.set_focus(port)
+        await pilot.pause()
+        for key in ("ctrl+a", "ctrl+k", *"2048", "home", "delete", "1"):
+            one.app.post_message(Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: port.value == "1048")
+
+
+async def test_a_second_enter_is_none_for_the_dashboard(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "port", "9000")
+        await pilot.press("ctrl+s")
+        await until_shown(pilot, "enter or y writes it")
+        for _ in range(3):
+            one.app.post_message(Key("enter", "\r"))
+        await until(pilot, lambda: one.rig.supervisor.config is not None)
+        await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
+        assert len(pilot.app.screen_stack) == 1, "the details stay closed"
+        assert one.data()["instances"][0]["port"] == 9000
 
 
 async def test_a_running_instance_keeps_its_name(desk: Callable[..., Desk]) -> None:

@@ -17,6 +17,7 @@ from gputui.llama.flags import check_arguments, flags_of
 from gputui.models.catalogue import ModelFacts, facts_of
 from gputui.models.files import model_bytes
 from gputui.text import clean_line, sentences, size
+from gputui.ui.editing import beside
 from gputui.ui.editing.draft import Draft, Outcome, outcome
 from gputui.ui.editing.model_picker import facts_words
 from gputui.ui.services import Services
@@ -50,28 +51,35 @@ class Judging:
         """The file with these changes."""
         return await asyncio.to_thread(outcome, draft, changes)
 
-    async def judge(self, draft: Draft, changes: Mapping[str, Any]) -> AsyncIterator[Judgement]:
-        """What is known, first of the file alone, then of all."""
+    async def judge(
+        self, draft: Draft, changes: Mapping[str, Any], texts: Mapping[str, str]
+    ) -> AsyncIterator[Judgement]:
+        """What is known, first of the file alone, then of all. ``texts`` are the fields as they are typed."""
         found = await self.outcome(draft, changes)
-        errors = {found.field: found.words} if found.after is None else {}
-        judgement = Judgement(found, errors)
+        config = self._services.config
+        errors, busy = await asyncio.to_thread(beside.troubles, config, draft, texts)
+        if found.after is None and (found.field or not errors):
+            errors = {found.field: found.words} | errors
+        judgement = Judgement(found, errors, busy)
         yield judgement
         if found.instance is None:
             return
         doubts, notes = await asyncio.to_thread(self._look, found.instance)
+        doubts = {**busy, **doubts}
         judgement = replace(judgement, doubts=doubts, notes=notes)
         yield judgement
         if self._services.fit is not None:
             words, fits = await self._fit(found.instance)
             yield replace(judgement, fit=words, fits=fits)
 
-    async def judge_model(self, model: str) -> Judgement:
-        """What is known of the model alone, where the rest is not right yet."""
-        doubts: dict[str, str] = {}
+    async def judge_parts(self, draft: Draft, texts: Mapping[str, str]) -> Judgement:
+        """What is known of fields by themselves, where others are not right yet."""
+        config = self._services.config
+        errors, doubts = await asyncio.to_thread(beside.troubles, config, draft, texts)
         notes: dict[str, str] = {}
-        if model:
-            await asyncio.to_thread(self._look_at_model, model, doubts, notes)
-        return Judgement(None, {}, doubts, notes)
+        if texts.get("model"):
+            await asyncio.to_thread(self._look_at_model, texts["model"], doubts, notes)
+        return Judgement(None, errors, doubts, notes)
 
     def _look(self, instance: InstanceConfig) -> tuple[dict[str, str], dict[str, str]]:
         """Doubts and notes by key. Blocks."""
@@ -94,7 +102,9 @@ class Judging:
     def _look_at_model(self, model: str, doubts: dict[str, str], notes: dict[str, str]) -> None:
         path = Path(model).expanduser()
         facts = self._facts_of(path)
-        if facts.problem:
+        if not path.exists():
+            doubts["model"] = "There is no such file."
+        elif facts.problem:
             doubts["model"] = clean_line(facts.problem.removeprefix(f"{path}: "))
         else:
             notes["model"] = facts_words(facts, model_bytes(path))

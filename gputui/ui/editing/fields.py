@@ -38,7 +38,12 @@ def _integer(text: str) -> int:
 
 
 def _layers(text: str) -> int | str:
-    return text if text in ("auto", "all") else _integer(text)
+    if text in ("auto", "all"):
+        return text
+    try:
+        return _integer(text)
+    except GputuiError:
+        raise GputuiError("a number, auto or all is wanted") from None
 
 
 def _duration(text: str) -> float | str:

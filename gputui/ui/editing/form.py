@@ -28,11 +28,13 @@ from gputui.ui.editing.draft import Draft, diff, names_gpus
 from gputui.ui.editing.fields import BY_KEY, FIELDS, shown, typeable, typed_values, value_of
 from gputui.ui.editing.model_picker import ModelPicker
 from gputui.ui.editing.preview import PreviewScreen, diff_content
-from gputui.ui.editing.widgets import ChoiceField, FieldChanged, GpuField
+from gputui.ui.editing.widgets import ChoiceField, FieldChanged, GpuField, TextField
 from gputui.ui.palette import Look
 
 JUDGE_SECONDS = 0.25
 """From the last key to the look at the whole: the file, the model, the flags, the fit."""
+LINGER_SECONDS = 0.3
+"""For so long it takes keys and does nothing once it is saved: a second enter is none for what is beneath."""
 NARROW = 110
 _NEEDED = ("name", "model", "port")
 _NEEDED_WORDS = "needed"
@@ -81,7 +83,7 @@ class InstanceForm(ModalScreen[str | None]):
         self._timer: Timer | None = None
         self._judgement = Judgement()
         self._refused = ""
-        self._tried = False
+        self._tried = self._done = False
 
     # ── what it looks like ───────────────────────────────────────────────────────────────────────
 
@@ -117,7 +119,7 @@ class InstanceForm(ModalScreen[str | None]):
             return ChoiceField(look, f"field-{key}", field.choices, start, "default")
         locked = key in self._locked
         text = "has several lines: change it in the file" if locked else self._start[key]
-        return Input(text, id=f"field-{key}", classes="form-input", disabled=locked)
+        return TextField(text, id=f"field-{key}", classes="form-input", disabled=locked)
 
     def on_mount(self) -> None:
         self.set_focus(self._field("name"))
@@ -182,6 +184,8 @@ class InstanceForm(ModalScreen[str | None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that come before all others are the form's own only while nothing is over it."""
+        if self._done:
+            return False
         return action not in ("go", "enter", "save") or self.app.screen is self
 
     def action_go(self, by: int) -> None:
@@ -231,16 +235,16 @@ class InstanceForm(ModalScreen[str | None]):
         if not self._there:
             return
         right = not self._own_troubles()
-        work = self._judge_whole(self._changes()) if right else self._judge_model()
+        work = self._judge_whole(self._changes()) if right else self._judge_parts()
         self.run_worker(told(work, self._refuse), group="judge", exclusive=True)
 
-    async def _judge_model(self) -> None:
-        self._judgement = await self._parts.judging.judge_model(self._texts()["model"])
+    async def _judge_parts(self) -> None:
+        self._judgement = await self._parts.judging.judge_parts(self._draft, self._texts())
         if self._there:
             self._show_troubles()
 
     async def _judge_whole(self, changes: Mapping[str, Any]) -> None:
-        async for judgement in self._parts.judging.judge(self._draft, changes):
+        async for judgement in self._parts.judging.judge(self._draft, changes, self._texts()):
             self._judgement = judgement
             if not self._there:
                 return
@@ -293,7 +297,7 @@ class InstanceForm(ModalScreen[str | None]):
     def action_save(self) -> None:
         troubles, self._tried = self._own_troubles(), True
         if troubles:
-            self._show_troubles()
+            self._say_wrong(len(troubles))
             self.set_focus(self._field(next(iter(troubles))))
         else:
             self.run_worker(told(self._review(), self._refuse), group="save", exclusive=True)
@@ -303,6 +307,8 @@ class InstanceForm(ModalScreen[str | None]):
         outcome = await self._parts.judging.outcome(self._draft, self._changes())
         if outcome.after is None:
             self._judgement = Judgement(outcome, {outcome.field: outcome.words})
+            if outcome.field:
+                self._say_wrong(1)
             self._show_troubles()
             if outcome.field in BY_KEY:
                 self.set_focus(self._field(outcome.field))
@@ -313,6 +319,7 @@ class InstanceForm(ModalScreen[str | None]):
             return
         screen = PreviewScreen(f"Write this to {self._draft.file}?", lines, self._parts.look)
         if await self.app.push_screen_wait(screen):
+            self._done = True
             await self._write(outcome.after)
 
     async def _write(self, after: str) -> None:
@@ -322,6 +329,9 @@ class InstanceForm(ModalScreen[str | None]):
             self._refuse(error)
             await self._reread()
             return
+        self.set_timer(LINGER_SECONDS, self._close)
+
+    def _close(self) -> None:
         self.dismiss(self._texts()["name"])
 
     async def _reread(self) -> None:
@@ -331,9 +341,14 @@ class InstanceForm(ModalScreen[str | None]):
 
     def _refuse(self, error: GputuiError) -> None:
         """Say what went wrong with the whole; it stays there until something is typed."""
-        self._refused = sentences(error.message, error.hint)
+        self._refused, self._done = sentences(error.message, error.hint), False
         if self._there:
             self._show_troubles()
+
+    def _say_wrong(self, count: int) -> None:
+        wrong = "1 field is" if count == 1 else f"{count} fields are"
+        self._refused = f"Not saved: {wrong} wrong."
+        self._show_troubles()
 
 
 class Trouble(Static):

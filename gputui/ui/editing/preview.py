@@ -18,8 +18,8 @@ class PreviewScreen(ModalScreen[bool]):
     """Asks whether these lines are to be written; enter or ``y`` does."""
 
     BINDINGS = [
-        Binding("enter,y", "dismiss(True)", "Write", id="preview.write"),
-        Binding("escape,n", "dismiss(False)", "Back", id="preview.back"),
+        Binding("enter,y", "answer(True)", "Write", id="preview.write"),
+        Binding("escape,n", "answer(False)", "Back", id="preview.back"),
         Binding("up", "scroll(-1)", "Up", show=False, id="preview.up"),
         Binding("down", "scroll(1)", "Down", show=False, id="preview.down"),
     ]
@@ -29,13 +29,22 @@ class PreviewScreen(ModalScreen[bool]):
         self._question = question
         self._lines = lines
         self._look = look
+        self._answered = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="preview"):
             yield Static(Content(self._look.text(self._question)), classes="question", markup=False)
             with VerticalScroll(id="preview-lines", can_focus=False):
                 yield Static(diff_content(self._lines, self._look), markup=False)
-            yield Static("enter writes it   esc goes back", id="preview-keys", markup=False)
+            yield Static(
+                "enter or y writes it   esc or n goes back", id="preview-keys", markup=False
+            )
+
+    def action_answer(self, write: bool) -> None:
+        """Close with the first answer."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(write)
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#preview-lines").scroll_relative(y=by, animate=False)

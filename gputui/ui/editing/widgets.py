@@ -8,6 +8,7 @@ from rich.style import Style
 from textual.binding import Binding
 from textual.events import Key
 from textual.message import Message
+from textual.widgets import Input
 
 from gputui.identity import GpuIdentity, short_name
 from gputui.ui.cells import CellView, Line
@@ -16,6 +17,28 @@ from gputui.ui.palette import Look
 
 class FieldChanged(Message):
     """A field of the form has another value."""
+
+
+_INPUT_KEYS = {
+    key.strip(): binding.action
+    for binding in Input.BINDINGS
+    if isinstance(binding, Binding) and binding.action != "submit"
+    for key in binding.key.split(",")
+}
+
+
+class TextField(Input):
+    """One line to type in, whose keys act in the order in which they come.
+
+    A binding waits until its key has bubbled up to the screen; of keys in a burst, what is printed after it
+    would be there before it.
+    """
+
+    async def on_key(self, event: Key) -> None:
+        action = _INPUT_KEYS.get(event.key)
+        if action is not None and not event.is_printable:
+            event.stop().prevent_default()
+            await self.run_action(action)
 
 
 class ChoiceField(CellView, can_focus=True):
