@@ -172,6 +172,7 @@ def _place(
         most_layers(room) if gpus and fit.fits is not None else None,
         quantizations(room, contexts=contexts) if fit.fits is not None else (),
         why,
+        nothing_fits=fit.fits is False and not room.holds(room.taken(gpu_layers=0)),
     )
 
 

@@ -31,7 +31,10 @@ _RANKS = {"weights": 2, "cache": 2, "overhead": 4}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The GPUs that were asked about (() for the CPU), and what came of it. None: not known."""
+    """The GPUs that were asked about (() for the CPU), and what came of it. None: not known.
+
+    ``nothing_fits``: not even with all layers on the CPU.
+    """
 
     gpus: tuple[GpuIdentity, ...]
     fit: Fit
@@ -40,6 +43,7 @@ class Place:
     most_layers: int | None
     quantizations: tuple[Quantization, ...]
     cannot_run: str = ""
+    nothing_fits: bool = False
 
     @property
     def name(self) -> str:
@@ -175,6 +179,8 @@ def _would_fit(places: Sequence[Place], header: Header, width: int) -> list[Line
     def on_gpus(place: Place) -> str:
         if place.most_layers is None:
             return UNKNOWN if place.gpus else "no GPU"
+        if place.nothing_fits:
+            return "not even 0"
         return f"{place.most_layers} of {layers}" if place.most_layers < layers else f"all {layers}"
 
     columns: list[Column[Place]] = [
@@ -209,7 +215,7 @@ def _quantizations(places: Sequence[Place], header: Header, width: int) -> list[
         row.name: [place for place in places if place.quantizations[number].fits]
         for number, row in enumerate(rows)
     }
-    divisor, unit = (2**30, "GiB") if header.parameters > 1e9 else (2**20, "MiB")
+    unit, divisor = _scale(max((row.total for row in rows), default=0.0))
 
     def where(row: Quantization) -> str:
         names = [place.name for place in fitting[row.name]]
@@ -221,7 +227,7 @@ def _quantizations(places: Sequence[Place], header: Header, width: int) -> list[
         Column("same model as", 0, lambda row: row.name, left=True, role=_this(header)),
         Column("bits/weight", 2, lambda row: f"{row.bits:.2f}"),
         Column(f"weights {unit}", 1, lambda row: _amount(row.weights, divisor)),
-        Column("all", 0, lambda row: _amount(row.total, divisor)),
+        Column("total", 0, lambda row: _amount(row.total, divisor)),
         *_contexts(rows),
         Column(
             "as asked", 0, where, left=True, role=lambda row: "" if fitting[row.name] else "warning"
@@ -257,8 +263,11 @@ def _notes(report: Report) -> list[Line]:
 
 
 def _unit(rows: Sequence[FitRow]) -> tuple[str, float]:
-    big = max(row.needed.total for row in rows) >= 2**30
-    return ("GiB", 2**30) if big else ("MiB", 2**20)
+    return _scale(max(row.needed.total for row in rows))
+
+
+def _scale(largest: float) -> tuple[str, float]:
+    return ("GiB", 2**30) if largest >= 2**30 else ("MiB", 2**20)
 
 
 def _amount(value: float | None, divisor: float) -> str:

@@ -21,8 +21,20 @@ from gputui.text import UNKNOWN, clean_line, number, seconds, size, uptime
 
 _PATIENCE = 1.0
 _BETWEEN = 0.3
-_HEADINGS = ("name", "model", "GPU", "port", "state", "tok/s", "slots", "queue", "memory", "uptime")
-_RIGHT = frozenset({"port", "tok/s", "slots", "queue", "memory", "uptime"})
+_HEADINGS = (
+    "name",
+    "model",
+    "GPU",
+    "port",
+    "state",
+    "tok/s",
+    "slots",
+    "queue",
+    "memory",
+    "uptime",
+    "30 days",
+)
+_RIGHT = frozenset({"port", "tok/s", "slots", "queue", "memory", "uptime", "30 days"})
 
 
 @click.command("status")
@@ -132,6 +144,7 @@ def _row(status: InstanceStatus, place: str) -> tuple[str, ...]:
         number(metrics.requests_deferred),
         size(metrics.memory_bytes),
         uptime(age),
+        UNKNOWN if status.availability is None else f"{status.availability:.2%}",
     )
 
 

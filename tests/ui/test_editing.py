@@ -20,6 +20,7 @@ from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import State
+from gputui.ui.dashboard import Dashboard
 from gputui.ui.editing.form import InstanceForm
 from gputui.ui.editing.widgets import GpuField
 from tests.ui.harness import (
@@ -235,7 +236,8 @@ async def test_a_second_enter_is_none_for_the_dashboard(desk: Callable[..., Desk
             one.app.post_message(Key("enter", "\r"))
         await until(pilot, lambda: one.rig.supervisor.config is not None)
         await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
-        assert len(pilot.app.screen_stack) == 1, "the details stay closed"
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, Dashboard), "the details stay closed"
         assert one.data()["instances"][0]["port"] == 9000
 
 

@@ -161,8 +161,8 @@ def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tup
     )
     node = f"NUMA node {status.numa_node}" if status.numa_node is not None else ""
     yield "CPUs", ", ".join(part for part in (format_cpus(status.cpus), node) if part)
-    if status.availability is not None:
-        yield "availability", f"{status.availability:.2%} of 30 days"
+    known = status.availability is not None
+    yield "availability", f"{status.availability:.2%} of 30 days" if known else "not known yet"
     again = (
         ""
         if status.restart_at is None
@@ -273,7 +273,9 @@ def _server(view: DetailsView, width: int, look: Look) -> list[Line]:
     if server is None:
         return []
     takes = "not known" if server.modalities is None else ", ".join(("text", *server.modalities))
-    slots = f"{number(server.slots)} of {number(server.context)} tokens"
+    slots = f"{number(server.slots)} slots of {number(server.context)} tokens"
+    if view.row and server.context and server.context == view.row.status.context:
+        slots = f"{number(server.slots)} slots in one pool of {server.context} tokens"
     template = (
         f"like {server.template}'s" if server.template else ("its own" * bool(server.template_line))
     )
