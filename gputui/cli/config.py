@@ -96,7 +96,7 @@ def _check_alerts(
             gpus = () if isinstance(found, GputuiError) else resolve(rule, found, file)
         except GputuiError as error:
             click.echo(f"  {rule.name}: not ok")
-            report(error)
+            _tell(error, "    ")
             good = False
             continue
         chosen = ", ".join(f"GPU {gpu.index}" for gpu in gpus) if rule.gpus is not None else ""
@@ -161,15 +161,22 @@ def _check(
         Machine().place(instance)
     except GputuiError as error:
         click.echo(f"{instance.name}: not ok")
-        report(error)
+        _tell(error)
         return False
     where = ", ".join(f"GPU {gpu.index} ({gpu.name}, {short_bus_id(gpu)})" for gpu in pinned)
     click.echo(f"{instance.name}: ok, {where or 'CPU'}, port {instance.port}")
-    _warn_of_flags(instance, config, file)
+    _warn_of_flags(instance, config)
     return True
 
 
-def _warn_of_flags(instance: InstanceConfig, config: Config, file: Path) -> None:
+def _tell(error: GputuiError, indent: str = "  ") -> None:
+    """What a verdict is for, beneath it: verdicts and reasons stay together wherever they are written."""
+    for words in (error.message, error.hint):
+        if words:
+            click.echo(f"{indent}{words}")
+
+
+def _warn_of_flags(instance: InstanceConfig, config: Config) -> None:
     """What the binary's own --help says against ``args``: told, and no error, since it is the help alone."""
     from gputui.llama.binary import find
     from gputui.llama.flags import check_arguments, flags_of
@@ -181,5 +188,4 @@ def _warn_of_flags(instance: InstanceConfig, config: Config, file: Path) -> None
     except GputuiError:
         return
     for doubt in check_arguments(flags, instance.args):
-        where = f"{file}: [[instances]] {instance.name}: args"
-        report(ConfigError(f"{where}: {doubt.message}", doubt.hint))
+        _tell(ConfigError(f"args: {doubt.message}", doubt.hint))

@@ -107,6 +107,10 @@ def _instance(model: str, config: Config) -> tuple[InstanceConfig, bool]:
             f'"{model}" is no file, and no instance is named so',
             f'Did you mean "{near}"?' if near else "Give a .gguf file.",
         )
+    if not path.exists():
+        raise GputuiError(f"{path}: no such file", "Give a .gguf file, or an instance's name.")
+    if path.is_dir():
+        raise GputuiError(f"{path}: is a directory", "Name the .gguf file in it.")
     return InstanceConfig(name="model", model=str(path), port=_NOWHERE), False
 
 

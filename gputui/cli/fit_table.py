@@ -179,7 +179,7 @@ def _would_fit(places: Sequence[Place], header: Header, width: int) -> list[Line
     def on_gpus(place: Place) -> str:
         if place.most_layers is None:
             return UNKNOWN if place.gpus else "no GPU"
-        if place.nothing_fits:
+        if place.nothing_fits and not place.most_layers:
             return "not even 0"
         return f"{place.most_layers} of {layers}" if place.most_layers < layers else f"all {layers}"
 

@@ -116,6 +116,11 @@ class InstanceStatus:
     external: bool = False
     offloads: bool = True
 
+    @property
+    def state_word(self) -> str:
+        """The state as people are told it: one that was unloaded is that, and stopped to programs."""
+        return "unloaded" if self.unloaded else str(self.state)
+
 
 _MORE = (
     *("load_progress", "load_seconds_left", "prompt_progress"),

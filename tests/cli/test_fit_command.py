@@ -106,6 +106,18 @@ def test_a_configured_instance_by_its_name(place: Place) -> None:
     assert 'Did you mean "coder"?' in place.run("fit", "codr", code=1)
 
 
+def test_what_no_split_can_hold_is_said(place: Place) -> None:
+    text = place.run("fit", str(place.model), "--gpu", "5090", "--ctx", "99999999")
+    assert "not even 0" in text
+    assert re.search(r"weights GiB +total", text)
+
+
+def test_a_file_that_is_not_there_is_no_instance(place: Place) -> None:
+    text = place.run("fit", "/nonexistent", code=1)
+    assert "/nonexistent: no such file" in text
+    assert "[[instances]]" not in text
+
+
 def test_what_is_wrong_is_said(place: Place) -> None:
     assert "no such file" in place.run("fit", str(place.folder / "none.gguf"), code=1)
     (place.folder / "text.gguf").write_text("hello")

@@ -12,6 +12,7 @@ from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
+from gputui.text import UNKNOWN
 from gputui.ui.chat.panel import SIDES, ChatPanel
 from gputui.ui.dialogs import Choice, ChoiceDialog
 from gputui.ui.instances.caretaker import Caretaker
@@ -51,20 +52,22 @@ class Seating:
             return GputuiError(cannot_chat(status.name, status.role), "Choose another.")
         if status.state is not State.READY:
             hint = status.note or "Start it, or choose another."
-            return GputuiError(f"{status.name} is {status.state}", hint)
+            return GputuiError(f"{status.name} is {status.state_word}", hint)
         if not talker.busy:
             talker.choose(running_endpoint(endpoint, status.url, status.model, owned=status.owned))
         return None
 
     def choose(self, side: str) -> None:
         """Ask who answers on a side."""
-        choices = [_choice(status) for status in self._caretaker.statuses]
         watch = self._services.endpoints
-        states = {one.name: f"{one.state} " for one in (watch.statuses if watch else ())}
-        choices += [
-            Choice(endpoint.name, endpoint.name, states.get(endpoint.name, "") + endpoint.url)
-            for endpoint in self._services.config.endpoints
-        ]
+        states = {one.name: str(one.state) for one in (watch.statuses if watch else ())}
+        endpoints = self._services.config.endpoints
+        choices = _choices(
+            [
+                *map(_row, self._caretaker.statuses),
+                *((one.name, states.get(one.name, UNKNOWN), one.url, True) for one in endpoints),
+            ]
+        )
         if not choices:
             self._say(
                 GputuiError("There is nothing to choose", "Configure instances or endpoints.")
@@ -133,11 +136,25 @@ class Seating:
         return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
 
 
-def _choice(status: InstanceStatus) -> Choice:
+_Row = tuple[str, str, str, bool]
+"""A name, its state, where it is, whether it can be chosen."""
+
+
+def _row(status: InstanceStatus) -> _Row:
     """An instance in the list; one that does not chat is there, and cannot be chosen."""
     if status.role != "chat":
-        return Choice(status.name, status.name, f"{status.role}: does not chat", disabled=True)
-    return Choice(status.name, status.name, f"{status.state} {status.url}")
+        return status.name, status.state_word, f"{status.role}: does not chat", False
+    return status.name, status.state_word, status.url, True
+
+
+def _choices(rows: Sequence[_Row]) -> list[Choice]:
+    """In columns."""
+    names = max((len(row[0]) for row in rows), default=0)
+    states = max((len(row[1]) for row in rows), default=0)
+    return [
+        Choice(name, name.ljust(names), f"{state.ljust(states)}  {where}", disabled=not chats)
+        for name, state, where, chats in rows
+    ]
 
 
 def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> str:
@@ -146,5 +163,5 @@ def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> st
     if status is not None and status.state is State.FAILED:
         return f"{endpoint.name} failed; the reason is under the table."
     if status is not None and status.state is not State.READY:
-        return f"{endpoint.name} is {status.state}."
+        return f"{endpoint.name} is {status.state_word}."
     return "Press c, type a prompt, enter sends it."
