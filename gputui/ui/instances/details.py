@@ -18,8 +18,8 @@ from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import RUNNING
 from gputui.text import error_words
 from gputui.ui.cells import CellView, Line
+from gputui.ui.instances.columns import InstanceRow, is_others
 from gputui.ui.instances.details_lines import DetailsView, head_line, left_lines, right_lines
-from gputui.ui.instances.panel import InstanceRow
 from gputui.ui.log.view import LogView
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -40,6 +40,7 @@ class InstanceSource:
     log: InstanceLog
     act: Callable[[str], None]
     show_log: Callable[[], None]
+    edit: Callable[[], None]
     say: Callable[[GputuiError], None]
     clock: Callable[[], float]
 
@@ -80,6 +81,7 @@ class InstanceDetailsScreen(Overlay):
         Binding("s", "act('start')", "Start", id="instance.start"),
         Binding("x", "act('stop')", "Stop", id="instance.stop"),
         Binding("r", "act('restart')", "Restart", id="instance.restart"),
+        Binding("e", "edit", "Edit", id="instance.edit"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
     ]
 
@@ -179,6 +181,16 @@ class InstanceDetailsScreen(Overlay):
 
     def action_log(self) -> None:
         self._source.show_log()
+
+    def action_edit(self) -> None:
+        self._source.edit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What others started is only shown: no key of the footer acts on it."""
+        row = self._source.row()
+        if row is None or action not in ("act", "edit"):
+            return True
+        return not (row.status.external or (action == "act" and is_others(row.status)))
 
     def action_act(self, action: str) -> None:
         self._source.act(action)

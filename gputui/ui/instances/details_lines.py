@@ -17,7 +17,7 @@ from gputui.llama.inspection import SlotFacts
 from gputui.text import UNKNOWN, number, sentences, size, uptime
 from gputui.ui.cells import Line, cut
 from gputui.ui.graph import bar
-from gputui.ui.instances.panel import BAR, InstanceRow, state_style, state_words
+from gputui.ui.instances.columns import BAR, InstanceRow, state_style, state_words
 from gputui.ui.palette import Look
 
 LABEL = 14
