@@ -228,9 +228,8 @@ class Dashboard(StillScreen[None]):
         return row.status.name if row is not None else None
 
     def action_edit(self, purpose: Purpose) -> None:
-        if purpose == "new":
-            self.editing.request(purpose)
-        elif (name := self._chosen_instance(file=True)) is not None:
+        name = "" if purpose == "new" else self._chosen_instance(file=True)
+        if name is not None:
             self.editing.request(purpose, name)
 
     def action_remove(self) -> None:

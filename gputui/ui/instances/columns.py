@@ -146,7 +146,7 @@ def state_cell(line: Line, row: InstanceRow, width: int, look: Look) -> None:
     elif row.endpoint is not None:
         _endpoint_state(line, row.endpoint, palette)
     else:
-        line.add(state_words(status), state_style(status, palette))
+        line.add(cut(state_words(status), width - GAP), state_style(status, palette))
     if status.state is State.LOADING:
         _loading(line, row, look)
     elif row.alert is None and status.lowered:

@@ -19,7 +19,13 @@ from gputui.instances.status import RUNNING
 from gputui.text import error_words
 from gputui.ui.cells import CellView, Line
 from gputui.ui.instances.columns import InstanceRow, is_others
-from gputui.ui.instances.details_lines import DetailsView, head_line, left_lines, right_lines
+from gputui.ui.instances.details_lines import (
+    DetailsView,
+    head_line,
+    left_lines,
+    lines_of_all,
+    right_lines,
+)
 from gputui.ui.log.view import LogView
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -102,7 +108,7 @@ class InstanceDetailsScreen(Overlay):
         self._told: str | None = None
 
     def compose(self) -> ComposeResult:
-        parts = (self._look, left_lines, self._view), (self._look, right_lines, self._view)
+        parts = (self._look, self._left, self._view), (self._look, right_lines, self._view)
         yield SectionsView(self._look, _head, self._view, "instance-head")
         with VerticalScroll(id="instance-body"):
             yield SectionsView(*parts[0], "instance-left")
@@ -123,7 +129,13 @@ class InstanceDetailsScreen(Overlay):
         self._arrange()
 
     def _arrange(self) -> None:
-        self.set_class(self.app.size.width >= WIDE, "-wide")
+        wide = self.app.size.width >= WIDE
+        self.set_class(wide, "-wide")
+        self.query_one("#instance-right").display = wide
+
+    def _left(self, view: DetailsView, width: int, look: Look) -> Sequence[Line]:
+        """The left of two columns, or the only one."""
+        return (left_lines if self.has_class("-wide") else lines_of_all)(view, width, look)
 
     def take(self, seen: Seen) -> None:
         self._seen = seen
