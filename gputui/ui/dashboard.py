@@ -27,9 +27,17 @@ from gputui.ui.gpus.details import DetailsMemory, GpuDetails
 from gputui.ui.gpus.panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances.caretaker import Caretaker
+from gputui.ui.instances.columns import InstanceRow
+from gputui.ui.instances.endpoint import refusal
 from gputui.ui.instances.layouts import LayoutActions
-from gputui.ui.instances.panel import InstanceRow, InstancesPanel
-from gputui.ui.instances.rows import endpoint_rows, instance_rows, names_by_pid, pinned_names
+from gputui.ui.instances.panel import InstancesPanel
+from gputui.ui.instances.rows import (
+    configured_rows,
+    endpoint_rows,
+    instance_rows,
+    names_by_pid,
+    pinned_names,
+)
 from gputui.ui.instances.views import InstanceViews
 from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
 from gputui.ui.leaving import Leaving
@@ -88,7 +96,14 @@ class Dashboard(StillScreen[None]):
             lambda: self._seating.gpus,
         )
         self._views = InstanceViews(
-            self, services, self.caretaker, look, self._rows, self.say, self.action_keys
+            self,
+            services,
+            self.caretaker,
+            look,
+            self._rows,
+            self.say,
+            self.action_keys,
+            lambda name: self.editing.request("edit", name),
         )
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
@@ -162,7 +177,8 @@ class Dashboard(StillScreen[None]):
         self._alerting.update()
         self.power_actions.tell_notices()
         self._tell_store_problem()
-        self.query_one(Header).update_instances(message.statuses)
+        watch = self._services.endpoints
+        self.query_one(Header).update_instances(message.statuses, watch.statuses if watch else ())
         self._show_rows()
         self._seating.frame()
         self._start_what_was_asked()
@@ -199,21 +215,27 @@ class Dashboard(StillScreen[None]):
                 self.caretaker.request("stop" if running else "start", instance.name)
 
     def action_instance(self, action: str) -> None:
+        name = self._chosen_instance()
+        if name is not None:
+            self.caretaker.request(action, name)
+
+    def _chosen_instance(self, *, file: bool = False) -> str | None:
+        """The name of the cursor's row; None where that is no instance, which is told."""
         row = self.query_one(InstancesPanel).selected
-        if row is not None:
-            self.caretaker.request(action, row.status.name)
+        if row is not None and row.endpoint is not None:
+            self.say(refusal(row.status.name, file=file))
+            return None
+        return row.status.name if row is not None else None
 
     def action_edit(self, purpose: Purpose) -> None:
-        row = self.query_one(InstancesPanel).selected
-        if purpose == "new":
-            self.editing.request(purpose)
-        elif row is not None:
-            self.editing.request(purpose, row.status.name)
+        name = "" if purpose == "new" else self._chosen_instance(file=True)
+        if name is not None:
+            self.editing.request(purpose, name)
 
     def action_remove(self) -> None:
-        row = self.query_one(InstancesPanel).selected
-        if row is not None:
-            self.editing.request_removal(row.status.name)
+        name = self._chosen_instance(file=True)
+        if name is not None:
+            self.editing.request_removal(name)
 
     def _reconfigured(self) -> None:
         """The file was changed, and every room works with it."""
@@ -222,18 +244,24 @@ class Dashboard(StillScreen[None]):
         self.run_worker(self.caretaker.observe(), group="look", exclusive=True)
 
     def action_log(self) -> None:
-        row = self.query_one(InstancesPanel).selected
-        if row is not None:
-            self._views.show_log(row.status.name)
+        name = self._chosen_instance()
+        if name is not None:
+            self._views.show_log(name)
 
     def action_layouts(self) -> None:
         self.layout_actions.request(self._snapshot.identities if self._snapshot else ())
 
     @on(InstancesPanel.DetailsRequested)
     def details_requested(self, message: InstancesPanel.DetailsRequested) -> None:
-        self._views.show_details(message.name, self._seen)
+        row = self.query_one(InstancesPanel).selected
+        if row is not None and row.endpoint is not None:
+            self._views.show_endpoint(message.name)
+        else:
+            self._views.show_details(message.name, self._seen)
 
     def _rows(self) -> tuple[InstanceRow, ...]:
+        if not self.caretaker.observed:
+            return configured_rows(self._services.config)
         return instance_rows(
             self._services.config,
             self.caretaker.statuses,

@@ -28,6 +28,8 @@ class ChoiceDialog(ModalScreen[str | None]):
     """A question with a list of answers: arrows and enter, or the letter before the text."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
+    KEYS = "enter chooses  esc closes"
+    """What the frame says of keys."""
 
     def __init__(self, question: str, choices: Sequence[Choice], preselected: int = 0) -> None:
         super().__init__()
@@ -36,7 +38,8 @@ class ChoiceDialog(ModalScreen[str | None]):
         self._preselected = preselected
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog") as frame:
+            frame.border_subtitle = Content(self.KEYS)
             yield Static(Content(self._question), classes="question", markup=False)
             yield OptionList(*(self._option(choice) for choice in self._choices))
 
@@ -60,6 +63,7 @@ class ConfirmDialog(ChoiceDialog):
         Binding("y", "dismiss('yes')", "Yes", id="dialog.yes"),
         Binding("n", "dismiss('no')", "No", id="dialog.no"),
     ]
+    KEYS = "y n  enter chooses  esc closes"
 
     def __init__(self, question: str, yes: str = "Yes", no: str = "No") -> None:
         super().__init__(question, (Choice("yes", yes, "y"), Choice("no", no, "n")), 1)

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
+from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.config import PowerConfig
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus
@@ -46,6 +47,7 @@ class Header(Horizontal):
         self._session = session
         self._snapshot: Snapshot | None = None
         self._statuses: Sequence[InstanceStatus] = ()
+        self._endpoints: Sequence[EndpointStatus] = ()
         self._places = {place: _Strip(look) for place in Place}
         self._time = _Strip(look)
 
@@ -67,9 +69,11 @@ class Header(Horizontal):
         self._snapshot = snapshot
         self.redraw()
 
-    def update_instances(self, statuses: Sequence[InstanceStatus]) -> None:
+    def update_instances(
+        self, statuses: Sequence[InstanceStatus], endpoints: Sequence[EndpointStatus] = ()
+    ) -> None:
         """The newest states, for the counts."""
-        self._statuses = statuses
+        self._statuses, self._endpoints = statuses, endpoints
         self.redraw()
 
     def redraw(self) -> None:
@@ -78,7 +82,8 @@ class Header(Horizontal):
         if width <= 0:
             return
         start = self._start(width, palette)
-        found = fields(self._snapshot, self._statuses, self._report(), self._power)
+        down = sum(one.state is EndpointState.DOWN for one in self._endpoints)
+        found = fields(self._snapshot, self._statuses, self._report(), self._power, down)
         chosen = fitting(found, width - start.width - CLOCK)
         lines = {place: Line() for place in Place} | {Place.MACHINE: start}
         for field in chosen:

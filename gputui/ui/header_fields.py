@@ -59,9 +59,10 @@ def fields(
     statuses: Sequence[InstanceStatus],
     report: PowerReport,
     power: PowerConfig,
+    down: int = 0,
 ) -> list[Field]:
-    """Everything there is to say, in the order in which it stands."""
-    found = [*_machine(snapshot, statuses)]
+    """Everything there is to say, in the order in which it stands; ``down`` endpoints give no answer."""
+    found = [*_machine(snapshot, statuses, down)]
     if snapshot is not None and snapshot.host is not None:
         found += _host(snapshot.host)
     return [*found, *_power(report, power)]
@@ -77,7 +78,9 @@ def fitting(found: Sequence[Field], width: int) -> list[Field]:
     return [field for field in found if field in chosen]
 
 
-def _machine(snapshot: Snapshot | None, statuses: Sequence[InstanceStatus]) -> Iterator[Field]:
+def _machine(
+    snapshot: Snapshot | None, statuses: Sequence[InstanceStatus], down: int
+) -> Iterator[Field]:
     if snapshot is not None and snapshot.source != "nvml":
         yield Field(Place.MACHINE, 1, ((snapshot.source, "dim"),))
     statuses = [status for status in statuses if not status.external]
@@ -88,8 +91,11 @@ def _machine(snapshot: Snapshot | None, statuses: Sequence[InstanceStatus]) -> I
     if running > ready:
         words.append(f"{running - ready} on the way")
     parts = [(", ".join(words), "dim")] if words else []
-    if failed:
-        parts.append((f", {failed} failed", "error"))
+    troubles = [f"{failed} failed"] if failed else []
+    if down:
+        troubles.append(f"{down} endpoint{'s' * (down > 1)} down")
+    if troubles:
+        parts.append((", " * bool(parts) + ", ".join(troubles), "error"))
     if parts:
         yield Field(Place.MACHINE, 5, tuple(parts))
 

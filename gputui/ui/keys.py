@@ -11,9 +11,6 @@ from gputui.text import clean_line, nearest
 
 DASHBOARD_BINDINGS: list[Binding] = [
     Binding("1", "toggle_instance('1')", "Start/stop", key_display="1-9", id="instance.1"),
-    Binding("c", "prompt", "Chat", id="chat.prompt", priority=True),
-    Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
-    Binding("q,ctrl+q", "leave", "Quit", id="app.quit", key_display="q"),
     *(
         Binding(d, f"toggle_instance('{d}')", f"Start/stop {d}", show=False, id=f"instance.{d}")
         for d in "23456789"
@@ -21,11 +18,15 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("s", "instance('start')", "Start", id="instance.start"),
     Binding("x", "instance('stop')", "Stop", id="instance.stop"),
     Binding("r", "instance('restart')", "Restart", id="instance.restart"),
+    Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
+    Binding("l", "log", "Log", id="instance.log"),
     Binding("e", "edit('edit')", "Edit", id="instance.edit"),
-    Binding("n", "edit('new')", "New", show=False, id="instance.new"),
+    Binding("n", "edit('new')", "New", id="instance.new"),
+    Binding("L", "layouts", "Layouts", id="view.layouts"),
+    Binding("c", "prompt", "Chat", id="chat.prompt", priority=True),
+    Binding("q,ctrl+q", "leave", "Quit", id="app.quit", key_display="q"),
     Binding("d", "edit('duplicate')", "Duplicate", show=False, id="instance.duplicate"),
     Binding("delete", "remove", "Remove", show=False, id="instance.remove"),
-    Binding("l", "log", "Log", id="instance.log"),
     Binding("g", "gpu_details", "GPU details", id="gpu.details"),
     Binding("a", "choose('A')", "Model A", id="chat.model_a"),
     Binding("b", "choose('B')", "Model B", id="chat.model_b"),
@@ -34,7 +35,6 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
-    Binding("L", "layouts", "Layouts", show=False, id="view.layouts"),
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
@@ -56,7 +56,10 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.power.screen import PowerTable
     from gputui.ui.processes.table import ProcessTable
 
-    yield "Everywhere but in the prompt", DASHBOARD_BINDINGS
+    for where, starts in (("Instances", ("instance.",)), ("Chat", ("chat.",))):
+        yield where, [one for one in DASHBOARD_BINDINGS if (one.id or "").startswith(starts)]
+    view = ("view.", "app.", "gpu.")
+    yield "View", [one for one in DASHBOARD_BINDINGS if (one.id or "").startswith(view)]
     places = (
         ("In the table", InstancesPanel),
         ("On a side", SidePane),
@@ -94,15 +97,24 @@ def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
     return dict(keys)
 
 
+def _is_folded(binding: Binding, keys: Mapping[str, str]) -> bool:
+    """Whether its line is that of 1-9."""
+    start, _, digit = (binding.id or "").rpartition(".")
+    return start == "instance" and digit in "23456789" and binding.id not in keys
+
+
 def help_text(keys: Mapping[str, str]) -> str:
     """All keys with what they do and their ids, as the ``?`` screen shows them."""
     rows = []
     for where, bindings in _by_place():
         rows.append(f"{where}")
         for binding in bindings:
+            if _is_folded(binding, keys):
+                continue
             shown = keys.get(binding.id or "", binding.key_display or binding.key)
             words = binding.description or binding.action.partition("(")[0].replace("_", " ")
-            rows.append(f"  {shown:<16} {words:<22} {binding.id}")
+            name = "instance.1 … instance.9" if binding.id == "instance.1" else binding.id
+            rows.append(f"  {shown:<16} {words:<22} {name}")
     return "\n".join(
         [
             'Any key can be changed by its id, in [keys] of the configuration: "instance.stop" = "f8".',

@@ -66,6 +66,8 @@ async def test_why_it_failed_stands_under_the_table() -> None:
     )
     one = rig(statuses=(BOTH[0], failed))
     async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "qwen-coder failed: not a GGUF file.")
+        await pilot.press("down")
         await until_shown(pilot, "qwen-coder: not a GGUF file. Check the path.")
 
 

@@ -21,7 +21,7 @@ from gputui.errors import GputuiError
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import State
 from gputui.ui.dashboard import Dashboard
-from gputui.ui.editing.form import InstanceForm
+from gputui.ui.editing.form import InstanceForm, Trouble
 from gputui.ui.editing.widgets import GpuField
 from tests.ui.harness import (
     READY_METRICS,
@@ -189,7 +189,11 @@ async def test_what_only_the_whole_file_shows_is_said_too(desk: Callable[..., De
         await until_shown(pilot, "is taken by")
         await fill(pilot, "name", "coder")
         await fill(pilot, "port", "8080")
-        await until_shown(pilot, "are both on port 8080")
+        trouble = pilot.app.screen.query_one("#trouble-port", Trouble)
+        words = "In layout pair, deepseek and coder are both on port 8080"
+        await until(pilot, lambda: trouble.said[0].startswith(words))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: pilot.app.focused is one.app.screen.query_one("#field-port"))
         await fill(pilot, "port", "8081")
         await fill(pilot, "args", "--port 5")
         await until_shown(pilot, "which gputui sets")
@@ -239,6 +243,25 @@ async def test_a_second_enter_is_none_for_the_dashboard(desk: Callable[..., Desk
         await pilot.pause()
         assert isinstance(pilot.app.screen, Dashboard), "the details stay closed"
         assert one.data()["instances"][0]["port"] == 9000
+
+
+async def test_what_is_wrong_with_the_last_field_can_be_seen(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await fill(pilot, "args", "--such-a-flag 'is not closed")
+        await until_shown(pilot, "quotes do not match")
+        await until_shown(pilot, "--such-a-flag")
+
+
+async def test_keys_are_told_that_do_something_to_the_field(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot, "e", "Edit deepseek")
+        await pilot.press("down")
+        await until_shown(pilot, "enter opens the list")
+        await pilot.press("down")
+        await until_shown(pilot, "digits or space choose")
 
 
 async def test_a_running_instance_keeps_its_name(desk: Callable[..., Desk]) -> None:
@@ -514,4 +537,4 @@ async def test_a_row_says_what_a_restart_would_change(desk: Callable[..., Desk])
     one.rig.supervisor.statuses[0] = replace(ready, differs=("ctx_size", "threads"))
     async with one.app.run_test(size=SIZE, notifications=True) as pilot:
         await until_shown(pilot, "ready differs")
-        await until_shown(pilot, "differs from running: ctx_size, threads")
+        await until_shown(pilot, "differs on restart: ctx_size, threads")

@@ -63,7 +63,7 @@ def test_a_new_port_differs_from_running_until_a_restart_applies_it(
     terminal.press("C-s")
     terminal.until_shown(f"+port = {port}  # as ever")
     terminal.press("Enter")
-    terminal.until_shown("differs from running: port")
+    terminal.until_shown("differs on restart: port")
     assert f"port = {port}  # as ever\n" in config.read_text()
     assert config.read_text().startswith("# Mine.\n")
     (now,) = records.running(state)

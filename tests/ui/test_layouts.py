@@ -80,7 +80,7 @@ async def test_a_layout_is_chosen_shown_and_switched_to(size: tuple[int, int]) -
     async with one.app.run_test(size=size, notifications=True) as pilot:
         await until_shown(pilot, "ready")
         await pilot.press("L")
-        await until_shown(pilot, "active: split")
+        await until_shown(pilot, "whole  (active)  split")
         await pilot.press("home", "enter")
         await until_shown(pilot, "Switch to layout pair?")
         await until_shown(pilot, "in the way: GPU 0, GPU 1, port 8080")
@@ -92,7 +92,7 @@ async def test_a_layout_is_chosen_shown_and_switched_to(size: tuple[int, int]) -
         await until(pilot, lambda: "Switch to layout" not in screen_text(one.app))
         assert layouts.switched == []
         await pilot.press("L")
-        await until_shown(pilot, "active: split")
+        await until_shown(pilot, "whole  (active)  split")
         await pilot.press("home", "enter")
         await until_shown(pilot, "Switch to layout pair?")
         await pilot.press("y")
@@ -107,13 +107,13 @@ async def test_what_runs_already_and_what_cannot_be_had_is_only_shown() -> None:
     async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
         await until_shown(pilot, "ready")
         await pilot.press("L")
-        await until_shown(pilot, "active: split")
+        await until_shown(pilot, "whole  (active)  split")
         await pilot.press("enter")  # the active one is marked
         await until_shown(pilot, "Layout whole runs already")
         await pilot.press("y")
         assert "Layout whole runs already" in screen_text(one.app)
         await pilot.press("escape", "L")
-        await until_shown(pilot, "active: split")
+        await until_shown(pilot, "whole  (active)  split")
         await pilot.press("home", "enter")
         await until_shown(pilot, "Layout pair cannot be had as things are")
         await until_shown(pilot, "port 8081 is [used] by nginx (pid 4) Stop it.")
@@ -126,7 +126,7 @@ async def test_what_runs_already_and_what_cannot_be_had_is_only_shown() -> None:
 async def choose_pair(pilot, one: Rig) -> None:  # type: ignore[no-untyped-def]
     await until_shown(pilot, "ready")
     await pilot.press("L")
-    await until_shown(pilot, "active: split")
+    await until_shown(pilot, "whole  (active)  split")
     await pilot.press("home", "enter")
     await until_shown(pilot, "Switch to layout pair?")
     await pilot.press("y")

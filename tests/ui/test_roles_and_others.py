@@ -12,7 +12,6 @@ from gputui.chat.health import EndpointState, EndpointStatus, EndpointWatch
 from gputui.config import Config, EndpointConfig, InstanceConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import State
-from gputui.ui.instances.panel import InstancesPanel
 from tests.ui.harness import (
     Rig,
     gpu_sample,
@@ -66,7 +65,7 @@ async def test_the_table_says_who_can_do_what() -> None:
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
         await until_shown(pilot, "ready (external)")
         lines = {line.split()[1]: line for line in rows(one) if len(line.split()) > 2}
-        assert "embedding" in lines["nomic"]
+        assert "embed" in lines["nomic"].split()
         assert "vision" in lines["coder"]
         assert "chat" not in lines["coder"]
         assert "8085" in lines["llama:8085"]
@@ -108,17 +107,69 @@ async def test_an_endpoint_that_is_down_says_why_beneath_the_table() -> None:
     async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "endpoint down")
         await until_shown(pilot, "nothing listens at 127.0.0.1:1")
+        await until_shown(pilot, "1 endpoint down")
 
 
 async def test_what_is_not_ours_is_refused_without_a_question() -> None:
     one = others()
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
         await until_shown(pilot, "ready (external)")
-        for name in ("llama:8085", "lab"):
-            while one.app.screen.query_one(InstancesPanel).selected.status.name != name:  # type: ignore[union-attr]
-                await pilot.press("down")
-            await pilot.press("x")
-            await until(pilot, lambda name=name: ("stop", name) in one.supervisor.asked)  # type: ignore[misc]
+        await pilot.press("down", "down")
+        for key, action in (("s", "start"), ("x", "stop"), ("r", "restart")):
+            await pilot.press(key)
+            asked = (action, "llama:8085")
+            await until(pilot, lambda asked=asked: asked in one.supervisor.asked)  # type: ignore[misc]
+
+
+async def test_details_of_what_others_started_offer_no_key_that_acts() -> None:
+    one = others()
+    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+        await until_shown(pilot, "ready (external)")
+        await pilot.press("enter")
+        await until_shown(pilot, "Restart")
+        await pilot.press("escape", "down", "down", "enter")
+        await until_shown(pilot, "Copy command")
+        foot = screen_text(one.app).splitlines()[-1]
+        assert "Log" in foot
+        assert not [word for word in ("Start", "Stop", "Restart", "Edit") if word in foot]
+
+
+async def test_keys_of_instances_do_nothing_to_an_endpoint_and_say_why() -> None:
+    one = others()
+    async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+        await until_shown(pilot, "endpoint up 12 ms")
+        await pilot.press("down", "down", "down")
+        where = "It is started and stopped where it runs."
+        for count, key in enumerate("sxrl", start=1):
+            await pilot.press(key)
+            await until(pilot, lambda count=count: told(one) == [where] * count)  # type: ignore[misc]
+        for count, key in enumerate(("e", "d", "delete"), start=1):
+            await pilot.press(key)
+            more = ["Change it in the file."] * count
+            await until(pilot, lambda more=more: told(one)[4:] == more)  # type: ignore[misc]
+        assert one.supervisor.asked == []
+        assert {note.title for note in one.app._notifications} == {"lab is an endpoint"}
+
+
+def told(one: Rig) -> list[str]:
+    return [note.message for note in one.app._notifications]
+
+
+async def test_enter_shows_what_is_known_of_an_endpoint() -> None:
+    one = others()
+    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "endpoint up 12 ms")
+        await pilot.press("down", "down", "down", "enter")
+        await until_shown(pilot, "Endpoint lab")
+        shown = screen_text(one.app)
+        assert [word for word in ("http://127.0.0.1:1/v1", "12 ms", "qwen3") if word in shown][2:]
+        assert one.app.services.endpoints is not None
+        one.app.services.endpoints.statuses = (
+            EndpointStatus("lab", FAR.url, EndpointState.DOWN, problem="gives no answer"),
+        )
+        await until_shown(pilot, "problem   gives no answer")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Endpoint lab" not in screen_text(one.app))
 
 
 async def test_what_fit_took_stands_on_the_row() -> None:

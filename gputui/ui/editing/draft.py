@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ from typing import Any, Literal
 from gputui.config import Config, InstanceConfig, edit
 from gputui.config.toml_text import split_lines, tables
 from gputui.errors import ConfigError, GputuiError
-from gputui.text import clean_line
+from gputui.text import clean_line, sentences
 
 Purpose = Literal["new", "edit", "duplicate"]
+
+_SHARED = re.compile(
+    r"\[\[layouts\]\] (.*?): (?:instances: )?(.* are both (?:on|in) (port|group) .*)"
+)
+"""What two members of a layout cannot have in common; the last part is the key of the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,10 @@ def diff(before: str, after: str, around: int = 2) -> list[str]:
         lineterm="",
     )
     shown = [clean_line(line, 500) if not line[1:].strip() else line for line in lines][2:]
-    return ["…" if line.startswith("@@") else line for line in shown][1:]
+    shown = ["…" if line.startswith("@@") else line for line in shown][1:]
+    while shown and (shown[-1].startswith(" [") or shown[-1] in ("", " ")):
+        shown.pop()  # the head of the next table says nothing here
+    return shown
 
 
 def _instance(config: Config, name: str) -> InstanceConfig | None:
@@ -123,6 +132,9 @@ def _place(error: ConfigError, file: Path, name: str) -> tuple[str, str]:
     """The key that an error of the file is about, and its words without the place."""
     words = f"{error.message}. {error.hint}".strip()
     inner = error.message.removeprefix(f"{file}: ")
+    shared = _SHARED.fullmatch(inner)
+    if shared:
+        return shared[3], sentences(f"In layout {shared[1]}, {shared[2]}", error.hint)
     start = f"[[instances]] {name}: "
     if not inner.startswith(start):
         return "", words.removeprefix(f"{file}: ")

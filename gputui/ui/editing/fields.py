@@ -74,29 +74,37 @@ _CACHE = ("", *get_args(CacheType))
 FIELDS: tuple[Field, ...] = (
     Field("name", "name", "letters, digits, dot, dash, underscore"),
     Field("model", "model", "enter opens the list of models"),
-    Field("gpus", "GPUs", "digits or space choose; none is CPU only"),
+    Field("gpus", "gpus", "digits or space choose; none is CPU only"),
     Field("port", "port", "instances may share one: then they are alternatives", _integer),
     Field("key", "key", "1 to 9: starts and stops it"),
     Field(
-        "ctx_size", "context", "tokens; empty: as llama-server does, 0: the model's own", _integer
+        "ctx_size", "ctx_size", "tokens; empty: as llama-server does, 0: the model's own", _integer
     ),
-    Field("n_gpu_layers", "GPU layers", "a number, auto or all; empty: auto", _layers),
+    Field("n_gpu_layers", "n_gpu_layers", "a number, auto or all; empty: auto", _layers),
     Field("parallel", "parallel", "requests at once; the context is divided among them", _integer),
-    Field("cache_type_k", "cache K", "type of the keys in the KV cache; empty: f16", str, _CACHE),
-    Field("cache_type_v", "cache V", "type of the values in the KV cache; empty: f16", str, _CACHE),
-    Field("threads", "threads", "of the CPU; empty: as llama-server does", _integer),
-    Field("cpus", "CPUs", "which it may run on: 0-15; empty: all"),
     Field(
-        "split_mode", "split mode", "over several GPUs", str, ("", "layer", "none", "row", "tensor")
+        "cache_type_k", "cache_type_k", "type of the keys in the KV cache; empty: f16", str, _CACHE
     ),
-    Field("tensor_split", "split", "the share of each GPU: 96, 32", _numbers),
+    Field(
+        "cache_type_v",
+        "cache_type_v",
+        "type of the values in the KV cache; empty: f16",
+        str,
+        _CACHE,
+    ),
+    Field("threads", "threads", "of the CPU; empty: as llama-server does", _integer),
+    Field("cpus", "cpus", "which it may run on: 0-15; empty: all"),
+    Field(
+        "split_mode", "split_mode", "over several GPUs", str, ("", "layer", "none", "row", "tensor")
+    ),
+    Field("tensor_split", "tensor_split", "the share of each GPU: 96, 32", _numbers),
     Field("role", "role", "what it is for", str, get_args(Role)),
     Field("mmproj", "mmproj", "the file that lets the model see; enter opens the list"),
     Field("group", "group", "of one group, one instance runs at a time"),
     Field("restart", "restart", "after a crash", str, ("never", "on-failure")),
     Field(
         "idle_unload",
-        "idle unload",
+        "idle_unload",
         "stop after so long without a request: 30m; empty: never",
         _duration,
     ),

@@ -13,6 +13,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -38,7 +39,12 @@ LINGER_SECONDS = 0.3
 NARROW = 110
 _NEEDED = ("name", "model", "port")
 _NEEDED_WORDS = "needed"
-_KEYS = "ctrl+s save   esc leave   up down fields   left right choose   enter models"
+_KEYS = "ctrl+s save   esc leave   up down fields"
+_KEYS_OF = {
+    "gpus": "   digits or space choose",
+    "model": "   enter opens the list",
+    "mmproj": "   enter opens the list",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,28 @@ class FormParts:
     reread: Callable[[Draft], Awaitable[Draft]]
     models: Sequence[str] = ()
     running: bool = False
+
+
+class Trouble(Static):
+    """What is said beneath a field: takes a line only while there is something."""
+
+    class Laid(Message):
+        """It has its place now."""
+
+    said = ("", "")
+
+    def say(self, words: str, kind: str) -> None:
+        """``kind`` is error, doubt, note or success; nothing is drawn where it is said already."""
+        if self.said == (words, kind):
+            return
+        self.said = (words, kind)
+        for name in ("error", "doubt", "note", "success"):
+            self.set_class(kind == name, f"-{name}")
+        self.update(Content(words))
+        self.display = bool(words)
+
+    def on_resize(self) -> None:
+        self.post_message(self.Laid())
 
 
 class InstanceForm(ModalScreen[str | None]):
@@ -136,7 +164,23 @@ class InstanceForm(ModalScreen[str | None]):
             self.query_one("#form-help", Static).update(self._parts.look.text(words))
             for label in self.query(".form-label"):
                 label.set_class(label.id == f"label-{key}", "-focused")
-            event.widget.scroll_visible(animate=False)
+            more = "   left right choose" if BY_KEY[key].choices else _KEYS_OF.get(key, "")
+            self.query_one("#form-keys", Static).update(_KEYS + more)
+            self._reveal()
+
+    def _reveal(self) -> None:
+        """The focused field, and what is said beneath it, where they can be seen."""
+        self.call_after_refresh(self._scroll_to_focused)
+
+    @on(Trouble.Laid)
+    def _scroll_to_focused(self) -> None:
+        field = self.focused
+        key = (field.id or "").removeprefix("field-") if field else ""
+        if field is not None and key in BY_KEY:
+            fields = self.query_one("#form-fields", VerticalScroll)
+            for widget in (self.query_one(f"#trouble-{key}", Trouble), field):
+                if widget.display:
+                    fields.scroll_to_widget(widget, animate=False)
 
     # ── what is typed ────────────────────────────────────────────────────────────────────────────
 
@@ -270,9 +314,8 @@ class InstanceForm(ModalScreen[str | None]):
             trouble.say(self._parts.look.text(words), kind)
         general = self._refused or ("" if own else found.errors.get("", ""))
         self.query_one("#form-general", Trouble).say(self._parts.look.text(general), "error")
-        self.query_one("#form-fit", Trouble).say(
-            self._parts.look.text(found.fit), "doubt" if found.fits is False else "note"
-        )
+        kind = {True: "success", False: "error", None: "note"}[found.fits]
+        self.query_one("#form-fit", Trouble).say(self._parts.look.text(found.fit), kind)
 
     def _show_preview(self) -> None:
         outcome = self._judgement.outcome
@@ -349,19 +392,3 @@ class InstanceForm(ModalScreen[str | None]):
         wrong = "1 field is" if count == 1 else f"{count} fields are"
         self._refused = f"Not saved: {wrong} wrong."
         self._show_troubles()
-
-
-class Trouble(Static):
-    """What is said beneath a field: takes a line only while there is something."""
-
-    said = ("", "")
-
-    def say(self, words: str, kind: str) -> None:
-        """``kind`` is error, doubt or note; nothing is drawn where it is said already."""
-        if self.said == (words, kind):
-            return
-        self.said = (words, kind)
-        for name in ("error", "doubt", "note"):
-            self.set_class(kind == name, f"-{name}")
-        self.update(Content(words))
-        self.display = bool(words)

@@ -13,6 +13,9 @@ from textual.widgets import Static
 
 from gputui.ui.palette import Look
 
+_AROUND = 9
+"""Rows of a question of two lines, of the keys, of blanks and of the frame."""
+
 
 class PreviewScreen(ModalScreen[bool]):
     """Asks whether these lines are to be written; enter or ``y`` does."""
@@ -45,6 +48,11 @@ class PreviewScreen(ModalScreen[bool]):
         if not self._answered:
             self._answered = True
             self.dismiss(write)
+
+    def on_resize(self) -> None:
+        """The lines take what the question, the keys and the frame leave."""
+        most = self.app.size.height * 4 // 5 - _AROUND
+        self.query_one("#preview-lines").styles.max_height = max(3, most)
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#preview-lines").scroll_relative(y=by, animate=False)

@@ -57,7 +57,7 @@ class ChoiceField(CellView, can_focus=True):
 
     def lines(self, width: int) -> Sequence[Line]:
         palette = self.look.palette
-        arrows = palette.value if self.has_focus else palette.track
+        arrows = palette.value if self.has_focus else palette.dim
         style = palette.value if self.value else palette.dim
         line = Line().add("‹ ", arrows).add(self.value or self._empty, style).add(" ›", arrows)
         if self.has_focus:

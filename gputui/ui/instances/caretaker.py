@@ -18,6 +18,7 @@ from gputui.instances.switching.swap import GaveUpError
 from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
 from gputui.ui.dialogs import ConfirmDialog
+from gputui.ui.instances.columns import is_others
 from gputui.ui.instances.fit_question import asks, fit_dialog
 from gputui.ui.messages import InstancesObserved
 from gputui.ui.services import Services
@@ -105,7 +106,7 @@ class Caretaker:
         """``start``, ``stop`` or ``restart``: the last two ask first; read-only refuses all."""
         if self._services.readonly:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
-        elif action == "start":
+        elif action == "start" and not self._is_others(name):
             self.ask_fit(action, name)
         elif self._waits(name) or self._is_others(name):
             self.act(action, name)  # nothing ends by it: no question
@@ -120,7 +121,7 @@ class Caretaker:
         """Whether it is a server that others started, or an endpoint: the supervisor refuses it."""
         status = self.status(name)
         if status is not None:
-            return status.external
+            return status.external or is_others(status)
         return any(endpoint.name == name for endpoint in self._services.config.endpoints)
 
     def ask_fit(self, action: str, name: str) -> None:

@@ -18,8 +18,14 @@ from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import RUNNING
 from gputui.text import error_words
 from gputui.ui.cells import CellView, Line
-from gputui.ui.instances.details_lines import DetailsView, head_line, left_lines, right_lines
-from gputui.ui.instances.panel import InstanceRow
+from gputui.ui.instances.columns import InstanceRow, is_others
+from gputui.ui.instances.details_lines import (
+    DetailsView,
+    head_line,
+    left_lines,
+    lines_of_all,
+    right_lines,
+)
 from gputui.ui.log.view import LogView
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
@@ -40,6 +46,7 @@ class InstanceSource:
     log: InstanceLog
     act: Callable[[str], None]
     show_log: Callable[[], None]
+    edit: Callable[[], None]
     say: Callable[[GputuiError], None]
     clock: Callable[[], float]
 
@@ -80,6 +87,7 @@ class InstanceDetailsScreen(Overlay):
         Binding("s", "act('start')", "Start", id="instance.start"),
         Binding("x", "act('stop')", "Stop", id="instance.stop"),
         Binding("r", "act('restart')", "Restart", id="instance.restart"),
+        Binding("e", "edit", "Edit", id="instance.edit"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
     ]
 
@@ -100,7 +108,7 @@ class InstanceDetailsScreen(Overlay):
         self._told: str | None = None
 
     def compose(self) -> ComposeResult:
-        parts = (self._look, left_lines, self._view), (self._look, right_lines, self._view)
+        parts = (self._look, self._left, self._view), (self._look, right_lines, self._view)
         yield SectionsView(self._look, _head, self._view, "instance-head")
         with VerticalScroll(id="instance-body"):
             yield SectionsView(*parts[0], "instance-left")
@@ -121,7 +129,13 @@ class InstanceDetailsScreen(Overlay):
         self._arrange()
 
     def _arrange(self) -> None:
-        self.set_class(self.app.size.width >= WIDE, "-wide")
+        wide = self.app.size.width >= WIDE
+        self.set_class(wide, "-wide")
+        self.query_one("#instance-right").display = wide
+
+    def _left(self, view: DetailsView, width: int, look: Look) -> Sequence[Line]:
+        """The left of two columns, or the only one."""
+        return (left_lines if self.has_class("-wide") else lines_of_all)(view, width, look)
 
     def take(self, seen: Seen) -> None:
         self._seen = seen
@@ -179,6 +193,16 @@ class InstanceDetailsScreen(Overlay):
 
     def action_log(self) -> None:
         self._source.show_log()
+
+    def action_edit(self) -> None:
+        self._source.edit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What others started is only shown: no key of the footer acts on it."""
+        row = self._source.row()
+        if row is None or action not in ("act", "edit"):
+            return True
+        return not (row.status.external or (action == "act" and is_others(row.status)))
 
     def action_act(self, action: str) -> None:
         self._source.act(action)

@@ -17,7 +17,7 @@ from gputui.llama.inspection import SlotFacts
 from gputui.text import UNKNOWN, number, sentences, size, uptime
 from gputui.ui.cells import Line, cut
 from gputui.ui.graph import bar
-from gputui.ui.instances.panel import BAR, InstanceRow, state_style, state_words
+from gputui.ui.instances.columns import BAR, InstanceRow, state_style, state_words
 from gputui.ui.palette import Look
 
 LABEL = 14
@@ -45,6 +45,18 @@ def left_lines(view: DetailsView, width: int, look: Look) -> list[Line]:
     """How it is, how it was started, how it is configured."""
     return _sections(
         _state(view, width, look), _command(view, width, look), _configuration(view, width, look)
+    )
+
+
+def lines_of_all(view: DetailsView, width: int, look: Look) -> list[Line]:
+    """All of it in one column: first what one looks for, last what is long."""
+    return _sections(
+        _state(view, width, look),
+        _slots(view, width, look),
+        _requests(view, width, look),
+        _command(view, width, look),
+        _configuration(view, width, look),
+        _server(view, width, look),
     )
 
 
@@ -103,7 +115,7 @@ def _state(view: DetailsView, width: int, look: Look) -> list[Line]:
     if status.state is State.LOADING and status.load_progress is not None:
         full, rest = bar(status.load_progress, BAR, ascii_only=look.ascii_only)
         line.add(" ", palette.dim).add(full, palette.value).add(rest, palette.track)
-        line.add(f" about {status.load_progress:.0%}", palette.value)
+        line.add(f" ~{status.load_progress * 100:.0f} %", palette.value)
     lines = [_title("State", look), line]
     if status.last_error:
         told = sentences(status.last_error, status.hint)
@@ -144,7 +156,7 @@ def _gpus(view: DetailsView, status: InstanceStatus, width: int, look: Look) -> 
 
 
 def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tuple[str, str]]:
-    sees = {True: ", sees pictures", False: "", None: ""}[status.sees]
+    sees = ", vision" if status.sees else ""
     yield "model", status.model
     yield "role", f"{status.role}{sees}"
     yield "url", status.url
@@ -161,8 +173,9 @@ def _facts(status: InstanceStatus, row: InstanceRow, now: float) -> Iterable[tup
     )
     node = f"NUMA node {status.numa_node}" if status.numa_node is not None else ""
     yield "CPUs", ", ".join(part for part in (format_cpus(status.cpus), node) if part)
-    known = status.availability is not None
-    yield "availability", f"{status.availability:.2%} of 30 days" if known else "not known yet"
+    known = status.availability
+    share = "not known yet" if known is None else f"{known * 100:.2f} % of 30 days"
+    yield "availability", share
     again = (
         ""
         if status.restart_at is None
@@ -245,7 +258,11 @@ def _slot(slot: SlotFacts, look: Look) -> Line:
 def _doing(slot: SlotFacts) -> str:
     if not slot.busy:
         return "idle"
-    return "generating" if slot.prompt_progress is None else f"prompt {slot.prompt_progress:.0%}"
+    return (
+        "generating"
+        if slot.prompt_progress is None
+        else f"prompt {slot.prompt_progress * 100:.0f} %"
+    )
 
 
 def _requests(view: DetailsView, width: int, look: Look) -> list[Line]:
@@ -257,7 +274,7 @@ def _requests(view: DetailsView, width: int, look: Look) -> list[Line]:
         ("prompt", f"{number(metrics.prompt_tokens_per_second, 1)} tok/s"),
         (
             "in work",
-            f"{number(metrics.requests_processing)}, {number(metrics.requests_deferred)} waiting",
+            f"busy {number(metrics.requests_processing)}, queue {number(metrics.requests_deferred)}",
         ),
         ("requests", f"{number(metrics.requests_total)}, {number(metrics.requests_failed)} failed"),
         ("generated", f"{number(metrics.tokens_generated)} tokens since its start"),
@@ -284,8 +301,8 @@ def _server(view: DetailsView, width: int, look: Look) -> list[Line]:
         ("type", server.ftype),
         ("slots", slots),
         ("takes", takes),
-        ("template", template or "none"),
-        ("", server.template_line),
+        ("template", cut(template or "none", width - LABEL - 1)),
+        ("", cut(server.template_line, width - LABEL - 1)),
         ("build", server.build),
         ("sleeping", "the next request loads the model" if server.sleeping else ""),
     )

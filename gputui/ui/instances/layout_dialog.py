@@ -52,7 +52,8 @@ class LayoutDialog(ConfirmDialog):
             self._preselected = 0
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog", id="layout"):
+        with Vertical(classes="dialog", id="layout") as frame:
+            frame.border_subtitle = Content(self.KEYS if self._possible else "enter or esc closes")
             yield Static(Content(self._question), classes="question", markup=False)
             yield self._view
             yield OptionList(*(self._option(choice) for choice in self._choices))

@@ -52,10 +52,14 @@ class LayoutActions:
             )
             self._say(error)
             return
-        width = max(len(plan.name) for plan in plans)
-        choices = [Choice(plan.name, plan.name.ljust(width), _note(plan)) for plan in plans]
+        width = max(len(_name(plan)) for plan in plans)
+        choices = [
+            Choice(plan.name, _name(plan).ljust(width), ", ".join(plan.members)) for plan in plans
+        ]
         active = next((place for place, plan in enumerate(plans) if plan.active), 0)
-        self._screen.app.push_screen(ChoiceDialog("Layout", choices, active), self._chosen)
+        self._screen.app.push_screen(
+            ChoiceDialog("Switch to a layout", choices, active), self._chosen
+        )
 
     def _chosen(self, name: str | None) -> None:
         if name is not None:
@@ -113,7 +117,6 @@ class LayoutActions:
         self._screen.run_worker(told(work, self._say), group="layouts", exclusive=True)
 
 
-def _note(plan: LayoutPlan) -> str:
-    """The names of its members, and whether they run."""
-    names = ", ".join(plan.members)
-    return f"active: {names}" if plan.active else names
+def _name(plan: LayoutPlan) -> str:
+    """Its name, and whether it runs."""
+    return f"{plan.name}  (active)" if plan.active else plan.name

@@ -9,9 +9,11 @@ from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.config import Config
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus, State
+from gputui.models.files import short_name
 from gputui.power.efficiency import Efficiency
+from gputui.text import clean_line
 from gputui.ui.alerts.marks import AlertMark
-from gputui.ui.instances.panel import InstanceRow
+from gputui.ui.instances.columns import InstanceRow
 
 _NONE: Mapping[str, AlertMark] = {}
 
@@ -39,6 +41,28 @@ def instance_rows(
             tokens_per_joule=_tokens_per_joule(status.name, efficiencies or {}),
         )
         for status in statuses
+    )
+
+
+def configured_rows(config: Config) -> tuple[InstanceRow, ...]:
+    """One row for each that is configured, while nobody has looked at them yet."""
+    return tuple(
+        InstanceRow(
+            status=InstanceStatus(
+                name=instance.name,
+                state=State.STOPPED,
+                port=instance.port,
+                url=instance.url,
+                model=clean_line(short_name(instance.model), 120),
+                role=instance.role,
+            ),
+            key=instance.key or "",
+            gpu_indexes=(),
+            gpu_memory=None,
+            uptime=None,
+            observed=False,
+        )
+        for instance in config.instances
     )
 
 

@@ -7,10 +7,12 @@ from functools import partial
 
 from textual.screen import Screen
 
+from gputui.chat.health import EndpointStatus
 from gputui.errors import GputuiError
 from gputui.ui.instances.caretaker import Caretaker
+from gputui.ui.instances.columns import InstanceRow
 from gputui.ui.instances.details import InstanceDetailsScreen, InstanceSource
-from gputui.ui.instances.panel import InstanceRow
+from gputui.ui.instances.endpoint import EndpointDialog
 from gputui.ui.log.screen import LogScreen
 from gputui.ui.overlay import Seen
 from gputui.ui.palette import Look
@@ -29,7 +31,9 @@ class InstanceViews:
         rows: Callable[[], Sequence[InstanceRow]],
         say: Callable[[GputuiError], None],
         show_keys: Callable[[], None],
+        edit: Callable[[str], None],
     ) -> None:
+        self._edit = edit
         self._screen = screen
         self._services = services
         self._caretaker = caretaker
@@ -52,12 +56,23 @@ class InstanceViews:
             log=supervisor.log(name),
             act=lambda action: self._caretaker.request(action, name),
             show_log=partial(self.show_log, name),
+            edit=partial(self._edit, name),
             say=self._say,
             clock=self._services.clock,
         )
         self._screen.app.push_screen(
             InstanceDetailsScreen(self._look, name, source, seen, self._show_keys)
         )
+
+    def show_endpoint(self, name: str) -> None:
+        """All about an endpoint."""
+        self._screen.app.push_screen(
+            EndpointDialog(self._look, name, partial(self._endpoint, name))
+        )
+
+    def _endpoint(self, name: str) -> EndpointStatus | None:
+        watch = self._services.endpoints
+        return next((one for one in watch.statuses if one.name == name), None) if watch else None
 
     def _row(self, name: str) -> InstanceRow | None:
         return next((row for row in self._rows() if row.status.name == name), None)

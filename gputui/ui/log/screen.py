@@ -56,13 +56,13 @@ class LogBar(CellView):
         palette, view = self.look.palette, self._view
         if view.place and view.file and view.file.size:
             done = min(1.0, view.place / view.file.size)
-            line.add(f"  looking, at {done:.0%} (esc ends it)", palette.warning)
+            line.add(f"  looking, at {done * 100:.0f} % (esc ends it)", palette.warning)
         elif view.age:
-            line.add(f"  {view.share:.0%}", palette.dim)
+            line.add(f"  {view.share * 100:.0f} %", palette.dim)
         elif view.follow:
             line.add("  following", palette.success)
         else:
-            line.add(f"  {view.share:.0%}, not following (G)", palette.dim)
+            line.add(f"  {view.share * 100:.0f} %, not following (G)", palette.dim)
 
 
 class LogScreen(Overlay):

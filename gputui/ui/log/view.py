@@ -32,8 +32,8 @@ class LogView(CellView, can_focus=True):
         Binding("N", "find(-1)", "Before", show=False, id="log.before"),
         Binding("f", "level", "Level", id="log.level"),
         Binding("w", "wrap", "Wrap", id="log.wrap"),
-        Binding("g,home", "top", "Top", key_display="g G", id="log.top"),
-        Binding("G,end", "end", "Follow", show=False, key_display="G", id="log.end"),
+        Binding("g,home", "top", "Top", id="log.top", key_display="g"),
+        Binding("G,end", "end", "Follow", key_display="G", id="log.end"),
         Binding("left_square_bracket", "older(1)", "Older", key_display="[ ]", id="log.older"),
         Binding(
             "right_square_bracket", "older(-1)", "Newer", show=False, key_display="]", id="log.newer"
