@@ -119,5 +119,5 @@ def uptime(value: float | None) -> str:
 
 def sentences(*parts: str) -> str:
     """Parts of a message one after the other, each with an end."""
-    ended = [part if part[-1] in ".!?:)" else f"{part}." for part in parts if part]
+    ended = [part if part[-1] in ".!?:" else f"{part}." for part in parts if part]
     return " ".join(ended)

@@ -190,7 +190,7 @@ async def test_what_only_the_whole_file_shows_is_said_too(desk: Callable[..., De
         await fill(pilot, "name", "coder")
         await fill(pilot, "port", "8080")
         trouble = pilot.app.screen.query_one("#trouble-port", Trouble)
-        words = "In layout pair, deepseek and coder are both on port 8080"
+        words = "deepseek and coder are both on port 8080, and run together in pair"
         await until(pilot, lambda: trouble.said[0].startswith(words))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: pilot.app.focused is one.app.screen.query_one("#field-port"))
