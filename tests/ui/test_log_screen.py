@@ -203,7 +203,7 @@ async def test_a_long_search_tells_how_far_it_is_and_ends_by_escape() -> None:
 
         view.file.lines_from = slowly  # type: ignore[method-assign, assignment]
         await pilot.press("slash", *"zzz", "enter")
-        await until_shown(pilot, "looking, at 50% (esc ends it)")
+        await until_shown(pilot, "looking, at 50 % (esc ends it)")
         await pilot.press("escape")
         await until_shown(pilot, "search ended")
         assert isinstance(one.app.screen, LogScreen)
