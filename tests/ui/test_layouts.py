@@ -116,7 +116,7 @@ async def test_what_runs_already_and_what_cannot_be_had_is_only_shown() -> None:
         await until_shown(pilot, "whole  (active)  split")
         await pilot.press("home", "enter")
         await until_shown(pilot, "Layout pair cannot be had as things are")
-        await until_shown(pilot, "port 8081 is [used] by nginx (pid 4) Stop it.")
+        await until_shown(pilot, "port 8081 is [used] by nginx (pid 4). Stop it.")
         assert "Switch" not in screen_text(one.app)
         await pilot.press("y", "enter")
         await until(pilot, lambda: "cannot be had" not in screen_text(one.app))
