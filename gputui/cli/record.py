@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _WAITING = 4096  # snapshots between sampling and writing at most: then a trace has to wait
 _LOOK_SECONDS = 0.2  # a signal is noticed so soon
 _CLOSING_SECONDS = 0.5
+_TICK = 0.001  # seconds; a trace counts in milliseconds
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -77,11 +78,15 @@ def command(
 
 @dataclass
 class _Done:
-    """What was recorded, and why it ended before the trace that was its source."""
+    """What was recorded, and why it ended before the trace that was its source.
+
+    ``told_at``: the time that was given to the newest sample that says the driver does not answer.
+    """
 
     first: float | None = None
     last: float = 0.0
     gpus: int = 0
+    told_at: float | None = None
     failure: GputuiError | None = None
 
 
@@ -133,9 +138,12 @@ def _record(sampling: _Sampling, writer: TraceWriter, until: _Until) -> _Done:
 
 def _write(writer: TraceWriter, snapshot: Snapshot, done: _Done, *, live: bool) -> None:
     """A sample that says since when the driver does not answer is as old as the last good one: what
-    it says is of now."""
+    it says is of now. The good one that comes in that very moment is written behind it."""
     if live and snapshot.problem is not None and snapshot.taken_at <= done.last:
-        snapshot = replace(snapshot, taken_at=time.time())
+        done.told_at = time.time()
+        snapshot = replace(snapshot, taken_at=done.told_at)
+    elif live and done.told_at is not None and -1 < snapshot.taken_at - done.told_at < _TICK:
+        snapshot = replace(snapshot, taken_at=done.told_at + _TICK)
     writer.write(snapshot)
     done.first = snapshot.taken_at if done.first is None else done.first
     done.last = max(done.last, snapshot.taken_at)

@@ -218,8 +218,8 @@ class Caretaker:
         self._screen.app.push_screen(dialog, answered)
 
     def _observe_soon(self) -> None:
-        if not self.ending:  # a worker that never begins would leave its coroutine unawaited
-            self._screen.run_worker(self.observe(), group="look", exclusive=True)
+        # The function, not its coroutine: one that never begins would be left unawaited.
+        self._screen.run_worker(self.observe, group="look", exclusive=True)
 
     async def _act(self, action: str, name: str, *, force: bool = False) -> None:
         supervisor = self._services.supervisor
