@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gputui.chat.buffer import TextBuffer
-from gputui.chat.measure import Stopwatch
+from gputui.chat.answering.buffer import TextBuffer
+from gputui.chat.answering.measure import Stopwatch
+from gputui.chat.answering.wire import Event, Finished, ModelNamed, TextDelta
 from gputui.chat.model import Answer, Endpoint, Message, Sampling, Turn
-from gputui.chat.wire import Event, Finished, ModelNamed, TextDelta
 from gputui.errors import GputuiError
 from gputui.text import clean, clean_line, error_words
 
 if TYPE_CHECKING:
     import httpx
 
-    from gputui.chat.store import Store
+    from gputui.chat.keeping.store import Store
 
 STOPPED = "stopped"
 """The ``finish_reason`` of an answer that the user stopped."""
@@ -215,7 +215,7 @@ class Side:
 
     async def _receive(self, live: _Live) -> None:
         client = await self._client()
-        from gputui.chat.client import stream  # loaded by then, off the event loop
+        from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
         _, sampling = self._settings()
         messages = self.messages(live.exchange.prompt)
@@ -245,7 +245,7 @@ def _retry_problem(answer: Answer) -> GputuiError | None:
 
 
 def _open_client() -> httpx.AsyncClient:
-    from gputui.chat.client import make_client
+    from gputui.chat.answering.client import make_client
 
     return make_client()
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 
-from gputui.chat.client import make_client
+from gputui.chat.answering.client import make_client
+from gputui.chat.answering.failures import http_failure, transport_failure
+from gputui.chat.answering.wire import decode
 from gputui.chat.endpoints import endpoint_of
-from gputui.chat.failures import http_failure, transport_failure
 from gputui.chat.model import Endpoint
-from gputui.chat.wire import decode
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.text import clean_line, error_words

@@ -101,7 +101,7 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
 def make_conversation() -> Conversation:
     """A new conversation whose turns are kept in the user's database."""
     from gputui.chat.conversation import Conversation
-    from gputui.chat.store import Store
+    from gputui.chat.keeping.store import Store
 
     return Conversation(Store(configuration.state_dir() / "gputui.db"))
 

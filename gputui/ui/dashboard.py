@@ -134,10 +134,10 @@ class Dashboard(StillScreen[None]):
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self._seating.choose_first()
         self._seating.frame()
-        self.run_worker(self.caretaker.observe_forever, group="observe", exclusive=True)
-        self.run_worker(self._configuring.watch_forever, group="watch", exclusive=True)
+        self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
+        self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
-            self.run_worker(self._services.endpoints.run_forever, group="endpoints")
+            self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
         for problem in self._problems:
             self.say(problem)
 
@@ -241,7 +241,7 @@ class Dashboard(StillScreen[None]):
         """The file was changed, and every room works with it."""
         self._seating.reconfigured()
         self._show_rows()
-        self.run_worker(self.caretaker.observe, group="look", exclusive=True)
+        self.caretaker.look()
 
     def action_log(self) -> None:
         name = self._chosen_instance()

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gputui.chat.conversation import Conversation
+from gputui.chat.keeping.store import Store
 from gputui.chat.model import Answer
-from gputui.chat.store import Store
 from gputui.errors import GputuiError
 from tests.chat.raw_server import RawServer, Request, Responder, serve
 

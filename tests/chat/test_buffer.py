@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.chat.buffer import TextBuffer
+from gputui.chat.answering.buffer import TextBuffer
 from gputui.text import clean
 from tests.support.hostile import HOSTILE, IDS, assert_clean
 

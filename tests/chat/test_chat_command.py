@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gputui.chat.store import Store
+from gputui.chat.keeping.store import Store
 from gputui.cli.root import group
 from gputui.config import state_dir
 from gputui.errors import GputuiError

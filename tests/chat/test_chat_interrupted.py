@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gputui.chat.store import Store
+from gputui.chat.keeping.store import Store
 from gputui.config import state_dir
 from tests.chat.raw_server import Responder, reply, reply_then
 from tests.chat.talking import PIECE

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from gputui.chat.client import Arrival, make_client, stream
+from gputui.chat.answering.client import Arrival, make_client, stream
+from gputui.chat.answering.wire import RequestSent, TextDelta
 from gputui.chat.model import Endpoint, Message, Sampling
-from gputui.chat.wire import RequestSent, TextDelta
 from gputui.errors import GputuiError
 from tests.chat.raw_server import (
     RawServer,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gputui.chat.conversation import STOPPED
-from gputui.chat.store import Store
+from gputui.chat.keeping.store import Store
 from gputui.errors import GputuiError
 from tests.chat.raw_server import Responder, break_off, reply, reply_json, reply_then
 from tests.chat.talking import PATIENCE, PIECE, kept, last, roles, settled, talking, until

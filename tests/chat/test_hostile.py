@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gputui.chat.buffer import TextBuffer
+from gputui.chat.answering.buffer import TextBuffer
+from gputui.chat.answering.wire import Event, EventParser, TextDelta
 from gputui.chat.model import Answer
-from gputui.chat.wire import Event, EventParser, TextDelta
 from gputui.text import clean
 from tests.chat.raw_server import Responder, reply, reply_json
 from tests.chat.talking import last, roles, settled, talking

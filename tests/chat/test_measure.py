@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.chat.measure import Stopwatch
+from gputui.chat.answering.measure import Stopwatch
+from gputui.chat.answering.wire import PromptProgress, RequestSent, TextDelta, Timings, Usage
 from gputui.chat.model import Figure
-from gputui.chat.wire import PromptProgress, RequestSent, TextDelta, Timings, Usage
 
 
 def watch(*events: tuple[float, object]) -> Stopwatch:

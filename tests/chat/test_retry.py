@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gputui.chat.store import Store
+from gputui.chat.keeping.store import Store
 from tests.chat.raw_server import Responder, break_off, hang_up, reply, reply_json, reply_then
 from tests.chat.talking import PIECE, kept, last, roles, settled, talking, until
 from tests.support.hostile import completion

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gputui.chat.keeping.store import Store
 from gputui.chat.model import Answer, Figure, Measurement
-from gputui.chat.store import Store
 from gputui.errors import GputuiError
 
 FIGURE = st.none() | st.builds(Figure, st.floats(0, 1e9), st.sampled_from(["server", "client"]))

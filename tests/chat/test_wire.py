@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.chat.wire import (
+from gputui.chat.answering.wire import (
     MAX_LINE,
     Done,
     Event,

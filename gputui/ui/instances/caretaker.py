@@ -139,7 +139,7 @@ class Caretaker:
         self._acts -= done
         worker = self._screen.run_worker(work, group="act", name=name, exit_on_error=False)
         self._acts.add(worker)
-        self._screen.set_timer(SOON, self._observe_soon)
+        self._screen.set_timer(SOON, self.look)
 
     def wind_up(self) -> None:
         """The program is about to end: nothing new is waited for any more."""
@@ -217,9 +217,10 @@ class Caretaker:
 
         self._screen.app.push_screen(dialog, answered)
 
-    def _observe_soon(self) -> None:
+    def look(self) -> None:
+        """Look at all instances now, beside whatever else goes on."""
         # The function, not its coroutine: one that never begins would be left unawaited.
-        self._screen.run_worker(self.observe, group="look", exclusive=True)
+        self._screen.run_worker(self.observe, group="look", exclusive=True)  # type: ignore[arg-type]
 
     async def _act(self, action: str, name: str, *, force: bool = False) -> None:
         supervisor = self._services.supervisor

@@ -26,7 +26,7 @@ import httpcore
 import httpx
 
 from gputui import config
-from gputui.chat.store import Store
+from gputui.chat.keeping.store import Store
 from gputui.errors import GputuiError
 from gputui.instances.keeping.backoff import Backoff
 from gputui.instances.supervisor import Supervisor

@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from gputui.chat.failures import http_failure, reported_failure, transport_failure
-from gputui.chat.model import Endpoint, Message, Sampling
-from gputui.chat.wire import (
+from gputui.chat.answering.failures import http_failure, reported_failure, transport_failure
+from gputui.chat.answering.wire import (
     Done,
     Event,
     EventParser,
@@ -27,6 +26,7 @@ from gputui.chat.wire import (
     decode,
     events_of,
 )
+from gputui.chat.model import Endpoint, Message, Sampling
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 

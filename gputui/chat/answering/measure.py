@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from gputui.chat.answering.wire import Event, PromptProgress, RequestSent, TextDelta, Timings, Usage
 from gputui.chat.model import Figure, Measurement
-from gputui.chat.wire import Event, PromptProgress, RequestSent, TextDelta, Timings, Usage
 
 
 class Stopwatch:

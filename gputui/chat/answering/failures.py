@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gputui.chat.answering.wire import decode, error_of
 from gputui.chat.model import Endpoint
-from gputui.chat.wire import decode, error_of
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 

@@ -1,0 +1,1 @@
+"""Between the prompt and the whole answer: the request, the wire, the clock."""

@@ -1,0 +1,1 @@
+"""What goes into a prompt: settings and presets, the prompt library, attachments."""

@@ -1,0 +1,1 @@
+"""What outlives the session: conversations in SQLite, searched, exported."""

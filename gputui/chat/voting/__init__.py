@@ -1,0 +1,1 @@
+"""Which answer was better: blind draws, votes, ratings."""
