@@ -93,7 +93,42 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_start ON runs (started_at);
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS)
+_COMPARISON = """
+ALTER TABLE conversations ADD COLUMN
+    title TEXT NOT NULL DEFAULT '';             -- '': that of its first prompt
+ALTER TABLE turns ADD COLUMN
+    tag TEXT NOT NULL DEFAULT '';
+ALTER TABLE answers ADD COLUMN reasoning_tokens REAL;
+ALTER TABLE answers ADD COLUMN reasoning_tokens_origin TEXT;
+ALTER TABLE answers ADD COLUMN
+    settings TEXT;                              -- JSON as sent; NULL: not known
+ALTER TABLE answers ADD COLUMN
+    left_out TEXT NOT NULL DEFAULT '';          -- what of them the server would not take
+CREATE TABLE attachments (
+    turn_id INTEGER NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (turn_id, position)
+);
+CREATE TABLE votes (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    turn_id INTEGER REFERENCES turns (id) ON DELETE SET NULL,
+    name_a TEXT NOT NULL,
+    model_a TEXT NOT NULL,
+    name_b TEXT NOT NULL,
+    model_b TEXT NOT NULL,
+    choice TEXT NOT NULL,                       -- "a", "b", "tie" or "both_bad"
+    blind INTEGER NOT NULL,
+    named TEXT NOT NULL,                        -- which answers named themselves: "", "a", "b", "ab"
+    tag TEXT NOT NULL
+);
+CREATE INDEX votes_of_turn ON votes (turn_id);
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 
@@ -171,7 +206,7 @@ class Database:
                     "Update gputui, or move the file away.",
                 )
             for migration in _MIGRATIONS[version:]:
-                for statement in migration.split(";\n"):
+                for statement in _statements(migration):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
@@ -192,6 +227,16 @@ class Database:
         else:
             what, hint = _REASONS.get(_primary_code(error), (str(error), ""))
         return GputuiError(f"{self._path}: {what}: {self._loss}", hint)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Each statement of a script, triggers whole; sqlite3's own executescript would commit before it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _primary_code(error: sqlite3.Error) -> int | None:

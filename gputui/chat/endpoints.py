@@ -41,7 +41,7 @@ def cannot_chat(name: str, role: str) -> str:
 
 def found_endpoint(name: str, url: str, model: str) -> Endpoint:
     """The endpoint of a llama-server that was found on this host, at ``url``."""
-    return Endpoint(name=name, url=f"{url}/v1", served_model=model)
+    return Endpoint(name=name, url=f"{url}/v1", served_model=model, llama=True)
 
 
 def running_endpoint(endpoint: Endpoint, url: str, model: str, *, owned: bool) -> Endpoint:
@@ -64,6 +64,7 @@ def _instance_endpoint(instance: InstanceConfig) -> Endpoint:
         url=f"{instance.url}/v1",
         served_model=clean_line(Path(instance.model).name.removesuffix(".gguf"), 120),
         api_key=_key_of_file(instance),
+        llama=True,
     )
 
 

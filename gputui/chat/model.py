@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 Origin = Literal["server", "client"]
@@ -34,6 +34,8 @@ class Endpoint:
     name for people where it is known beforehand (a llama-server only repeats its alias).
     ``expected_model`` is the alias that a llama-server was started with: an answer that comes under
     another one is refused, since another server took over the address. None: any may answer.
+    ``llama``: it is a llama-server for sure, which may be asked for its slots. ``context``: the tokens
+    that one conversation may have there; ``sees``: whether it takes pictures. Both None: not known.
     """
 
     name: str
@@ -42,24 +44,76 @@ class Endpoint:
     api_key: Secret | None = None
     served_model: str | None = None
     expected_model: str | None = None
+    llama: bool = False
+    context: int | None = None
+    sees: bool | None = None
+
+    @property
+    def root(self) -> str:
+        """Where a llama-server has what is not of OpenAI's API: ``/slots``, ``/props``."""
+        return self.url.removesuffix("/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a prompt: a picture, or a text of ``media_type`` "text/plain", in UTF-8.
+
+    ``name`` is its file name, cleaned.
+    """
+
+    name: str
+    media_type: str
+    data: bytes = field(repr=False)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it goes to the server as a picture; else its text is put into the prompt."""
+        return self.media_type.startswith("image/")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation as the API takes it."""
+    """One message of a conversation as the API takes it; ``images`` are attachments that are such."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Parameters sent with a request; None leaves the server's default. The same for both sides."""
+    """Parameters sent with a request, under llama-server's names; None leaves the server's default."""
 
     temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
     cache_prompt: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a side is asked. As the settings of both sides: ``system`` None is no system prompt. As one
+    side's own: what is None is as for both, and a ``system`` of "" is none on this side."""
+
+    system: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def over(self, common: Settings) -> Settings:
+        """These, and for what is None those of ``common``."""
+        sampling = Sampling(
+            **{
+                one.name: common_value if (own := getattr(self.sampling, one.name)) is None else own
+                for one in fields(Sampling)
+                for common_value in (getattr(common.sampling, one.name),)
+            }
+        )
+        return Settings(common.system if self.system is None else self.system, sampling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +135,8 @@ class Measurement:
     No prompt speed where more than half of the prompt came from the server's cache.
     ``prompt_progress``: 0 to 1 while the prompt is processed, of ``prompt_in_work`` tokens.
     ``elapsed_seconds``: request sent to now or to the end.
+    ``reasoning_tokens``: those of ``completion_tokens`` that were reasoning; the server's count, else the
+    pieces that came.
     """
 
     ttft_seconds: float | None = None
@@ -92,6 +148,7 @@ class Measurement:
     generation_tokens_per_second: Figure | None = None
     prompt_progress: float | None = None
     prompt_in_work: int | None = None
+    reasoning_tokens: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +157,8 @@ class Answer:
 
     ``finish_reason`` is the server's (``stop``, ``length``), ``stopped`` where the user stopped it,
     or None where it failed; then ``error`` says why and ``hint`` what to do. A partial text is kept.
+    ``settings`` are those that were sent (None: not known, of answers kept by older versions);
+    ``left_out`` names those of them that the server would not take, so that it answered without.
     """
 
     side: str
@@ -111,16 +170,23 @@ class Answer:
     measurement: Measurement = field(default_factory=Measurement)
     error: str | None = None
     hint: str = ""
+    settings: Settings | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One prompt and its answers, by side. ``created_at`` is Unix time; ``id`` is the store's."""
+    """One prompt and its answers, by side. ``created_at`` is Unix time; ``id`` is the store's.
+
+    ``tag`` is the kind of question ("code"), by which votes are counted; "" for none.
+    """
 
     prompt: str
     created_at: float
     answers: Mapping[str, Answer]
     id: int | None = None
+    attachments: tuple[Attachment, ...] = ()
+    tag: str = ""
 
 
 def answer_json(answer: Answer) -> dict[str, object]:

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from gputui.chat.conversation import STOPPED, Conversation, Side
+from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
-from gputui.chat.model import Answer, Endpoint, Figure, Sampling, answer_json
+from gputui.chat.model import Answer, Endpoint, Figure, Sampling, Settings, answer_json
+from gputui.chat.side import STOPPED, Side
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
@@ -191,7 +192,7 @@ async def _ask(
         interrupted.set()
         conversation.stop()
 
-    conversation.system, conversation.sampling = system, sampling
+    conversation.settings = Settings(system, sampling)
     for name, endpoint in endpoints.items():
         conversation.sides[name].choose(endpoint)
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the command there

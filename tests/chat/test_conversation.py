@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gputui.chat.conversation import STOPPED
 from gputui.chat.keeping.store import Store
+from gputui.chat.model import Settings
+from gputui.chat.side import STOPPED
 from gputui.errors import GputuiError
 from tests.chat.raw_server import Responder, break_off, reply, reply_json, reply_then
 from tests.chat.talking import PATIENCE, PIECE, kept, last, roles, settled, talking, until
@@ -32,7 +33,7 @@ async def test_the_conversation_goes_on_per_side() -> None:
     async with talking(answers, answers) as (chat, a, b):
         chat.send("1?", ("A",))
         await settled(chat)
-        chat.system = "be brief"
+        chat.settings = Settings(system="be brief")
         chat.send("2?")
         await settled(chat)
         assert roles(a.requests[1]) == [

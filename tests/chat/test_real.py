@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gputui.chat.conversation import STOPPED, Conversation
+from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import running_endpoint
-from gputui.chat.model import Answer, Endpoint, Sampling
+from gputui.chat.model import Answer, Endpoint, Sampling, Settings
+from gputui.chat.side import STOPPED
 from gputui.demo.config import INSTANCES
 from gputui.demo.parts import Parts
 
@@ -84,8 +85,8 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _conversation(servers: tuple[Endpoint, Endpoint], max_tokens: int = 24) -> Conversation:
     conversation = Conversation()
-    conversation.sampling = Sampling(
-        temperature=0, seed=1, max_tokens=max_tokens, cache_prompt=False
+    conversation.settings = Settings(
+        sampling=Sampling(temperature=0, seed=1, max_tokens=max_tokens, cache_prompt=False)
     )
     for name, endpoint in zip("AB", servers, strict=True):
         conversation.sides[name].choose(endpoint)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gputui.chat.keeping.store import Store
-from gputui.chat.model import Answer, Figure, Measurement
+from gputui.chat.model import Answer, Figure, Measurement, Turn
+from gputui.database import _MIGRATIONS
 from gputui.errors import GputuiError
 
 FIGURE = st.none() | st.builds(Figure, st.floats(0, 1e9), st.sampled_from(["server", "client"]))
@@ -54,7 +55,7 @@ def test_what_is_kept_comes_back_as_it_was(
 ) -> None:
     store = Store(tmp_path / "gputui.db")
     conversation = store.new_conversation(1.5)
-    ids = [store.new_turn(conversation, prompt, 2.5) for _ in answers]
+    ids = [store.new_turn(conversation, Turn(prompt, 2.5, {})) for _ in answers]
     for turn_id, kept in zip(ids, answers, strict=True):
         store.save_answer(turn_id, kept)
     store.close()
@@ -67,7 +68,7 @@ def test_what_is_kept_comes_back_as_it_was(
 def test_a_retried_answer_replaces_the_last_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "gputui.db")
     conversation = store.new_conversation(0)
-    turn = store.new_turn(conversation, "p", 0)
+    turn = store.new_turn(conversation, Turn("p", 0, {}))
     for text in ("first", "second"):
         store.save_answer(turn, answer(text))
     store.save_answer(turn, answer("b", "B"))
@@ -100,7 +101,7 @@ def _write_many(folder: Path, start: object, count: int) -> None:
         store = Store(folder / f"{number}.db")
         conversation = store.new_conversation(0)
         for turn in range(count):
-            store.save_answer(store.new_turn(conversation, str(turn), 0), answer("x"))
+            store.save_answer(store.new_turn(conversation, Turn(str(turn), 0, {})), answer("x"))
         store.close()
 
 
@@ -158,10 +159,11 @@ def test_a_database_emptied_under_us_is_made_again(tmp_path: Path) -> None:
     store = Store(path)
     store.new_conversation(0)
     other = sqlite3.connect(path)
-    other.executescript(
-        "DROP TABLE answers; DROP TABLE turns; DROP TABLE conversations; DROP TABLE events;"
-        "DROP TABLE runs; PRAGMA user_version = 0;"
-    )
+    tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (table,) in reversed(tables):
+        other.execute(f"DROP TABLE IF EXISTS {table}")
+    other.execute("PRAGMA user_version = 0")
+    other.commit()
     other.close()
     with pytest.raises(GputuiError, match="no such table"):
         store.new_conversation(0)
@@ -171,12 +173,17 @@ def test_a_database_emptied_under_us_is_made_again(tmp_path: Path) -> None:
 
 def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "gputui.db"
-    store = Store(path)
-    turn = store.new_turn(store.new_conversation(0), "kept", 0)
-    store.save_answer(turn, answer("kept too"))
-    store.close()
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript("DROP TABLE events; DROP TABLE runs; PRAGMA user_version = 1;")
+        old.executescript(_MIGRATIONS[0])
+        old.execute("INSERT INTO conversations VALUES (1, 0)")
+        old.execute("INSERT INTO turns VALUES (1, 1, 'kept', 0)")
+        old.execute(
+            "INSERT INTO answers (turn_id, side, name, model, text, reasoning, hint)"
+            " VALUES (1, 'A', 'n', 'm', 'kept too', '', '')"
+        )
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    store = Store(path)
     (kept,) = store.turns(1)
     assert (kept.prompt, kept.answers["A"].text) == ("kept", "kept too")
     store.close()
@@ -196,7 +203,7 @@ def test_a_full_disk_is_said_so(tmp_path: Path) -> None:
     conversation = store.new_conversation(0)
     store._database._connection.execute("PRAGMA max_page_count = 1")  # type: ignore[union-attr]
     with pytest.raises(GputuiError, match="disk is full"):
-        store.save_answer(store.new_turn(conversation, "p", 0), answer("x" * 500_000))
+        store.save_answer(store.new_turn(conversation, Turn("p", 0, {})), answer("x" * 500_000))
     store.close()
 
 

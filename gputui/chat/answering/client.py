@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
@@ -112,19 +113,28 @@ def request_body(
     chosen = {
         # llama-server ignores it; builds before its alias was reported repeat it in the answer.
         "model": endpoint.model or endpoint.expected_model,
-        "temperature": sampling.temperature,
-        "seed": sampling.seed,
-        "max_tokens": sampling.max_tokens,
-        "cache_prompt": sampling.cache_prompt,
+        **asdict(sampling),
     }
     return {
-        "messages": [{"role": item.role, "content": item.content} for item in messages],
+        "messages": [{"role": item.role, "content": _content(item)} for item in messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "timings_per_token": True,
         "return_progress": True,
         **{key: value for key, value in chosen.items() if value is not None},
     }
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """A text, or with pictures its parts, as OpenAI's API takes them."""
+    if not message.images:
+        return message.content
+    urls = (
+        f"data:{one.media_type};base64,{base64.b64encode(one.data).decode()}"
+        for one in message.images
+    )
+    text = {"type": "text", "text": message.content}
+    return [text, *({"type": "image_url", "image_url": {"url": url}} for url in urls)]
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:

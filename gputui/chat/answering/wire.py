@@ -76,6 +76,13 @@ class PromptProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the server would not take, by the names of the request: it was asked again without."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The server reports an error instead of going on."""
 
@@ -95,6 +102,7 @@ Event: TypeAlias = (
     | Usage
     | Timings
     | PromptProgress
+    | LeftOut
     | Failed
     | Done
 )

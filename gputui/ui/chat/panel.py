@@ -15,7 +15,8 @@ from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
-from gputui.chat.conversation import Conversation, Side
+from gputui.chat.conversation import Conversation
+from gputui.chat.side import Side
 from gputui.errors import GputuiError
 from gputui.text import clean, seconds
 from gputui.ui.cells import CellView, Line

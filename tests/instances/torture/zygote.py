@@ -27,6 +27,7 @@ import httpx
 
 from gputui import config
 from gputui.chat.keeping.store import Store
+from gputui.chat.model import Turn
 from gputui.errors import GputuiError
 from gputui.instances.keeping.backoff import Backoff
 from gputui.instances.supervisor import Supervisor
@@ -94,7 +95,7 @@ class Worker:
 
     def _keep(self, prompt: str) -> None:
         store = Store(self.state / "gputui.db")
-        store.new_turn(store.new_conversation(1.0), prompt, 1.0)
+        store.new_turn(store.new_conversation(1.0), Turn(prompt, 1.0, {}))
         store.close()
 
 

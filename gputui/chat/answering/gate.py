@@ -1,0 +1,53 @@
+"""How many answers of a conversation are written at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+
+
+class Gate:
+    """Lets ``limit`` through at a time, in the order in which they came; None lets all through.
+
+    Used by one event loop. ``limit`` can be changed at any time, and holds for those who wait already.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._inside = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def limit(self) -> int | None:
+        """How many may be within; None: all."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int | None) -> None:
+        self._limit = limit
+        self._admit()
+
+    @contextlib.asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        """Wait for a place, and have it in the block."""
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._admit()
+        try:
+            await place
+            yield
+        finally:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            else:
+                self._inside -= 1
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._limit is None or self._inside < self._limit):
+            place = self._waiting.popleft()
+            self._inside += 1
+            if not place.done():  # a cancelled one leaves by itself
+                place.set_result(None)

@@ -1,0 +1,224 @@
+"""One side of a conversation: whom it asks, what was said, and at most one answer at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gputui.chat.answering.gate import Gate
+from gputui.chat.answering.live import Exchange, LiveAnswer
+from gputui.chat.asking.attachments import user_message
+from gputui.chat.model import Answer, Endpoint, Message, Sampling, Settings, Turn
+from gputui.errors import GputuiError
+from gputui.text import error_words
+
+if TYPE_CHECKING:
+    import httpx
+
+STOPPED = "stopped"
+"""The ``finish_reason`` of an answer that the user stopped."""
+
+
+@dataclass(eq=False)
+class Common:
+    """What the sides of a conversation share.
+
+    ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
+    ``ended`` is told of each turn that a side finished.
+    """
+
+    client: Callable[[], Awaitable[httpx.AsyncClient]]
+    ended: Callable[[Exchange, Answer], None]
+    settings: Settings = field(default_factory=Settings)
+    gate: Gate = field(default_factory=Gate)
+
+
+class Side:
+    """One side: its endpoint, its own history, at most one answer at a time.
+
+    ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
+    the last retry brought nothing better than the answer before, which stays; None otherwise, and from
+    the next ask on. ``version`` is another one whenever there is something new to draw.
+    """
+
+    def __init__(self, name: str, common: Common) -> None:
+        self.name = name
+        self.settings = Settings()
+        self.endpoint: Endpoint | None = None
+        self.prompt = ""
+        self.problem: GputuiError | None = None
+        self.version = 0
+        self._common = common
+        self._live: LiveAnswer | None = None
+        self._last: Exchange | None = None
+        self._turns: list[Turn] = []
+
+    @property
+    def busy(self) -> bool:
+        """True from ask to the end of the answer."""
+        return self._live is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is asked, and another side has to end before its request goes out."""
+        return self._live is not None and not self._live.begun
+
+    @property
+    def live(self) -> Answer | None:
+        """The answer being written, its numbers as of now; None while not busy."""
+        return self._live.answer(self.name) if self._live else None
+
+    @property
+    def finished(self) -> Sequence[Turn]:
+        """The turns that this side answered, oldest first, each with this side's answer alone.
+
+        An answer is the same object at each call. One that says something and is being replaced is
+        there until the new one says something.
+        """
+        live = self._live
+        if live is None or live.replaces is None:
+            return self._turns
+        replaced = live.text.text or not live.replaces.answers[self.name].text
+        return self._turns[:-1] if replaced else self._turns
+
+    def choose(self, endpoint: Endpoint | None) -> None:
+        """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
+        if endpoint != self.endpoint:
+            self.stop()
+            self.endpoint = endpoint
+            self.version += 1
+
+    def take_up(self, turns: Sequence[Turn]) -> None:
+        """Have said this, in place of all before: of each turn, what this side answered."""
+        own = [turn for turn in turns if self.name in turn.answers]
+        self._turns = [replace(one, answers={self.name: one.answers[self.name]}) for one in own]
+        self._last = Exchange.of(own[-1]) if own else None
+        self.problem = None
+        self.version += 1
+
+    def ready(self) -> Endpoint:
+        """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
+        if self.endpoint is None:
+            raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
+        if self.busy:
+            raise GputuiError(
+                f"Side {self.name} is still answering", "Wait, or stop it and send again."
+            )
+        return self.endpoint
+
+    def ask(self, exchange: Exchange) -> asyncio.Task[None]:
+        """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
+        endpoint = self.ready()
+        return self._begin(LiveAnswer(exchange, endpoint, self._resolved(exchange.seed)))
+
+    def retry(self, seed: int | None = None) -> asyncio.Task[None]:
+        """Answer the last prompt again; the last answer goes once the new one is worth it.
+
+        ``seed`` is used where the settings have none: with the last one it would say the same. Raises
+        GputuiError where the side cannot be asked, or never was.
+        """
+        endpoint = self.ready()
+        if self._last is None:
+            raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
+        again = LiveAnswer(self._last, endpoint, self._resolved(seed), replaces=self._turns[-1])
+        return self._begin(again)
+
+    def stop(self) -> None:
+        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy."""
+        task = self._live.task if self._live else None
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    def messages(self, exchange: Exchange) -> list[Message]:
+        """What the server is sent: the answered turns, and the prompt.
+
+        A turn that failed or said nothing is left out whole: two questions in a row break the chat
+        templates that want the roles to alternate. So is the one that is being answered again.
+        """
+        system = self._resolved(None).system
+        messages = [Message("system", system)] if system else []
+        again = self._live is not None and self._live.replaces is not None
+        for turn in self._turns[:-1] if again else self._turns:
+            answer = turn.answers[self.name]
+            if answer.error is None and answer.text:
+                asked = user_message(turn.prompt, turn.attachments)
+                messages += [asked, Message("assistant", answer.text)]
+        return [*messages, user_message(exchange.prompt, exchange.attachments)]
+
+    def _resolved(self, seed: int | None) -> Settings:
+        """The settings as they are sent; ``seed`` where they have none."""
+        resolved = self.settings.over(self._common.settings)
+        return resolved.over(Settings(sampling=Sampling(seed=seed)))
+
+    def _begin(self, live: LiveAnswer) -> asyncio.Task[None]:
+        self._live, self._last = live, live.exchange
+        self.prompt, self.problem = live.exchange.prompt, None
+        self.version += 1
+        live.task = asyncio.create_task(self._receive(live), name=f"answer {self.name}")
+        live.task.add_done_callback(partial(self._end, live))
+        return live.task
+
+    def _end(self, live: LiveAnswer, task: asyncio.Task[None]) -> None:
+        """The task of an answer is over, whatever happened: the side is free and says what it was."""
+        live.close()
+        answer = live.answer(self.name)
+        if task.cancelled():
+            answer = replace(answer, finish_reason=STOPPED)
+        elif error := task.exception():
+            problem = _in_words(error)
+            answer = replace(answer, finish_reason=None, error=problem.message, hint=problem.hint)
+        self._live = None
+        self.version += 1
+        if live.replaces is not None:
+            if _is_worse(answer, live.replaces.answers[self.name]):
+                self.problem = _retry_problem(answer)
+                return
+            self._turns.pop()
+        self._turns.append(live.exchange.turn({self.name: answer}))
+        self._common.ended(live.exchange, answer)
+
+    async def _receive(self, live: LiveAnswer) -> None:
+        async with self._common.gate.passed():
+            live.begun = True
+            self.version += 1
+            await self._stream(live)
+
+    async def _stream(self, live: LiveAnswer) -> None:
+        client = await self._common.client()
+        from gputui.chat.answering.client import stream  # loaded by then, off the event loop
+
+        messages = self.messages(live.exchange)
+        arrivals = stream(client, live.endpoint, messages, live.settings.sampling)
+        async with contextlib.aclosing(arrivals):
+            async for arrival in arrivals:
+                for event in arrival.events:
+                    live.take(arrival.at, event)
+                self.version += 1
+
+
+def _is_worse(new: Answer, old: Answer) -> bool:
+    """Whether the second answer to a prompt would lose what the first one said."""
+    if not old.text:
+        return False
+    if new.error is not None:
+        return old.error is None or not new.text
+    return new.finish_reason == STOPPED and not new.text
+
+
+def _retry_problem(answer: Answer) -> GputuiError | None:
+    """Why the retry failed; None where the user stopped it."""
+    if answer.error is None:
+        return None
+    hint = f"{answer.hint} The answer before stays.".strip()
+    return GputuiError(f"Retry failed: {answer.error}", hint)
+
+
+def _in_words(error: BaseException) -> GputuiError:
+    if isinstance(error, GputuiError):
+        return error
+    what = error_words(error, 300)
+    return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
