@@ -7,7 +7,9 @@ from functools import partial
 
 from textual.app import SystemCommand
 
-from gputui.ui.chat.panel import SIDES, ChatPanel
+from gputui.ui.chat.chatting import Chatting
+from gputui.ui.chat.commands import COMMANDS
+from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.instances.panel import InstancesPanel
 
@@ -27,14 +29,7 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
         yield SystemCommand(f"Remove {status.name}", "from the file", drop)
     yield SystemCommand("New instance", "in the file", partial(dashboard.editing.request, "new"))
     yield SystemCommand("Chat", "type a prompt", dashboard.action_prompt)
-    for side in SIDES:
-        pane = chat.pane(side)
-        choose = partial(dashboard.action_choose, side)
-        yield SystemCommand(f"Choose model {side}", f"who answers on side {side}", choose)
-        yield SystemCommand(f"Stop answer {side}", "keep what came", pane.action_stop_side)
-        yield SystemCommand(f"Retry {side}", "its last prompt again", pane.action_retry_side)
-        yield SystemCommand(f"Reasoning {side}", "fold or unfold", pane.action_unfold)
-    yield SystemCommand("Stop answers", "both sides", dashboard.action_stop_answers)
+    yield from chat_commands(dashboard.chatting)
     yield SystemCommand("Send to A, B or both", "where the next prompt goes", chat.next_target)
     yield SystemCommand("Layouts", "switch to a set of instances", dashboard.action_layouts)
     yield SystemCommand("Processes", "on all GPUs", dashboard.action_processes)
@@ -49,3 +44,14 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     yield SystemCommand("Events", "what fires, and what fired", dashboard.action_events)
     yield SystemCommand("Key list", "all keys with their ids", dashboard.action_keys)
     yield SystemCommand("Repaint", "the whole screen", dashboard.action_repaint)
+
+
+def chat_commands(chatting: Chatting) -> Iterator[SystemCommand]:
+    """The chat's; one that has to be told more is begun in the prompt."""
+    for command in COMMANDS:
+        for title, argument in command.offered(chatting):
+            run = partial(chatting.run, command.name, argument)
+            yield SystemCommand(title, command.words, run)
+        if command.begun:
+            begin = partial(chatting.begin_command, command.name)
+            yield SystemCommand(f"{command.title} …", command.words, begin)

@@ -17,8 +17,9 @@ from gputui.instances.status import RUNNING
 from gputui.power.meter import PowerReport
 from gputui.text import clean_line
 from gputui.ui.alerts.alerting import Alerting
-from gputui.ui.chat.panel import ChatPanel, Prompt
-from gputui.ui.chat.seating import Seating
+from gputui.ui.chat.chatting import Chatting
+from gputui.ui.chat.panel import ChatPanel
+from gputui.ui.chat.prompt import Prompt
 from gputui.ui.configuring import Configuring
 from gputui.ui.dialogs import TextScreen
 from gputui.ui.editing.draft import Purpose
@@ -80,7 +81,7 @@ class Dashboard(StillScreen[None]):
         self.watchers = Watchers(
             services.watchers, lambda error: self.post_message(ProblemMet(error))
         )
-        self._seating = Seating(self, services, self.caretaker, look, self.say)
+        self.chatting = Chatting(self, services, self.caretaker, look, self.say)
         self._alerting = Alerting(self, services, look, self.say)
         self._leaving = Leaving(self, services, self.caretaker)
         self._configuring = Configuring(
@@ -93,7 +94,7 @@ class Dashboard(StillScreen[None]):
             self._configuring,
             look,
             self.say,
-            lambda: self._seating.gpus,
+            lambda: self.chatting.seating.gpus,
         )
         self._views = InstanceViews(
             self,
@@ -112,7 +113,6 @@ class Dashboard(StillScreen[None]):
         self.power_actions = PowerActions(self, services.power, self.say)
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
-        self._told_store_problem: str | None = None
         self.history: History | None = None
         self._details = DetailsMemory()
         self._first_picture = contextlib.ExitStack()
@@ -125,15 +125,16 @@ class Dashboard(StillScreen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        yield ChatPanel(self._look, self._services.conversation, self._seating.prepare)
+        conversation, seating = self._services.conversation, self.chatting.seating
+        yield ChatPanel(self._look, conversation, seating.prepare, self.chatting.typed)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
-        self._seating.choose_first()
-        self._seating.frame()
+        self.chatting.seating.choose_first()
+        self.chatting.seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
@@ -143,7 +144,7 @@ class Dashboard(StillScreen[None]):
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
-        self._seating.frame()
+        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
         self._show_rows()
 
@@ -156,8 +157,8 @@ class Dashboard(StillScreen[None]):
         self._snapshot = snapshot = message.snapshot
         if snapshot.identities != known:
             self._services.supervisor.set_gpus(snapshot.identities)
-            self._seating.gpus = snapshot.identities
-            self._seating.frame()
+            self.chatting.seating.gpus = snapshot.identities
+            self.chatting.seating.frame()
         assert self.history is not None  # noqa: S101 - set before the sampler starts
         pinned = pinned_names(self.caretaker.statuses)
         self.query_one(Header).update_gpus(snapshot)
@@ -176,11 +177,11 @@ class Dashboard(StillScreen[None]):
         self.watchers.observed(message.statuses)
         self._alerting.update()
         self.power_actions.tell_notices()
-        self._tell_store_problem()
+        self.chatting.tell_store_problem()
         watch = self._services.endpoints
         self.query_one(Header).update_instances(message.statuses, watch.statuses if watch else ())
         self._show_rows()
-        self._seating.frame()
+        self.chatting.seating.frame()
         self._start_what_was_asked()
 
     @property
@@ -197,13 +198,6 @@ class Dashboard(StillScreen[None]):
         if self._snapshot is not None and self.caretaker.observed:
             names, self._to_start = self._to_start, ()
             self.caretaker.start_all(names)
-
-    def _tell_store_problem(self) -> None:
-        """Once for each new reason why turns are not being kept."""
-        problem = self._services.conversation.store_problem
-        if problem is not None and problem != self._told_store_problem:
-            self.say(GputuiError("Turns are not being kept", problem))
-        self._told_store_problem = problem
 
     # ── instances ────────────────────────────────────────────────────────────────────────────
 
@@ -239,7 +233,7 @@ class Dashboard(StillScreen[None]):
 
     def _reconfigured(self) -> None:
         """The file was changed, and every room works with it."""
-        self._seating.reconfigured()
+        self.chatting.seating.reconfigured()
         self._show_rows()
         self.caretaker.look()
 
@@ -322,8 +316,8 @@ class Dashboard(StillScreen[None]):
     def action_other_side(self) -> None:
         self.query_one(ChatPanel).show_other()
 
-    def action_choose(self, side: str) -> None:
-        self._seating.choose(side)
+    def action_chat(self, name: str, argument: str = "") -> None:
+        self.chatting.run(name, argument)
 
     @on(Prompt.Left)
     def prompt_left(self) -> None:
@@ -332,9 +326,6 @@ class Dashboard(StillScreen[None]):
     @on(ProblemMet)
     def problem_met(self, message: ProblemMet) -> None:
         self.say(message.error)
-
-    def action_stop_answers(self) -> None:
-        self._services.conversation.stop()
 
     # ── the screen itself ────────────────────────────────────────────────────────────────────
 
@@ -393,7 +384,7 @@ class Dashboard(StillScreen[None]):
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
-        self._seating.frame()
+        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
         self._show_rows()
         self.query_one(Header).redraw()

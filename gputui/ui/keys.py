@@ -28,12 +28,12 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("d", "edit('duplicate')", "Duplicate", show=False, id="instance.duplicate"),
     Binding("delete", "remove", "Remove", show=False, id="instance.remove"),
     Binding("g", "gpu_details", "GPU details", id="gpu.details"),
-    Binding("a", "choose('A')", "Model A", id="chat.model_a"),
-    Binding("b", "choose('B')", "Model B", id="chat.model_b"),
+    Binding("a", "chat('model', 'A')", "Model A", id="chat.model_a"),
+    Binding("b", "chat('model', 'B')", "Model B", id="chat.model_b"),
     Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
-    Binding("k", "stop_answers", "Stop answers", show=False, id="chat.stop"),
+    Binding("k", "chat('stop')", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
@@ -44,7 +44,8 @@ DASHBOARD_BINDINGS: list[Binding] = [
 
 def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
-    from gputui.ui.chat.panel import Prompt, SidePane
+    from gputui.ui.chat.prompt import Prompt
+    from gputui.ui.chat.side_pane import SidePane
     from gputui.ui.editing.form import InstanceForm
     from gputui.ui.editing.widgets import GpuField
     from gputui.ui.gpus.chart_view import ChartView

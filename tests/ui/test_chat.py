@@ -13,7 +13,7 @@ import pytest
 from gputui.chat.conversation import Conversation
 from gputui.config import Config, EndpointConfig
 from gputui.ui.chat.answer import FinishedAnswer
-from gputui.ui.chat.panel import Prompt
+from gputui.ui.chat.prompt import Prompt
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import BOTH, Rig, make_rig, rig, screen_text, until, until_shown
 

@@ -12,7 +12,7 @@ from gputui.config import Config, EndpointConfig
 from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.switching.words import AnsweringError
-from gputui.ui.chat.panel import Prompt
+from gputui.ui.chat.prompt import Prompt
 from tests.ui.harness import (
     BOTH,
     CODER,

@@ -13,7 +13,7 @@ from gputui.gpu.sample import Problem, Snapshot
 from gputui.instances.status import State
 from gputui.text import clean, clean_line
 from gputui.ui.app import GputuiApp
-from gputui.ui.chat.panel import Prompt
+from gputui.ui.chat.prompt import Prompt
 from gputui.ui.dashboard import Dashboard
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import gpu_sample, make_rig, screen_text, status, until, until_shown

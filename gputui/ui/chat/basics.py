@@ -1,0 +1,76 @@
+"""The commands that every chat has: who answers, stopping, asking again, a new conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gputui.errors import GputuiError
+from gputui.ui.chat.chatting import Chatting
+from gputui.ui.chat.command import ChatCommand, Offer
+
+
+def side_of(chatting: Chatting, argument: str) -> str:
+    """The side that an argument names; that of the focus where it names none. Raises GputuiError."""
+    name = argument.strip().upper() or chatting.side
+    sides = chatting.conversation.sides
+    if name not in sides:
+        raise GputuiError(f"There is no side {name}", f"Sides: {', '.join(sides)}.")
+    return name
+
+
+def _choose(chatting: Chatting, argument: str) -> None:
+    chatting.seating.choose(side_of(chatting, argument))
+
+
+def _stop(chatting: Chatting, argument: str) -> None:
+    if argument.strip():
+        chatting.conversation.sides[side_of(chatting, argument)].stop()
+    else:
+        chatting.conversation.stop()
+
+
+def _retry(chatting: Chatting, argument: str) -> None:
+    chatting.panel.retry(side_of(chatting, argument))
+
+
+def _reasoning(chatting: Chatting, argument: str) -> None:
+    chatting.panel.pane(side_of(chatting, argument)).action_unfold()
+
+
+def _new(chatting: Chatting, _argument: str) -> None:
+    chatting.conversation.begin_anew()
+    chatting.panel.refresh_sides()
+
+
+def each_side(title: str) -> Callable[[Chatting], Iterator[Offer]]:
+    """The command once for each side: ``Retry A``, ``Retry B``."""
+
+    def offers(chatting: Chatting) -> Iterator[Offer]:
+        for name in chatting.conversation.sides:
+            yield f"{title} {name}", name
+
+    return offers
+
+
+def _stops(chatting: Chatting) -> Iterator[Offer]:
+    yield "Stop answers", ""
+    yield from each_side("Stop answer")(chatting)
+
+
+_ONE = "[A|B]"
+BASIC_COMMANDS = (
+    ChatCommand(
+        "model",
+        "Choose model",
+        "who answers on a side",
+        _choose,
+        _ONE,
+        each_side("Choose model"),
+    ),
+    ChatCommand("stop", "Stop answers", "keep what came", _stop, _ONE, _stops),
+    ChatCommand("retry", "Retry", "a side's last prompt again", _retry, _ONE, each_side("Retry")),
+    ChatCommand(
+        "reasoning", "Reasoning", "fold or unfold", _reasoning, _ONE, each_side("Reasoning")
+    ),
+    ChatCommand("new", "New conversation", "the one on the screen is kept", _new),
+)

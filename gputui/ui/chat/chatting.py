@@ -1,0 +1,87 @@
+"""What the chat does: who sits where, and its commands, from keys, the palette and the prompt alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+
+from textual.screen import Screen
+
+from gputui.chat.conversation import Conversation
+from gputui.errors import GputuiError
+from gputui.ui.boundary import told
+from gputui.ui.chat.panel import ChatPanel
+from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.seating import Seating
+from gputui.ui.instances.caretaker import Caretaker
+from gputui.ui.palette import Look
+from gputui.ui.services import Services
+
+
+class Chatting:
+    """``say`` tells the user of a problem. What a command needs is had here."""
+
+    def __init__(
+        self,
+        screen: Screen[None],
+        services: Services,
+        caretaker: Caretaker,
+        look: Look,
+        say: Callable[[GputuiError], None],
+    ) -> None:
+        self.screen = screen
+        self.services = services
+        self.caretaker = caretaker
+        self.look = look
+        self.say = say
+        self.seating = Seating(screen, services, caretaker, look, say)
+        self._told_store_problem: str | None = None
+
+    @property
+    def conversation(self) -> Conversation:
+        """What is on the screen."""
+        return self.services.conversation
+
+    @property
+    def panel(self) -> ChatPanel:
+        """Where it is shown."""
+        return self.screen.query_one(ChatPanel)
+
+    @property
+    def side(self) -> str:
+        """The side that a command is for where it names none: that of the focus, else the one in front."""
+        return self.panel.side
+
+    def run(self, name: str, argument: str = "") -> None:
+        """Carry out a command; what is wrong with it is told."""
+        from gputui.ui.chat.commands import command_of  # whose parts know this module
+
+        try:
+            command_of(name).run(self, argument)
+        except GputuiError as error:
+            self.say(error)
+
+    def typed(self, text: str) -> bool:
+        """Carry out what was typed into the prompt, where it is a command: ``/name argument``."""
+        if not text.startswith("/"):
+            return False
+        name, _, argument = text[1:].partition(" ")
+        self.run(name.strip(), argument.strip())
+        return True
+
+    def begin_command(self, name: str) -> None:
+        """Have the user type the rest of a command."""
+        prompt = self.screen.query_one(Prompt)
+        prompt.text = f"/{name} "
+        prompt.move_cursor(prompt.document.end)
+        self.screen.set_focus(prompt)
+
+    def work(self, work: Coroutine[None, None, None], group: str) -> None:
+        """Do what takes a while beside all else; of a ``group``, the newest only. Problems are told."""
+        self.screen.run_worker(told(work, self.say), group=group, exclusive=True)
+
+    def tell_store_problem(self) -> None:
+        """Once for each new reason why turns are not being kept."""
+        problem = self.conversation.store_problem
+        if problem is not None and problem != self._told_store_problem:
+            self.say(GputuiError("Turns are not being kept", problem))
+        self._told_store_problem = problem

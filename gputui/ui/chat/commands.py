@@ -1,0 +1,22 @@
+"""Every command of the chat: a folder's own are one line here."""
+
+from __future__ import annotations
+
+from gputui.errors import GputuiError
+from gputui.text import clean_line, nearest
+from gputui.ui.chat.basics import BASIC_COMMANDS
+from gputui.ui.chat.command import ChatCommand
+
+COMMANDS: tuple[ChatCommand, ...] = (*BASIC_COMMANDS,)
+
+
+def command_of(name: str) -> ChatCommand:
+    """The command of that name. Raises GputuiError where there is none."""
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    near = nearest(name, [command.name for command in COMMANDS])
+    raise GputuiError(
+        f"/{clean_line(name, 40)} is no command of the chat",
+        (f"Did you mean /{near}? " if near else "") + "To send it as it is, put a space before it.",
+    )
