@@ -128,7 +128,35 @@ CREATE TABLE votes (
 CREATE INDEX votes_of_turn ON votes (turn_id);
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON)
+_SEARCH = """
+CREATE INDEX answers_by_model ON answers (turn_id, side, name, model);
+CREATE TABLE unindexed (
+    turn_id INTEGER PRIMARY KEY                 -- the index of words has it not, or not as it is now
+);
+INSERT INTO unindexed SELECT id FROM turns;
+CREATE TRIGGER turn_written AFTER INSERT ON turns BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (new.id);
+END;
+CREATE TRIGGER turn_changed AFTER UPDATE OF prompt ON turns BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (new.id);
+END;
+CREATE TRIGGER turn_deleted AFTER DELETE ON turns BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (old.id);
+END;
+CREATE TRIGGER answer_written AFTER INSERT ON answers BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (new.turn_id);
+END;
+CREATE TRIGGER answer_changed AFTER UPDATE OF text, reasoning ON answers BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (new.turn_id);
+END;
+CREATE TRIGGER answer_deleted AFTER DELETE ON answers BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES (old.turn_id);
+END;
+"""
+"""The index itself needs FTS5, which not every SQLite has: it is made where it is used, and what it
+lacks is written down by every SQLite."""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 
@@ -153,8 +181,11 @@ class Database:
             self._drop()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one transaction; dropped when that fails. Raises GputuiError."""
+    def transaction(self, loss: str | None = None) -> Iterator[sqlite3.Connection]:
+        """The connection, for one transaction; dropped when that fails. Raises GputuiError.
+
+        ``loss`` says what a failure of this one means, where that is another than the usual.
+        """
         with self._lock:
             try:
                 if self._connection is None:
@@ -163,7 +194,7 @@ class Database:
                     yield self._connection
             except (sqlite3.Error, OSError) as error:
                 self._drop()
-                raise self._problem(error) from error
+                raise self._problem(error, loss or self._loss) from error
             except GputuiError:
                 self._drop()
                 raise
@@ -221,12 +252,12 @@ class Database:
                 self._connection.close()
             self._connection = None
 
-    def _problem(self, error: sqlite3.Error | OSError) -> GputuiError:
+    def _problem(self, error: sqlite3.Error | OSError, loss: str) -> GputuiError:
         if isinstance(error, OSError):
             what, hint = error.strerror or str(error), "gputui's state directory must be writable."
         else:
             what, hint = _REASONS.get(_primary_code(error), (str(error), ""))
-        return GputuiError(f"{self._path}: {what}: {self._loss}", hint)
+        return GputuiError(f"{self._path}: {what}: {loss}", hint)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from gputui.alerts import events as events_module
 from gputui.alerts.engine import Change, Ending, Event
 from gputui.alerts.events import EventLog, Incident, Store
+from gputui.database import _MIGRATIONS
 from tests.alerts.making import event
 from tests.support.waiting import wait_for
 
@@ -75,13 +76,15 @@ def test_an_alert_ends_its_line_also_where_its_gpu_has_another_number_by_then(
 
 
 def test_events_of_an_older_gputui_are_read_and_ended(tmp_path: Path) -> None:
-    (store := Store(tmp_path)).add(FIRED)
-    store.leave([])
     with contextlib.closing(sqlite3.connect(tmp_path / "gputui.db")) as old:
-        old.executescript(
-            "DROP INDEX events_by_subject; ALTER TABLE events DROP COLUMN subject_key;"
-            "DROP TABLE runs; PRAGMA user_version = 2;"
+        old.executescript("".join(_MIGRATIONS[:2]))
+        old.execute(
+            "INSERT INTO events (at, rule, subject, severity, state, message, value)"
+            " VALUES (100, 'hot', 'GPU 0', 'warning', 'firing', 'hot', 91)"
         )
+        old.execute("PRAGMA user_version = 2")
+        old.commit()
+    store = Store(tmp_path)
     (line,) = listed(store)
     store.leave([])
     assert (line.subject, line.ending) == ("GPU 0", "no longer watched")

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import msgspec
-
-from gputui.chat.model import Answer, Attachment, Figure, Measurement, Settings, Turn
+from gputui.chat.keeping import listing
+from gputui.chat.keeping.found import Match, Summary
+from gputui.chat.keeping.rows import answer_row, attachment_of, by_turn, turn_of
+from gputui.chat.keeping.search import search
+from gputui.chat.model import Answer, Attachment, Turn
 from gputui.database import Database
+from gputui.errors import GputuiError
+from gputui.text import clean_line
 
-_WORDS = ("side", "name", "model", "text", "reasoning", "finish_reason", "error", "hint")
-_TIMES = ("ttft_seconds", "ttfo_seconds", "elapsed_seconds")
-_FIGURES = (
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_per_second",
-    "generation_tokens_per_second",
-    "reasoning_tokens",
-)
+_NOT_READ = "kept conversations cannot be read"
+_NOT_CHANGED = "nothing was changed"
+TITLE_LIMIT = 200
+"""Characters of a title at most."""
 
 
 class Store:
     """The user's database. Opened at first use; every call may block, from any thread.
 
     Each call raises GputuiError where the database is locked, read-only, full or damaged; the next
-    call tries again from the start.
+    call tries again from the start. Ids grow: of two turns the newer has the greater one.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._database = Database(path, "this chat is not being kept")
 
     def new_conversation(self, created_at: float) -> int:
         """A new conversation's id."""
-        return self._insert("INSERT INTO conversations (created_at) VALUES (?)", created_at)
+        with self._database.transaction() as connection:
+            statement = "INSERT INTO conversations (created_at) VALUES (?)"
+            return int(connection.execute(statement, (created_at,)).lastrowid or 0)
 
     def new_turn(self, conversation_id: int, turn: Turn) -> int:
         """A new turn's id; its answers are kept as they come."""
@@ -58,93 +59,131 @@ class Store:
 
     def save_answer(self, turn_id: int, answer: Answer) -> None:
         """Keep an answer; one of the same turn and side is replaced."""
-        row = {"turn_id": turn_id} | _row(answer)
+        row = {"turn_id": turn_id} | answer_row(answer)
         columns = ", ".join(row)
         marks = ", ".join("?" * len(row))
-        self._insert(f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})", *row.values())  # noqa: S608  # names of this module
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})",  # noqa: S608  # names of this module
+                tuple(row.values()),
+            )
 
     def conversations(self) -> tuple[int, ...]:
         """The ids of all conversations, oldest first."""
-        with self._database.transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute("SELECT id FROM conversations ORDER BY id").fetchall()
         return tuple(row["id"] for row in rows)
 
-    def turns(self, conversation_id: int) -> tuple[Turn, ...]:
-        """The turns of a conversation with their answers, oldest first."""
-        with self._database.transaction() as connection:
-            turns = connection.execute(
-                "SELECT * FROM turns WHERE conversation_id = ? ORDER BY id", (conversation_id,)
+    def summaries(self, limit: int = 50, offset: int = 0) -> tuple[Summary, ...]:
+        """A page of the conversations that have a turn, the one with the newest prompt first."""
+        with self._reading() as connection:
+            return listing.page(connection, limit, offset)
+
+    def summary(self, conversation_id: int) -> Summary:
+        """Of one conversation. Raises GputuiError also where there is none of that id."""
+        with self._reading() as connection:
+            found = listing.one(connection, conversation_id)
+        if found is None:
+            raise _no_such(conversation_id)
+        return found
+
+    def turn_ids(self, conversation_id: int) -> tuple[int, ...]:
+        """The ids of all turns of a conversation, oldest first; no text is read."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT id FROM turns WHERE conversation_id = ? ORDER BY id", (conversation_id,)
             ).fetchall()
-            attached = connection.execute(
-                "SELECT attachments.* FROM attachments JOIN turns ON turns.id = turn_id"
-                " WHERE conversation_id = ? ORDER BY turn_id, position",
-                (conversation_id,),
+        return tuple(row["id"] for row in rows)
+
+    def turns(
+        self,
+        conversation_id: int,
+        *,
+        newest: int | None = None,
+        before: int | None = None,
+        since: int | None = None,
+        data: bool = True,
+    ) -> tuple[Turn, ...]:
+        """The turns of a conversation with their answers, oldest first; none where there is none.
+
+        ``newest``: at most so many, the newest of those asked for. ``before`` and ``since`` are ids of
+        turns: only those before that one, and those from that one on. So a page is ``newest=40``, the
+        page above it ``newest=40, before=page[0].id``, and around a match ``newest=20, before=match``
+        and ``since=match``. ``data`` False leaves the attachments' data b"": to show a turn needs none,
+        to send it again does.
+        """
+        with self._reading() as connection:
+            rows = listing.turns(connection, conversation_id, newest, before, since, data=data)
+            said, files = by_turn(rows.answers), by_turn(rows.attachments)
+            return tuple(turn_of(row, said[row["id"]], files[row["id"]]) for row in rows.turns)
+
+    def attachments(self, turn_id: int) -> tuple[Attachment, ...]:
+        """The attachments of one turn, with their data."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT name, media_type, data FROM attachments WHERE turn_id = ? ORDER BY position",
+                (turn_id,),
             ).fetchall()
-            answers = connection.execute(
-                "SELECT answers.* FROM answers JOIN turns ON turns.id = turn_id"
-                " WHERE conversation_id = ? ORDER BY turn_id, side",
-                (conversation_id,),
-            ).fetchall()
-        said, files = _by_turn(answers), _by_turn(attached)
-        return tuple(_turn(row, said[row["id"]], files[row["id"]]) for row in turns)
+            return tuple(map(attachment_of, rows))
+
+    def prompts(self, limit: int = 500) -> tuple[str, ...]:
+        """The prompts of all conversations for an input history: each once, the newest first."""
+        with self._reading() as connection:
+            return listing.prompts(connection, limit)
+
+    def search(
+        self, query: str, limit: int = 50, order: Literal["newest", "best"] = "newest"
+    ) -> tuple[Match, ...]:
+        """Where all words of ``query`` are: in a given title, or in a turn's prompt, answers, reasoning.
+
+        Any text is a query. Words of any case, with or without accents; "words in quotes" are a phrase;
+        the last word may be the beginning of one. Titles come first, then turns, the newest or the best
+        first; at most ``limit`` in all. None for a query that is blank.
+        """
+        with self._reading() as connection:
+            return search(connection, query, limit, order)
+
+    def rename(self, conversation_id: int, title: str) -> None:
+        """Give a conversation a title, one line of it, cleaned; "" gives it that of its first prompt again.
+
+        Raises GputuiError also where there is no such conversation.
+        """
+        with self._database.transaction(_NOT_CHANGED) as connection:
+            changed = connection.execute(
+                "UPDATE conversations SET title = ? WHERE id = ?",
+                (clean_line(title, TITLE_LIMIT), conversation_id),
+            )
+            if not changed.rowcount:
+                raise _no_such(conversation_id)
+
+    def delete(self, conversation_ids: Sequence[int]) -> None:
+        """Delete conversations with all that is in them, all or none; votes on their turns stay.
+
+        Raises GputuiError also where there is none of one of these ids.
+        """
+        with self._database.transaction(_NOT_CHANGED) as connection:
+            for one in conversation_ids:
+                done = connection.execute("DELETE FROM conversations WHERE id = ?", (one,))
+                if not done.rowcount:
+                    raise _no_such(one)
 
     def close(self) -> None:
         """Close the database. Idempotent; a later call opens it again."""
         self._database.close()
 
-    def _insert(self, statement: str, *values: object) -> int:
-        with self._database.transaction() as connection:
-            cursor = connection.execute(statement, values)
-            return int(cursor.lastrowid or 0)
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """For a transaction that reads. Raises GputuiError, also where a row is none that was written."""
+        try:
+            with self._database.transaction(_NOT_READ) as connection:
+                yield connection
+        except (TypeError, ValueError, AttributeError) as error:
+            raise GputuiError(
+                f"{self._path}: damaged: {_NOT_READ}", "Move the file away; a new one is made."
+            ) from error
 
 
-def _by_turn(rows: Sequence[sqlite3.Row]) -> defaultdict[int, list[sqlite3.Row]]:
-    found: defaultdict[int, list[sqlite3.Row]] = defaultdict(list)
-    for row in rows:
-        found[row["turn_id"]].append(row)
-    return found
-
-
-def _turn(row: sqlite3.Row, answers: Sequence[sqlite3.Row], files: Sequence[sqlite3.Row]) -> Turn:
-    return Turn(
-        prompt=row["prompt"],
-        created_at=row["created_at"],
-        answers={answer["side"]: _answer(answer) for answer in answers},
-        id=row["id"],
-        attachments=tuple(Attachment(one["name"], one["media_type"], one["data"]) for one in files),
-        tag=row["tag"],
+def _no_such(conversation_id: int) -> GputuiError:
+    return GputuiError(
+        f"no conversation {conversation_id} is kept", "gputui conversations lists them."
     )
-
-
-def _row(answer: Answer) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(answer, name) for name in _WORDS}
-    row |= {name: getattr(answer.measurement, name) for name in _TIMES}
-    for name in _FIGURES:
-        figure: Figure | None = getattr(answer.measurement, name)
-        row[name] = figure.value if figure else None
-        row[f"{name}_origin"] = figure.origin if figure else None
-    row["settings"] = msgspec.json.encode(answer.settings).decode() if answer.settings else None
-    row["left_out"] = " ".join(answer.left_out)
-    return row
-
-
-def _answer(row: sqlite3.Row) -> Answer:
-    measured: dict[str, Any] = {name: row[name] for name in _TIMES}
-    for name in _FIGURES:
-        if row[name] is not None:
-            measured[name] = Figure(row[name], row[f"{name}_origin"])
-    return Answer(
-        **{name: row[name] for name in _WORDS},
-        measurement=Measurement(**measured),
-        settings=_settings(row["settings"]),
-        left_out=tuple(row["left_out"].split()),
-    )
-
-
-def _settings(text: str | None) -> Settings | None:
-    """None where they are not kept, or in a way that this version does not read."""
-    if text is None:
-        return None
-    with contextlib.suppress(msgspec.MsgspecError):
-        return msgspec.json.decode(text, type=Settings)
-    return None
