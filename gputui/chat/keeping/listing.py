@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gputui.chat.keeping.found import Summary
@@ -100,6 +100,20 @@ def turns(
             chosen,
         ).fetchall(),
     )
+
+
+def titles(connection: sqlite3.Connection, ids: Collection[int]) -> dict[int, str]:
+    """The titles of these conversations, by id."""
+    marks = ", ".join("?" * len(ids))
+    opening = (
+        f"SELECT substr(prompt, 1, {_TITLE_CHARACTERS}) FROM turns"  # noqa: S608
+        " WHERE conversation_id = conversations.id ORDER BY id LIMIT 1"
+    )
+    rows = connection.execute(
+        f"SELECT id, title, ({opening}) AS prompt FROM conversations WHERE id IN ({marks})",  # noqa: S608
+        tuple(ids),
+    )
+    return {row["id"]: title_of(row["title"], row["prompt"] or "") for row in rows}
 
 
 def prompts(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
-from gputui.chat.keeping import listing
+from gputui.chat.keeping import index, listing
 from gputui.chat.keeping.found import Match, Summary
 from gputui.chat.keeping.rows import answer_row, attachment_of, by_turn, turn_of
-from gputui.chat.keeping.search import search
+from gputui.chat.keeping.search import Order, search
 from gputui.chat.model import Answer, Attachment, Turn
 from gputui.database import Database
 from gputui.errors import GputuiError
@@ -19,6 +18,7 @@ from gputui.text import clean_line
 
 _NOT_READ = "kept conversations cannot be read"
 _NOT_CHANGED = "nothing was changed"
+_FEW, _MANY = 20, 500  # turns that are indexed in one transaction
 TITLE_LIMIT = 200
 """Characters of a title at most."""
 
@@ -67,6 +67,8 @@ class Store:
                 f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})",  # noqa: S608  # names of this module
                 tuple(row.values()),
             )
+        with contextlib.suppress(GputuiError):  # it is kept; what is not indexed is written down
+            self._index(_FEW)
 
     def conversations(self) -> tuple[int, ...]:
         """The ids of all conversations, oldest first."""
@@ -131,17 +133,16 @@ class Store:
         with self._reading() as connection:
             return listing.prompts(connection, limit)
 
-    def search(
-        self, query: str, limit: int = 50, order: Literal["newest", "best"] = "newest"
-    ) -> tuple[Match, ...]:
+    def search(self, query: str, limit: int = 50, order: Order = "newest") -> tuple[Match, ...]:
         """Where all words of ``query`` are: in a given title, or in a turn's prompt, answers, reasoning.
 
         Any text is a query. Words of any case, with or without accents; "words in quotes" are a phrase;
         the last word may be the beginning of one. Titles come first, then turns, the newest or the best
         first; at most ``limit`` in all. None for a query that is blank.
         """
+        indexed = self._index()
         with self._reading() as connection:
-            return search(connection, query, limit, order)
+            return search(connection, query, limit, order, indexed=indexed)
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Give a conversation a title, one line of it, cleaned; "" gives it that of its first prompt again.
@@ -166,10 +167,26 @@ class Store:
                 done = connection.execute("DELETE FROM conversations WHERE id = ?", (one,))
                 if not done.rowcount:
                     raise _no_such(one)
+        with contextlib.suppress(GputuiError):
+            self._index()
 
     def close(self) -> None:
         """Close the database. Idempotent; a later call opens it again."""
         self._database.close()
+
+    def _index(self, turns: int | None = None) -> bool:
+        """Bring the index up to date, or by so many turns; whether there is one. Raises GputuiError.
+
+        In steps, so that nobody else who writes waits for long.
+        """
+        with self._reading() as connection:
+            if not index.usable(connection):
+                return False
+        done = False
+        while not done:
+            with self._reading() as connection:
+                done = index.catch_up(connection, turns or _MANY) or turns is not None
+        return True
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
