@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.css.types import EdgeType
 from textual.message import Message
@@ -15,6 +15,7 @@ from gputui.errors import GputuiError
 from gputui.text import seconds
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer, figures
+from gputui.ui.chat.kept.turn_list import TurnList
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
@@ -68,35 +69,19 @@ class SidePane(Vertical):
         super().__init__(id=f"side-{side.name.lower()}", classes="side")
         self.look = look
         self.side = side
-        self._shown = 0
         self._frame = ("", "", "")
         self._empty_words = ""
         self._told: GputuiError | None = None
         self._version = -1
-        self._follows = True
 
     def compose(self) -> ComposeResult:
         yield SideNumbers(self.look, self.side)
-        with VerticalScroll(classes="turns"):
-            yield Static("", classes="empty", markup=False)
-            yield LiveAnswer(self.look)
+        yield TurnList(self.look, self.side.name)
 
-    def on_mount(self) -> None:
-        self.query_one(LiveAnswer).display = False
-        self.watch(self.query_one(VerticalScroll), "scroll_y", self._scrolled, init=False)
-
-    def _scrolled(self) -> None:
-        """Whoever scrolled back reads on in peace; at the end, the end is followed."""
-        self._follows = self.query_one(VerticalScroll).is_vertical_scroll_end
-
-    def _follow(self) -> None:
-        """As answers grow, and as other panels take room from this one."""
-        if self._follows:
-            scroll = self.query_one(VerticalScroll)
-            self.call_after_refresh(scroll.scroll_end, animate=False)
-
-    def on_resize(self) -> None:
-        self._follow()
+    @property
+    def turns(self) -> TurnList:
+        """What was said."""
+        return self.query_one(TurnList)
 
     def frame(self, hue: str, title: str, elsewhere: str) -> None:
         """The border's colour and titles; touched only where they change."""
@@ -117,33 +102,14 @@ class SidePane(Vertical):
             # To the screen itself: a message does not bubble past the panel in whose timer it is made.
             self.screen.post_message(ProblemMet(self.side.problem))
         self._told = self.side.problem
-        self._mount_finished()
+        turns, finished, answer = self.turns, self.side.finished, self.side.live
+        turns.show(finished)
+        self.query_one(".empty", Static).display = not finished and answer is None
         live = self.query_one(LiveAnswer)
-        answer = self.side.live
-        live.display = answer is not None
-        if answer is not None:
+        live.display = answer is not None and turns.at_newest
+        if answer is not None and live.display:
             live.update_answer(self.side.prompt, answer)
-        self._follow()
-
-    def _mount_finished(self) -> None:
-        scroll = self.query_one(VerticalScroll)
-        views = list(self.query(FinishedAnswer))
-        turns = self.side.finished
-        keep = 0
-        while (
-            keep < min(len(views), len(turns))
-            and views[keep].answer is turns[keep].answers[self.side.name]
-        ):
-            keep += 1
-        for view in views[keep:]:
-            view.remove()
-        new = [
-            FinishedAnswer(turn.prompt, turn.answers[self.side.name], self.look)
-            for turn in turns[keep:]
-        ]
-        if new:
-            scroll.mount(*new, before=self.query_one(LiveAnswer))
-        self.query_one(".empty", Static).display = not turns and self.side.live is None
+        turns.follow()
 
     def say_when_empty(self, text: str) -> None:
         """What the pane says before the first prompt."""

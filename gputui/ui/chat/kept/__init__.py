@@ -1,0 +1,1 @@
+"""What was said, on the screen: long conversations in pages, kept ones found again, answers taken out."""

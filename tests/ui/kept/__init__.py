@@ -1,0 +1,1 @@
+"""Kept conversations on the screen."""
