@@ -70,7 +70,7 @@ class Palette:
         return self.theme.gpus[gpu_index % len(self.theme.gpus)]
 
 
-_ASCII = str.maketrans("·–—−…×°‹›▸▾▴■□●✗▲↓↑←→─│└├┬┤", "|---~xo<>>v^#.*x!vu<>-|++++")
+_ASCII = str.maketrans("·–—−…×°‹›▸▾▴■□●✗▲↓↑←→─│└├┬┤•▌", "|---~xo<>>v^#.*x!vu<>-|++++*|")
 
 
 def to_ascii(text: str) -> str:

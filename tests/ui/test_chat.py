@@ -202,7 +202,7 @@ async def test_reasoning_is_folded_and_unfolds() -> None:
         async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
             await until_shown(pilot, "B  right")
             await pilot.press("c", *"hi", "enter")
-            await until_shown(pilot, "reasoning, 3 words")
+            await until_shown(pilot, "▸ reasoning 1 token (client), ")
             assert "deep thought here" not in screen_text(one.app)
             await pilot.press("escape", "left", "e")
             await until_shown(pilot, "deep thought here")

@@ -47,10 +47,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The server's count of tokens; None where it does not say."""
+    """The server's count of tokens; None where it does not say.
+
+    ``reasoning_tokens`` are among the ``completion_tokens``.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ def events_of(body: Any) -> Iterator[Event]:
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         yield from _choice_events(choices[0])
-    if usage := _lenient(Usage, body.get("usage")):
+    if usage := _lenient(Usage, _flat_usage(body.get("usage"))):
         yield usage
     if timings := _lenient(Timings, body.get("timings")):
         yield timings
@@ -278,6 +282,14 @@ def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
             yield TextDelta(content)
     if isinstance(reason := choice.get("finish_reason"), str) and reason:
         yield Finished(clean_line(reason, 40))
+
+
+def _flat_usage(usage: Any) -> Any:
+    """OpenAI's usage with the one count that is a level deeper beside the others."""
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    if not isinstance(details, dict):
+        return usage
+    return usage | {"reasoning_tokens": details.get("reasoning_tokens")}
 
 
 def _lenient(kind: type[_T], value: Any) -> _T | None:

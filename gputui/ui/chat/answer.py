@@ -2,68 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from gputui.chat.model import Answer, Figure, Measurement, Origin
-from gputui.text import UNKNOWN, number, seconds
+from gputui.chat.model import Answer, Measurement
+from gputui.instances.log.lines import Search
+from gputui.text import number
+from gputui.ui.chat.reading.figures import figures, reasoning_words
+from gputui.ui.chat.reading.laid_out import LaidOut, Marks
 from gputui.ui.palette import Look
 
 LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
-
-
-ORIGINS: tuple[Origin, ...] = ("server", "client")
-
-
-def figures(measurement: Measurement, width: int | None = None) -> str:
-    """The numbers of an answer in one line, the server's first, then ours.
-
-    tg and pp as llama-bench names them: generation and prompt processing in tokens per second;
-    tokens of the prompt + of the answer; then TTFT and the time from sending to now or to the end.
-    Where that is wider than ``width``, whole numbers are left out, never a part of one.
-    """
-    for left_out in ((), ("tokens",), ("tokens", "pp")):
-        said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]
-        line = " | ".join(part for part in said if part)
-        if width is None or len(line) <= width:
-            return line
-    return f"tg {number(_value(measurement.generation_tokens_per_second), 1)} tok/s"
-
-
-def _figures_of(measurement: Measurement, origin: Origin, left_out: Sequence[str]) -> str:
-    tokens, prompt = measurement.completion_tokens, measurement.prompt_tokens
-    parts = [_speeds(measurement, origin, left_out)]
-    if tokens and tokens.origin == origin and "tokens" not in left_out:
-        before = f"{number(prompt.value)}+" if prompt and prompt.origin == origin else ""
-        parts.append(f"{before}{number(tokens.value)} tok")
-    if origin == "client":
-        parts.insert(0, f"TTFT {seconds(measurement.ttft_seconds)}")
-        parts.append(seconds(measurement.elapsed_seconds))
-    known = " · ".join(part for part in parts if part)
-    return f"{origin}: {known}" if known else ""
-
-
-def _value(figure: Figure | None) -> float | None:
-    return figure.value if figure else None
-
-
-def _speeds(measurement: Measurement, origin: Origin, left_out: Sequence[str]) -> str:
-    both = {
-        "tg": measurement.generation_tokens_per_second,
-        "pp": measurement.prompt_tokens_per_second,
-    }
-    known = [
-        f"{k} {number(f.value, 1)}"
-        for k, f in both.items()
-        if f and f.origin == origin and k not in left_out
-    ]
-    return f"{' '.join(known)} tok/s" if known else ""
 
 
 SHOWN_CHARACTERS = 50_000
@@ -80,28 +33,51 @@ def _shown(text: str) -> str:
 
 
 class LiveAnswer(Static):
-    """The answer that is being written: plain text, its end only."""
+    """The answer that is being written: plain text, its end only; of its reasoning the last lines."""
 
     def __init__(self, look: Look) -> None:
         super().__init__("", markup=False, classes="live")
         self._look = look
+        self.unfolded = False
 
     def update_answer(self, prompt: str, answer: Answer) -> None:
         """Show the prompt and what has come so far."""
-        thinking = f"thinking …\n{answer.reasoning[-LIVE_CHARACTERS:]}" if answer.reasoning else ""
-        text = answer.text.lstrip()[-LIVE_CHARACTERS:] or thinking
         look = self._look
+        text = answer.text.lstrip()[-LIVE_CHARACTERS:]
         shown = look.text(f"› {_shown(prompt)}\n\n")
-        self.update(Content.assemble((shown, "dim"), look.text(text)))
+        thought = look.text(self._reasoning(answer, folded=bool(text)))
+        self.update(Content.assemble((shown, "dim"), (thought, "dim"), look.text(text)))
+
+    def _reasoning(self, answer: Answer, *, folded: bool) -> str:
+        if not answer.reasoning:
+            return ""
+        head = _fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
+        if self.unfolded:
+            return f"{head}\n{answer.reasoning[-LIVE_CHARACTERS:]}\n\n"
+        if folded:
+            return f"{head}\n\n"
+        return f"{head}\n…{answer.reasoning[-THOUGHT_CHARACTERS:].lstrip()}"
+
+
+THOUGHT_CHARACTERS = 400
+"""Of an answer that only thinks as yet, so much of the end of its reasoning is shown."""
+
+
+def _fold_line(measurement: Measurement, reasoning: str, *, unfolded: bool) -> str:
+    return f"{'▾' if unfolded else '▸'} {reasoning_words(measurement, reasoning)}"
 
 
 class FinishedAnswer(Static):
     """A finished turn: prompt, folded reasoning, the answer as Markdown, its numbers or its error."""
 
-    def __init__(self, prompt: str, answer: Answer, look: Look) -> None:
+    def __init__(
+        self, prompt: str, answer: Answer, look: Look, search: Search | None = None
+    ) -> None:
         self._prompt = prompt
         self._answer = answer
         self._look = look
+        self._search = search
+        self._current: int | None = None
         self.unfolded = False
         super().__init__(self._build(), markup=False, classes="turn")
 
@@ -119,24 +95,34 @@ class FinishedAnswer(Static):
         """Draw again in the theme of now."""
         self.update(self._build())
 
+    def find(self, search: Search | None, current: int | None, *, unfold: bool = False) -> None:
+        """Mark what was found, the word of number ``current`` above all; drawn again where that differs."""
+        unfolds = unfold and not self.unfolded
+        if unfolds or (search, current) != (self._search, self._current):
+            self._search, self._current = search, current
+            self.unfolded = self.unfolded or unfolds
+            self.update(self._build(), layout=unfolds)
+
+    def found_row(self, number: int) -> int:
+        """The line in which the word of that number stands; 0 where none is."""
+        rows = self._laid_out.rows(self.app.console, self.content_size.width or self.app.size.width)
+        return rows[min(number, len(rows) - 1)] if rows else 0
+
     def _build(self) -> RenderableType:
-        from rich.markdown import (
-            Markdown,  # a tenth of the start-up time, and not needed before this
-        )
+        # A tenth of the start-up time, and not needed before this.
+        from gputui.ui.chat.reading.markdown import AnswerMarkdown
 
         look, answer = self._look, self._answer
         palette = look.palette
-        prompt = Text(look.text(f"› {_shown(self._prompt)}"), style=palette.dim)
-        parts: list[RenderableType] = [prompt, Text(""), *self._reasoning()]
+        marks = Marks(self._search, self._current, palette)
+        prompt = _Marked(f"› {_shown(self._prompt)}", palette.dim, marks)
+        parts: list[RenderableType] = [prompt, Text(""), *self._reasoning(marks)]
         if answer.text:
-            # Links stay plain text: an OSC 8 hyperlink of a model's choosing is not for the terminal.
-            theme = (
-                "ansi_dark" if palette.theme.ansi else "monokai" if palette.theme.dark else "xcode"
-            )
-            shown = look.text(_shown(answer.text))
-            parts.append(Markdown(shown, code_theme=theme, hyperlinks=False))
-        parts += [Text(look.text(text), style=style) for text, style in self._endings()]
-        return Group(*parts, Text(look.text(figures(answer.measurement)), style=palette.dim))
+            parts.append(AnswerMarkdown(_shown(answer.text), palette, marks))
+        parts += [Text(text, style=style) for text, style in self._endings()]
+        numbers = _Figures(answer.measurement, palette.dim)
+        self._laid_out = LaidOut([*parts, numbers], look, marks)
+        return self._laid_out
 
     def _endings(self) -> list[tuple[str, Style]]:
         """How the answer ended, where that is worth a word."""
@@ -150,19 +136,41 @@ class FinishedAnswer(Static):
             return [("cut off: the token limit was reached", palette.warning)]
         return []
 
-    def _reasoning(self) -> list[RenderableType]:
-        if not self._answer.reasoning:
-            return []
-        look = self._look
-        words = len(self._answer.reasoning.split())
-        spent = _thinking_time(self._answer.measurement)
-        mark = "▾" if self.unfolded else "▸"
-        fold = look.text(f"{mark} reasoning, {words} words, {spent} (e unfolds)")
-        shown = [look.text(_shown(self._answer.reasoning))] if self.unfolded else []
-        return [Text(text, style=look.palette.dim) for text in (fold, *shown, "")]
+    def _reasoning(self, marks: Marks) -> list[RenderableType]:
+        dim, answer = self._look.palette.dim, self._answer
+        tokens = answer.measurement.reasoning_tokens
+        if not answer.reasoning:
+            if tokens is None or tokens.origin == "client":
+                return []
+            spent = f"reasoning {number(tokens.value)} tokens, which the server does not show"
+            return [Text(spent, style=dim), Text("")]
+        fold = _fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
+        parts: list[RenderableType] = [
+            Text(f"{fold} (e {'' if self.unfolded else 'un'}folds)", dim)
+        ]
+        if self.unfolded:
+            parts.append(_Marked(_shown(answer.reasoning), dim, marks))
+        return [*parts, Text("")]
 
 
-def _thinking_time(measurement: Measurement) -> str:
-    if measurement.ttfo_seconds is None or measurement.ttft_seconds is None:
-        return UNKNOWN
-    return seconds(measurement.ttfo_seconds - measurement.ttft_seconds)
+class _Marked:
+    """Plain text with what was found in it."""
+
+    def __init__(self, text: str, style: Style, marks: Marks) -> None:
+        self._text = text
+        self._style = style
+        self._marks = marks
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._marks.mark(Text(self._text, self._style, overflow="fold"))
+
+
+class _Figures:
+    """The numbers, as many as fit."""
+
+    def __init__(self, measurement: Measurement, style: Style) -> None:
+        self._measurement = measurement
+        self._style = style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(figures(self._measurement, options.max_width), self._style)

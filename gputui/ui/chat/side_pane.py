@@ -14,8 +14,9 @@ from gputui.chat.side import Side
 from gputui.errors import GputuiError
 from gputui.text import seconds
 from gputui.ui.cells import CellView, Line
-from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer, figures
+from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
+from gputui.ui.chat.reading.figures import figures
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 

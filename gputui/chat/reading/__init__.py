@@ -1,0 +1,1 @@
+"""What two answers have in common, and what they have not."""

@@ -1,0 +1,1 @@
+"""Reading two answers: scrolling, searching, comparing, and how one is laid out."""

@@ -1,0 +1,96 @@
+"""Two answers compared: nothing is lost, what is equal is found, and no text takes for ever."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gputui.chat.reading.differences import Comparison, compare
+
+WORDS = st.sampled_from(
+    ["the", "a", "fox", "runs", "über", "日本", "x=1", "{", "}", "  ", "\t", "-"]
+)
+TEXTS = st.lists(WORDS | st.just("\n"), max_size=60).map(" ".join) | st.text(max_size=60)
+
+
+def changed(comparison: Comparison) -> list[tuple[str | None, str | None]]:
+    """The pieces that only one side has, row by row."""
+
+    def only(parts: object) -> str | None:
+        return None if parts is None else "".join(p.text for p in parts if not p.same)  # type: ignore[attr-defined]
+
+    return [(only(row.left), only(row.right)) for row in comparison.rows if row.differs]
+
+
+@given(TEXTS, TEXTS)
+def test_both_texts_can_be_had_again(left: str, right: str) -> None:
+    assert compare(left, right).texts == (left, right)
+
+
+@given(TEXTS)
+def test_equal_texts_have_no_difference(text: str) -> None:
+    comparison = compare(text, text)
+    assert not any(row.differs for row in comparison.rows)
+    assert comparison.only_left == comparison.only_right == 0
+    assert comparison.share in (None, 1.0)
+
+
+@given(TEXTS, TEXTS)
+def test_words_are_counted_alike_on_both_sides(left: str, right: str) -> None:
+    there, back = compare(left, right), compare(right, left)
+    assert there.only_left + there.both == back.only_right + back.both
+    assert there.whole
+    assert all(row.left is not None or row.right is not None for row in there.rows)
+
+
+def test_the_words_that_differ_are_found_and_equal_lines_stay_beside_each_other() -> None:
+    left = (
+        "Intro, common to both.\n\nThe quick brown fox jumps.\nOnly here.\n\nThe end is the same."
+    )
+    right = "Intro, common to both.\n\nThe quick red fox jumps.\n\nThe end is the same."
+    comparison = compare(left, right)
+    assert changed(comparison) == [(" brown", " red"), ("Only here.", None)]
+    assert (comparison.only_left, comparison.only_right) == (3, 1)
+    last = comparison.rows[-1]
+    assert last.left == last.right
+
+
+def test_indentation_counts_and_other_white_space_does_not() -> None:
+    assert changed(compare("x = 1", "x  =  1 ")) == []
+    assert changed(compare("    x = 1", "x = 1")) != []
+
+
+def test_a_common_word_amid_long_differences_is_no_likeness() -> None:
+    left = "zebra apple plum the mango peach cherry lemon with a nice long equal ending"
+    right = "seven eight six the nine ten eleven twelve with a nice long equal ending"
+    assert changed(compare(left, right)) == [
+        (
+            "zebra apple plum the mango peach cherry lemon",
+            "seven eight six the nine ten eleven twelve",
+        )
+    ]
+
+
+def prose(line: int) -> list[str]:
+    """20 000 words in lines of so many."""
+    known = ["the", "of", "a", "and"] * 20 + [f"word{number}" for number in range(2000)]
+    draw = random.Random(7)  # noqa: S311  no secret
+    text = [draw.choice(known) for _ in range(20_000)]
+    return [" ".join(text[at : at + line]) for at in range(0, len(text), line)]
+
+
+@pytest.mark.parametrize("line", [1, 7, 50, 20_000])
+def test_long_answers_are_compared_and_nothing_is_lost(line: int) -> None:
+    lines = prose(line)
+    left = "\n".join(lines)
+    other = [one.replace("word7", "other") for one in lines]
+    right = "\n".join(["before", *other, "after"])
+    comparison = compare(left, right)
+    assert comparison.texts == (left, right)
+    assert comparison.share is not None
+    if line > 1:
+        assert comparison.share > 0.8
+    assert comparison.whole == (line == 50)
