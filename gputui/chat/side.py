@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
+from gputui.chat.answering.overflow import ContextExceededError
+from gputui.chat.asking import context
 from gputui.chat.asking.attachments import user_message
-from gputui.chat.model import Answer, Endpoint, Message, Sampling, Settings, Turn
+from gputui.chat.asking.settings import sent
+from gputui.chat.model import Answer, Endpoint, Message, Settings, Turn
 from gputui.errors import GputuiError
 from gputui.text import error_words
 
@@ -42,7 +45,8 @@ class Side:
 
     ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
     the last retry brought nothing better than the answer before, which stays; None otherwise, and from
-    the next ask on. ``version`` is another one whenever there is something new to draw.
+    the next ask on. ``dropped`` counts the oldest turns that are not sent any more. ``version`` is another
+    one whenever there is something new to draw.
     """
 
     def __init__(self, name: str, common: Common) -> None:
@@ -52,6 +56,8 @@ class Side:
         self.prompt = ""
         self.problem: GputuiError | None = None
         self.version = 0
+        self.dropped = 0
+        self._counted_from = 0
         self._common = common
         self._live: LiveAnswer | None = None
         self._last: Exchange | None = None
@@ -66,6 +72,18 @@ class Side:
     def waiting(self) -> bool:
         """Whether it is asked, and another side has to end before its request goes out."""
         return self._live is not None and not self._live.begun
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The sides of which one has to end before this one is asked; () where it does not wait."""
+        return self._common.gate.inside if self.waiting else ()
+
+    @property
+    def context_use(self) -> context.ContextUse | None:
+        """How much of the server's context the conversation uses; None where that is not known."""
+        size = self.endpoint.context if self.endpoint else None
+        live = self.live if self._live and self._live.begun else None
+        return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)
 
     @property
     def live(self) -> Answer | None:
@@ -92,12 +110,24 @@ class Side:
             self.endpoint = endpoint
             self.version += 1
 
+    def learn(self, endpoint: Endpoint) -> None:
+        """The same endpoint, of which more is known now: an answer that is being written goes on."""
+        if endpoint != self.endpoint:
+            self.endpoint = endpoint
+            self.version += 1
+
+    def drop(self, count: int) -> None:
+        """Leave out the ``count`` oldest turns from the next prompt on; 0 takes all back in."""
+        self.dropped = max(0, min(count, len(self._turns)))
+        self.version += 1
+
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""
         own = [turn for turn in turns if self.name in turn.answers]
         self._turns = [replace(one, answers={self.name: one.answers[self.name]}) for one in own]
         self._last = Exchange.of(own[-1]) if own else None
         self.problem = None
+        self.dropped = self._counted_from = 0
         self.version += 1
 
     def ready(self) -> Endpoint:
@@ -113,7 +143,7 @@ class Side:
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
         endpoint = self.ready()
-        return self._begin(LiveAnswer(exchange, endpoint, self._resolved(exchange.seed)))
+        return self._begin(LiveAnswer(exchange, endpoint, self.resolved(exchange.seed)))
 
     def retry(self, seed: int | None = None) -> asyncio.Task[None]:
         """Answer the last prompt again; the last answer goes once the new one is worth it.
@@ -124,7 +154,7 @@ class Side:
         endpoint = self.ready()
         if self._last is None:
             raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
-        again = LiveAnswer(self._last, endpoint, self._resolved(seed), replaces=self._turns[-1])
+        again = LiveAnswer(self._last, endpoint, self.resolved(seed), replaces=self._turns[-1])
         return self._begin(again)
 
     def stop(self) -> None:
@@ -137,22 +167,21 @@ class Side:
         """What the server is sent: the answered turns, and the prompt.
 
         A turn that failed or said nothing is left out whole: two questions in a row break the chat
-        templates that want the roles to alternate. So is the one that is being answered again.
+        templates that want the roles to alternate. So is the one that is being answered again, and those
+        that the user dropped.
         """
-        system = self._resolved(None).system
+        system = (self._live.settings if self._live else self.resolved(None)).system
         messages = [Message("system", system)] if system else []
         again = self._live is not None and self._live.replaces is not None
-        for turn in self._turns[:-1] if again else self._turns:
-            answer = turn.answers[self.name]
-            if answer.error is None and answer.text:
+        for turn in (self._turns[:-1] if again else self._turns)[self.dropped :]:
+            if context.is_sent(turn, self.name):
                 asked = user_message(turn.prompt, turn.attachments)
-                messages += [asked, Message("assistant", answer.text)]
+                messages += [asked, Message("assistant", turn.answers[self.name].text)]
         return [*messages, user_message(exchange.prompt, exchange.attachments)]
 
-    def _resolved(self, seed: int | None) -> Settings:
-        """The settings as they are sent; ``seed`` where they have none."""
-        resolved = self.settings.over(self._common.settings)
-        return resolved.over(Settings(sampling=Sampling(seed=seed)))
+    def resolved(self, seed: int | None) -> Settings:
+        """The settings as they would be sent now; ``seed`` where nobody chose one."""
+        return sent(self.endpoint, self.settings, self._common.settings, seed)
 
     def _begin(self, live: LiveAnswer) -> asyncio.Task[None]:
         self._live, self._last = live, live.exchange
@@ -169,7 +198,7 @@ class Side:
         if task.cancelled():
             answer = replace(answer, finish_reason=STOPPED)
         elif error := task.exception():
-            problem = _in_words(error)
+            problem = self._in_words(error, live)
             answer = replace(answer, finish_reason=None, error=problem.message, hint=problem.hint)
         self._live = None
         self.version += 1
@@ -181,9 +210,30 @@ class Side:
         self._turns.append(live.exchange.turn({self.name: answer}))
         self._common.ended(live.exchange, answer)
 
+    def _in_words(self, error: BaseException, live: LiveAnswer) -> GputuiError:
+        """Why an answer failed; where the conversation is too long, with what to leave out of it."""
+        if isinstance(error, ContextExceededError):
+            return self._too_long(error, live)
+        if isinstance(error, GputuiError):
+            return error
+        what = error_words(error, 300)
+        return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
+
+    def _too_long(self, error: ContextExceededError, live: LiveAnswer) -> GputuiError:
+        size = error.context or live.endpoint.context
+        if size is None or error.tokens is None:
+            return error
+        if self.endpoint is not None and self.endpoint.url == live.endpoint.url:
+            self.learn(replace(self.endpoint, context=size))
+        room = context.reserve(size, live.settings.sampling.max_tokens)
+        before = self._turns[:-1] if live.replaces else self._turns
+        words = context.drop_words(before, self.name, self.dropped, error.tokens - size + room)
+        return GputuiError(error.message, words or error.hint)
+
     async def _receive(self, live: LiveAnswer) -> None:
-        async with self._common.gate.passed():
+        async with self._common.gate.passed(self.name):
             live.begun = True
+            self._counted_from = self.dropped
             self.version += 1
             await self._stream(live)
 
@@ -215,10 +265,3 @@ def _retry_problem(answer: Answer) -> GputuiError | None:
         return None
     hint = f"{answer.hint} The answer before stays.".strip()
     return GputuiError(f"Retry failed: {answer.error}", hint)
-
-
-def _in_words(error: BaseException) -> GputuiError:
-    if isinstance(error, GputuiError):
-        return error
-    what = error_words(error, 300)
-    return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")

@@ -5,6 +5,7 @@ from gputui.config.paths import cache_dir, config_dir, default_path, state_dir
 from gputui.config.tables import (
     OWNED_FLAGS,
     AlertConfig,
+    ChatConfig,
     Config,
     EndpointConfig,
     GroupConfig,
@@ -12,6 +13,8 @@ from gputui.config.tables import (
     LayoutConfig,
     PowerConfig,
     PowerLimitConfig,
+    PresetConfig,
+    SamplingTable,
     TargetsConfig,
     duration_seconds,
     url_of,
@@ -20,6 +23,7 @@ from gputui.config.tables import (
 __all__ = [
     "OWNED_FLAGS",
     "AlertConfig",
+    "ChatConfig",
     "Config",
     "EndpointConfig",
     "GroupConfig",
@@ -27,6 +31,8 @@ __all__ = [
     "LayoutConfig",
     "PowerConfig",
     "PowerLimitConfig",
+    "PresetConfig",
+    "SamplingTable",
     "TargetsConfig",
     "cache_dir",
     "config_dir",

@@ -13,6 +13,7 @@ from gputui.config.checks import check_args, check_keys, check_unique, expectati
 from gputui.config.cpus import check_cpus
 from gputui.config.paths import default_path
 from gputui.config.power_limits import check_power_limits
+from gputui.config.presets import check_presets
 from gputui.config.tables import Config, InstanceConfig
 from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus
@@ -51,6 +52,7 @@ def parse(raw: bytes, file: Path) -> Config:
     check_arrangements(config, file)
     check_cpus(config, file)
     check_power_limits(config.power_limits, file)
+    check_presets(config.presets, file)
     return config
 
 

@@ -175,6 +175,42 @@ class PowerConfig(Table, frozen=True):
     currency: Annotated[str, Meta(max_length=4)] = "$"
 
 
+class SamplingTable(Table, frozen=True):
+    """How a model is asked, under llama-server's names; None: not said.
+
+    ``seed`` -1 and 4294967295 are llama-server's words for a seed of its own choice, so they are none.
+    """
+
+    system: str | None = None
+    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0, le=5)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    cache_prompt: bool | None = None
+
+
+Order = Literal["together", "one"]
+"""Whether the sides of the chat answer at once, or one after the other."""
+
+
+class ChatConfig(SamplingTable, frozen=True):
+    """The ``[chat]`` table: how both sides are asked until the user says otherwise."""
+
+    order: Order = "together"
+
+
+class PresetConfig(SamplingTable, frozen=True, kw_only=True):
+    """One ``[[presets]]`` table: a system prompt and parameters by a name. ``order`` None: as it is."""
+
+    name: Name
+    order: Order | None = None
+
+
 class AlertConfig(Table, frozen=True):
     """One ``[[alerts]]`` table: a rule of the user's own, or changes to a built-in rule of that name.
 
@@ -229,6 +265,8 @@ class Config(Table, frozen=True):
     on_alert: tuple[Argument, ...] = ()
     alert_bell: bool = False
     power_limits: tuple[PowerLimitConfig, ...] = ()
+    chat: ChatConfig = ChatConfig()
+    presets: tuple[PresetConfig, ...] = ()
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

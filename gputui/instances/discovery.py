@@ -326,6 +326,7 @@ def _status(name: str, found: Found, reading: Reading) -> InstanceStatus:
         note=f"not started by gputui: pid {found.pid} of {clean_line(found.user, 40)}",
         role=found.role,
         sees=props.sees if props else None,
+        slot_context=props.context if props else None,
         external=True,
     )
     if state is State.STARTING and reading.answered_at is not None:

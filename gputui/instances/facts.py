@@ -170,6 +170,7 @@ def describe(facts: Facts, reading: Reading | None) -> InstanceStatus:
         gpus=facts.record.gpus if facts.record else (),
         role=facts.role,
         sees=reading.props.sees if reading and reading.props else None,
+        slot_context=reading.props.context if reading and reading.props else None,
     )
     if facts.running is not None:
         return _running(status, facts, facts.running, reading or Reading())

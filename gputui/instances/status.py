@@ -65,8 +65,9 @@ class InstanceStatus:
     ``stop_seconds_left`` counts down to SIGKILL while stopping. ``last_error`` says in words why it
     failed or cannot start, ``hint`` what to do; ``note`` is anything else worth a line (the port is
     used by another instance, for one). ``role`` is what it is for; ``sees`` whether it takes pictures.
-    ``context`` is the whole context of all slots in tokens, as the server says it; ``lowered`` says in words
-    what ``--fit`` took from what was asked for ("" for nothing). ``differs`` are the keys whose configured
+    ``context`` is the whole context of all slots in tokens, as the server says it; ``slot_context`` what one
+    conversation may have of it (all, where the slots share one pool). ``lowered`` says in words what
+    ``--fit`` took from what was asked for ("" for nothing). ``differs`` are the keys whose configured
     value is another than the running one's. ``failures`` counts its crashes since the user started it,
     ``restart_at`` is the Unix time of the next try; ``exit_words`` says how it ended ("exit code 1"),
     ``evidence`` are the lines of its log that say why. ``availability`` is the share, 0 to 1, of the last 30
@@ -100,6 +101,7 @@ class InstanceStatus:
     role: Role = "chat"
     sees: bool | None = None
     context: int | None = None
+    slot_context: int | None = None
     lowered: str = ""
     differs: tuple[str, ...] = ()
     failures: int = 0

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gputui.chat.answering.overflow import ContextExceededError
 from gputui.chat.answering.wire import decode, error_of
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
@@ -23,7 +24,10 @@ _TITLE = re.compile(rb"<title[^>]{0,200}>(.{1,200}?)</title>", re.IGNORECASE | r
 def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError:
     """The error for a response that holds no answer."""
     status = response.status_code
-    said, hint = _said(body)
+    error = _reported(body)
+    if isinstance(error, ContextExceededError):
+        return error.of(endpoint.name)
+    said, hint = (error.message, error.hint) if error else ("", "")
     if 300 <= status < 400:
         target = clean_line(response.headers.get("location", "?"), 200)
         message = f"the server redirects to {target}; redirects are not followed"
@@ -94,6 +98,8 @@ def transport_failure(endpoint: Endpoint, error: httpx.HTTPError) -> GputuiError
 
 def reported_failure(endpoint: Endpoint, error: GputuiError) -> GputuiError:
     """The error that a server reports inside its stream."""
+    if isinstance(error, ContextExceededError):
+        return error.of(endpoint.name)
     return GputuiError(_redacted(f"{endpoint.name}: {error.message}", endpoint), error.hint)
 
 
@@ -107,16 +113,13 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _said(body: bytes) -> tuple[str, str]:
-    """The server's own words and what to do, "" where it has none."""
+def _reported(body: bytes) -> GputuiError | None:
+    """The error in a body, in the server's own words; None where it has none."""
     try:
         parsed = decode(body)
     except ValueError:
-        return "", ""
-    if not parsed:
-        return "", ""
-    error = error_of(parsed)
-    return error.message, error.hint
+        return None
+    return error_of(parsed) if parsed else None
 
 
 def _is_page(response: httpx.Response, body: bytes) -> bool:

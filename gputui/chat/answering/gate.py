@@ -16,8 +16,9 @@ class Gate:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
-        self._inside = 0
+        self._inside: list[asyncio.Future[None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._names: dict[asyncio.Future[None], str] = {}
 
     @property
     def limit(self) -> int | None:
@@ -29,25 +30,29 @@ class Gate:
         self._limit = limit
         self._admit()
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The names of those who have a place, in the order in which they got it."""
+        return tuple(self._names[place] for place in self._inside)
+
     @contextlib.asynccontextmanager
-    async def passed(self) -> AsyncIterator[None]:
-        """Wait for a place, and have it in the block."""
+    async def passed(self, name: str = "") -> AsyncIterator[None]:
+        """Wait for a place, and have it in the block. ``name`` is for who asks what they wait for."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._names[place] = name
         self._waiting.append(place)
         self._admit()
         try:
             await place
             yield
         finally:
-            if place in self._waiting:
-                self._waiting.remove(place)
-            else:
-                self._inside -= 1
+            (self._waiting if place in self._waiting else self._inside).remove(place)
+            del self._names[place]
             self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and (self._limit is None or self._inside < self._limit):
+        while self._waiting and (self._limit is None or len(self._inside) < self._limit):
             place = self._waiting.popleft()
-            self._inside += 1
+            self._inside.append(place)
             if not place.done():  # a cancelled one leaves by itself
                 place.set_result(None)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
+from gputui.chat.answering.overflow import context_exceeded
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 
@@ -256,19 +257,10 @@ def error_of(body: Any) -> GputuiError:
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return GputuiError(clean_line(str(error), 300))
-    if error.get("type") == "exceed_context_size_error":
-        return _context_exceeded(error.get("n_prompt_tokens"), error.get("n_ctx"))
+    if exceeded := context_exceeded(error):
+        return exceeded
     message = error.get("message") or error.get("detail") or error
     return GputuiError(clean_line(message if isinstance(message, str) else str(message), 300))
-
-
-def _context_exceeded(tokens: Any, context: Any) -> GputuiError:
-    count = f"{tokens} tokens" if isinstance(tokens, int) else "too many tokens"
-    room = f"{context}" if isinstance(context, int) else "fewer"
-    return GputuiError(
-        f"The conversation is {count} long, and the context of this server holds {room}",
-        "Send a shorter prompt, begin a new conversation, or give the server a larger ctx_size.",
-    )
 
 
 def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
