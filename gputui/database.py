@@ -128,7 +128,13 @@ CREATE TABLE votes (
 CREATE INDEX votes_of_turn ON votes (turn_id);
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON)
+_VOTES = """
+ALTER TABLE votes ADD COLUMN
+    asked_at REAL NOT NULL DEFAULT 0;           -- its prompt's: tells the turn also once that is deleted
+UPDATE votes SET asked_at = at;
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _VOTES)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

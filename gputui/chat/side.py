@@ -13,6 +13,7 @@ from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.asking.attachments import user_message
 from gputui.chat.model import Answer, Endpoint, Message, Sampling, Settings, Turn
+from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 from gputui.text import error_words
 
@@ -28,18 +29,21 @@ class Common:
     """What the sides of a conversation share.
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
-    ``ended`` is told of each turn that a side finished.
+    ``ended`` is told of each turn that a side finished. ``blind`` says what may be said of a side.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
     ended: Callable[[Exchange, Answer], None]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
+    blind: Blind = field(default_factory=Blind)
 
 
 class Side:
     """One side: its endpoint, its own history, at most one answer at a time.
 
+    ``seated`` is who answers here. In blind mode ``endpoint``, ``live`` and ``finished``, by which a side
+    is shown, say of it only what may be known.
     ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
     the last retry brought nothing better than the answer before, which stays; None otherwise, and from
     the next ask on. ``version`` is another one whenever there is something new to draw.
@@ -48,7 +52,7 @@ class Side:
     def __init__(self, name: str, common: Common) -> None:
         self.name = name
         self.settings = Settings()
-        self.endpoint: Endpoint | None = None
+        self.seated: Endpoint | None = None
         self.prompt = ""
         self.problem: GputuiError | None = None
         self.version = 0
@@ -63,14 +67,39 @@ class Side:
         return self._live is not None
 
     @property
+    def endpoint(self) -> Endpoint | None:
+        """Who answers here, as far as that may be known."""
+        return self._common.blind.endpoint(self.seated)
+
+    @property
+    def veiled(self) -> bool:
+        """Whether it is hidden who answers here."""
+        return self._common.blind.hidden
+
+    @property
     def waiting(self) -> bool:
         """Whether it is asked, and another side has to end before its request goes out."""
-        return self._live is not None and not self._live.begun
+        return self._live is not None and not self._live.begun and not self.veiled
 
     @property
     def live(self) -> Answer | None:
-        """The answer being written, its numbers as of now; None while not busy."""
+        """The answer being written, its numbers as of now; None while not busy.
+
+        While it is hidden who answers: the same of both sides, until both have finished.
+        """
+        if self._common.blind.writing:
+            return self._common.blind.unfinished(self.name)
         return self._live.answer(self.name) if self._live else None
+
+    @property
+    def newest(self) -> Turn | None:
+        """The newest turn as it is, hidden or not; None while busy, and before any."""
+        return self._turns[-1] if self._turns and self._live is None else None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The newest prompt; None before any."""
+        return self._last
 
     @property
     def finished(self) -> Sequence[Turn]:
@@ -79,18 +108,21 @@ class Side:
         An answer is the same object at each call. One that says something and is being replaced is
         there until the new one says something.
         """
-        live = self._live
+        live, blind = self._live, self._common.blind
+        if blind.writing and (live is None or live.replaces is not None):
+            return blind.turns(self._turns[:-1])
         if live is None or live.replaces is None:
-            return self._turns
+            return blind.turns(self._turns)
         replaced = live.text.text or not live.replaces.answers[self.name].text
         return self._turns[:-1] if replaced else self._turns
 
     def choose(self, endpoint: Endpoint | None) -> None:
         """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
-        if endpoint != self.endpoint:
+        if endpoint != self.seated:
             self.stop()
-            self.endpoint = endpoint
+            self.seated = endpoint
             self.version += 1
+            self._common.blind.seats_changed()
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""
@@ -102,13 +134,13 @@ class Side:
 
     def ready(self) -> Endpoint:
         """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
-        if self.endpoint is None:
+        if self.seated is None:
             raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
         if self.busy:
             raise GputuiError(
                 f"Side {self.name} is still answering", "Wait, or stop it and send again."
             )
-        return self.endpoint
+        return self.seated
 
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
@@ -128,7 +160,14 @@ class Side:
         return self._begin(again)
 
     def stop(self) -> None:
-        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy."""
+        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy.
+
+        In a blind draw all sides are stopped: one that had finished already would tell itself by that.
+        """
+        for side in self._common.blind.fellows(self):
+            side._cancel()
+
+    def _cancel(self) -> None:
         task = self._live.task if self._live else None
         if task is not None and not task.cancelling():
             task.cancel()
@@ -175,10 +214,12 @@ class Side:
         self.version += 1
         if live.replaces is not None:
             if _is_worse(answer, live.replaces.answers[self.name]):
-                self.problem = _retry_problem(answer)
+                self.problem = _retry_problem(self._common.blind.answer(answer))
+                self._common.blind.ended()
                 return
             self._turns.pop()
         self._turns.append(live.exchange.turn({self.name: answer}))
+        self._common.blind.ended()
         self._common.ended(live.exchange, answer)
 
     async def _receive(self, live: LiveAnswer) -> None:
@@ -197,7 +238,8 @@ class Side:
             async for arrival in arrivals:
                 for event in arrival.events:
                     live.take(arrival.at, event)
-                self.version += 1
+                if not self.veiled:  # then there is nothing new to draw
+                    self.version += 1
 
 
 def _is_worse(new: Answer, old: Answer) -> bool:
