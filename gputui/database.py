@@ -156,7 +156,13 @@ END;
 """The index itself needs FTS5, which not every SQLite has: it is made where it is used, and what it
 lacks is written down by every SQLite."""
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH)
+_VOTES = """
+ALTER TABLE votes ADD COLUMN
+    asked_at REAL NOT NULL DEFAULT 0;           -- its prompt's: tells the turn also once that is deleted
+UPDATE votes SET asked_at = at;
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

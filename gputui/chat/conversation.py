@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gputui.chat.answering.live import Exchange
 from gputui.chat.model import Answer, Attachment, Settings, Turn
 from gputui.chat.side import Common, Side
+from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 from gputui.text import clean
 
@@ -41,14 +42,15 @@ class Conversation:
     """Its sides, and the store that keeps their turns (None: nowhere).
 
     ``tag`` is the kind of question of the prompts from now on. ``store_problem`` says in words why turns
-    are not being kept, None while they are; the chat goes on without.
+    are not being kept, None while they are; the chat goes on without. ``blind`` is its blind mode.
     """
 
     def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
         self.store = store
         self.tag = ""
         self.store_problem: str | None = None
-        self._common = Common(self._shared_client, self._keep)
+        self.blind = Blind(lambda: self.sides)
+        self._common = Common(self._shared_client, self._keep, blind=self.blind)
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
         self._place = _Place()
@@ -91,6 +93,7 @@ class Conversation:
             if name not in names:
                 side.stop()
         self.sides = {name: self.sides.get(name) or Side(name, self._common) for name in names}
+        self.blind.seats_changed()
 
     def begin_anew(self) -> None:
         """An empty conversation with the same sides and settings. Raises GputuiError while one answers."""
@@ -103,6 +106,7 @@ class Conversation:
         self._place = _Place(conversation_id)
         for side in self.sides.values():
             side.take_up(turns)
+        self.blind.begun(turns)
 
     def send(
         self,
@@ -117,15 +121,24 @@ class Conversation:
         prompt = clean(prompt)
         if not prompt.strip():
             raise GputuiError("The prompt is empty", "Type something first.")
+        self.blind.check(sides)
         for name in sides:
             self.sides[name].ready()
+        if self.blind.due:
+            self.begin_anew()
         exchange = Exchange(prompt, tuple(attachments), self.tag, random.randrange(_SEEDS))  # noqa: S311  no secret
-        for name in sides:
+        for name in self.blind.order(sides):
             self._follow(self.sides[name].ask(exchange))
 
     def retry(self, side: str) -> None:
-        """Ask that side its last prompt again, as ``Side.retry`` does. Raises GputuiError."""
-        self._follow(self.sides[side].retry(random.randrange(_SEEDS)))  # noqa: S311  no secret
+        """Ask that side its last prompt again, as ``Side.retry`` does; in a blind draw, both. Raises
+        GputuiError."""
+        self.blind.check_retry()
+        sides, seed = self.blind.together(side), random.randrange(_SEEDS)  # noqa: S311  no secret
+        for name in sides:
+            self.sides[name].ready()
+        for name in self.blind.order(sides):
+            self._follow(self.sides[name].retry(seed))
 
     def stop(self) -> None:
         """Stop every side."""
@@ -135,13 +148,13 @@ class Conversation:
     def stop_endpoint(self, url: str) -> None:
         """Stop every side that talks to that endpoint: its server is about to be stopped."""
         for side in self.sides.values():
-            if side.endpoint is not None and side.endpoint.url == url:
+            if side.seated is not None and side.seated.url == url:
                 side.stop()
 
     def answers_from(self, url: str) -> bool:
         """Whether an answer of that endpoint is being written."""
         return any(
-            side.busy and side.endpoint is not None and side.endpoint.url == url
+            side.busy and side.seated is not None and side.seated.url == url
             for side in self.sides.values()
         )
 

@@ -16,6 +16,7 @@ from gputui.chat.asking import context
 from gputui.chat.asking.attachments import user_message
 from gputui.chat.asking.settings import sent
 from gputui.chat.model import Answer, Endpoint, Message, Settings, Turn
+from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 from gputui.text import error_words
 
@@ -31,18 +32,21 @@ class Common:
     """What the sides of a conversation share.
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
-    ``ended`` is told of each turn that a side finished.
+    ``ended`` is told of each turn that a side finished. ``blind`` says what may be said of a side.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
     ended: Callable[[Exchange, Answer], None]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
+    blind: Blind = field(default_factory=Blind)
 
 
 class Side:
     """One side: its endpoint, its own history, at most one answer at a time.
 
+    ``seated`` is who answers here. In blind mode ``endpoint``, ``live`` and ``finished``, by which a side
+    is shown, say of it only what may be known.
     ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
     the last retry brought nothing better than the answer before, which stays; None otherwise, and from
     the next ask on. ``dropped`` counts the oldest turns that are not sent any more. ``version`` is another
@@ -52,7 +56,7 @@ class Side:
     def __init__(self, name: str, common: Common) -> None:
         self.name = name
         self.settings = Settings()
-        self.endpoint: Endpoint | None = None
+        self.seated: Endpoint | None = None
         self.prompt = ""
         self.problem: GputuiError | None = None
         self.version = 0
@@ -69,9 +73,19 @@ class Side:
         return self._live is not None
 
     @property
+    def endpoint(self) -> Endpoint | None:
+        """Who answers here, as far as that may be known."""
+        return self._common.blind.endpoint(self.seated)
+
+    @property
+    def veiled(self) -> bool:
+        """Whether it is hidden who answers here."""
+        return self._common.blind.hidden
+
+    @property
     def waiting(self) -> bool:
         """Whether it is asked, and another side has to end before its request goes out."""
-        return self._live is not None and not self._live.begun
+        return self._live is not None and not self._live.begun and not self.veiled
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -87,8 +101,23 @@ class Side:
 
     @property
     def live(self) -> Answer | None:
-        """The answer being written, its numbers as of now; None while not busy."""
+        """The answer being written, its numbers as of now; None while not busy.
+
+        While it is hidden who answers: the same of both sides, until both have finished.
+        """
+        if self._common.blind.writing:
+            return self._common.blind.unfinished(self.name)
         return self._live.answer(self.name) if self._live else None
+
+    @property
+    def newest(self) -> Turn | None:
+        """The newest turn as it is, hidden or not; None while busy, and before any."""
+        return self._turns[-1] if self._turns and self._live is None else None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The newest prompt; None before any."""
+        return self._last
 
     @property
     def finished(self) -> Sequence[Turn]:
@@ -97,23 +126,26 @@ class Side:
         An answer is the same object at each call. One that says something and is being replaced is
         there until the new one says something.
         """
-        live = self._live
+        live, blind = self._live, self._common.blind
+        if blind.writing and (live is None or live.replaces is not None):
+            return blind.turns(self._turns[:-1])
         if live is None or live.replaces is None:
-            return self._turns
+            return blind.turns(self._turns)
         replaced = live.text.text or not live.replaces.answers[self.name].text
         return self._turns[:-1] if replaced else self._turns
 
     def choose(self, endpoint: Endpoint | None) -> None:
         """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
-        if endpoint != self.endpoint:
+        if endpoint != self.seated:
             self.stop()
-            self.endpoint = endpoint
+            self.seated = endpoint
             self.version += 1
+            self._common.blind.seats_changed()
 
     def learn(self, endpoint: Endpoint) -> None:
         """The same endpoint, of which more is known now: an answer that is being written goes on."""
-        if endpoint != self.endpoint:
-            self.endpoint = endpoint
+        if endpoint != self.seated:
+            self.seated = endpoint
             self.version += 1
 
     def drop(self, count: int) -> None:
@@ -132,13 +164,13 @@ class Side:
 
     def ready(self) -> Endpoint:
         """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
-        if self.endpoint is None:
+        if self.seated is None:
             raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
         if self.busy:
             raise GputuiError(
                 f"Side {self.name} is still answering", "Wait, or stop it and send again."
             )
-        return self.endpoint
+        return self.seated
 
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
@@ -158,7 +190,14 @@ class Side:
         return self._begin(again)
 
     def stop(self) -> None:
-        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy."""
+        """Close the stream; what came is kept, ``finish_reason`` "stopped". Nothing when not busy.
+
+        In a blind draw all sides are stopped: one that had finished already would tell itself by that.
+        """
+        for side in self._common.blind.fellows(self):
+            side._cancel()
+
+    def _cancel(self) -> None:
         task = self._live.task if self._live else None
         if task is not None and not task.cancelling():
             task.cancel()
@@ -181,7 +220,7 @@ class Side:
 
     def resolved(self, seed: int | None) -> Settings:
         """The settings as they would be sent now; ``seed`` where nobody chose one."""
-        return sent(self.endpoint, self.settings, self._common.settings, seed)
+        return sent(self.seated, self.settings, self._common.settings, seed)
 
     def _begin(self, live: LiveAnswer) -> asyncio.Task[None]:
         self._live, self._last = live, live.exchange
@@ -204,10 +243,12 @@ class Side:
         self.version += 1
         if live.replaces is not None:
             if _is_worse(answer, live.replaces.answers[self.name]):
-                self.problem = _retry_problem(answer)
+                self.problem = _retry_problem(self._common.blind.answer(answer))
+                self._common.blind.ended()
                 return
             self._turns.pop()
         self._turns.append(live.exchange.turn({self.name: answer}))
+        self._common.blind.ended()
         self._common.ended(live.exchange, answer)
 
     def _in_words(self, error: BaseException, live: LiveAnswer) -> GputuiError:
@@ -223,8 +264,8 @@ class Side:
         size = error.context or live.endpoint.context
         if size is None or error.tokens is None:
             return error
-        if self.endpoint is not None and self.endpoint.url == live.endpoint.url:
-            self.learn(replace(self.endpoint, context=size))
+        if self.seated is not None and self.seated.url == live.endpoint.url:
+            self.learn(replace(self.seated, context=size))
         room = context.reserve(size, live.settings.sampling.max_tokens)
         before = self._turns[:-1] if live.replaces else self._turns
         words = context.drop_words(before, self.name, self.dropped, error.tokens - size + room)
@@ -247,7 +288,8 @@ class Side:
             async for arrival in arrivals:
                 for event in arrival.events:
                     live.take(arrival.at, event)
-                self.version += 1
+                if not self.veiled:  # then there is nothing new to draw
+                    self.version += 1
 
 
 def _is_worse(new: Answer, old: Answer) -> bool:

@@ -1,0 +1,77 @@
+"""Votes as they were cast, in the user's database: rows are added, none is ever changed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gputui.chat.voting.vote import Choice, Contestant, Vote
+from gputui.database import Database
+
+_COLUMNS = (
+    "at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag"  # of the table
+)
+
+
+class VoteStore:
+    """The votes of a database. Opened at first use; every call may block, from any thread, and raises
+    GputuiError where the database is locked, read-only, full or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, "the vote is not kept")
+
+    def add(self, votes: Sequence[Vote]) -> None:
+        """Keep them all, or none. The turn of one may be gone by now; the vote stays."""
+        marks = ", ".join("?" * len(_COLUMNS.split(", ")))
+        turn = "(SELECT id FROM turns WHERE id = ?)"
+        marks = marks.replace("?, ?, ?", f"?, ?, {turn}", 1)
+        with self._database.transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO votes ({_COLUMNS}) VALUES ({marks})",  # noqa: S608  names of this module
+                [_row(vote) for vote in votes],
+            )
+
+    def votes(self) -> Sequence[Vote]:
+        """All of them, in the order in which they were kept."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM votes ORDER BY id").fetchall()  # noqa: S608
+        return list(_votes(rows))
+
+    def close(self) -> None:
+        """Close the database. Idempotent; a later call opens it again."""
+        self._database.close()
+
+
+def _row(vote: Vote) -> tuple[object, ...]:
+    return (
+        vote.at,
+        vote.asked_at,
+        vote.turn_id,
+        vote.a.name,
+        vote.a.model,
+        vote.b.name,
+        vote.b.model,
+        str(vote.choice),
+        int(vote.blind),
+        vote.named,
+        vote.tag,
+    )
+
+
+def _votes(rows: Sequence[sqlite3.Row]) -> Iterator[Vote]:
+    """A row whose choice this version does not know is of a newer one, and left out."""
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            yield Vote(
+                at=row["at"],
+                asked_at=row["asked_at"],
+                a=Contestant(row["name_a"], row["model_a"]),
+                b=Contestant(row["name_b"], row["model_b"]),
+                choice=Choice(row["choice"]),
+                blind=bool(row["blind"]),
+                named=row["named"],
+                tag=row["tag"],
+                turn_id=row["turn_id"],
+            )
