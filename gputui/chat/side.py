@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
+from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking.attachments import user_message
 from gputui.chat.model import Answer, Endpoint, Message, Sampling, Settings, Turn
 from gputui.errors import GputuiError
@@ -28,6 +29,7 @@ class Common:
     """What the sides of a conversation share.
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
+    ``refusals``: what each server would not take so far.
     ``ended`` is told of each turn that a side finished.
     """
 
@@ -35,6 +37,7 @@ class Common:
     ended: Callable[[Exchange, Answer], None]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Side:
@@ -192,7 +195,8 @@ class Side:
         from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
         messages = self.messages(live.exchange)
-        arrivals = stream(client, live.endpoint, messages, live.settings.sampling)
+        sampling, refusals = live.settings.sampling, self._common.refusals
+        arrivals = stream(client, live.endpoint, messages, sampling, refusals)
         async with contextlib.aclosing(arrivals):
             async for arrival in arrivals:
                 for event in arrival.events:

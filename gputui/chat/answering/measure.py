@@ -22,6 +22,7 @@ class Stopwatch:
         self._last_token: float | None = None
         self._ended: float | None = None
         self._deltas = 0
+        self._reasoning_deltas = 0
         self._usage = Usage()
         self._timings = Timings()
         self._progress: PromptProgress | None = None
@@ -60,10 +61,12 @@ class Stopwatch:
             generation_tokens_per_second=self._generation_speed(),
             prompt_progress=self._prompt_done(),
             prompt_in_work=self._progress.total if self._progress else None,
+            reasoning_tokens=self._reasoning_tokens(),
         )
 
     def _take_text(self, at: float, delta: TextDelta) -> None:
         self._deltas += 1
+        self._reasoning_deltas += delta.reasoning
         self._last_token = at
         if self._first_token is None:
             self._first_token = at
@@ -86,6 +89,12 @@ class Stopwatch:
             if count is not None:
                 return Figure(count, "server")
         return Figure(self._deltas, "client") if self._deltas else None
+
+    def _reasoning_tokens(self) -> Figure | None:
+        """Those of the answer's tokens that were reasoning: the server's count, else the pieces."""
+        if self._usage.reasoning_tokens is not None:
+            return Figure(self._usage.reasoning_tokens, "server")
+        return Figure(self._reasoning_deltas, "client") if self._reasoning_deltas else None
 
     def _prompt_speed(self) -> Figure | None:
         """The server's speed over what it processed, where that is at least half of the prompt.

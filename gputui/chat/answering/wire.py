@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
+from gputui.chat.answering.reported import error_of
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 
@@ -46,11 +47,22 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model calls a tool, of which it was given none. ``name`` is cleaned, "" where it has none."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """The server's count of tokens; None where it does not say."""
+    """The server's count of tokens; None where it does not say.
+
+    ``reasoning_tokens``: those of ``completion_tokens`` that were reasoning.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,7 @@ Event: TypeAlias = (
     | ModelNamed
     | TextDelta
     | Finished
+    | ToolCalled
     | Usage
     | Timings
     | PromptProgress
@@ -156,9 +169,11 @@ class SseParser:
 
     def _end_line(self, line: str) -> Iterator[str]:
         if not line:
-            if self._data:
-                yield "\n".join(self._data)
-                self._data.clear()
+            yield from self._end_event()
+            return
+        if line.startswith('{"'):  # Ollama's error in mid-stream: the bare object, no event
+            yield from self._end_event()
+            yield line
             return
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -166,6 +181,11 @@ class SseParser:
             self._data.append(value)
         elif field == "error":
             self._data.append(f'{{"error": {value}}}')
+
+    def _end_event(self) -> Iterator[str]:
+        if self._data:
+            yield "\n".join(self._data)
+            self._data.clear()
 
 
 class EventParser:
@@ -231,7 +251,7 @@ def events_of(body: Any) -> Iterator[Event]:
     """
     if not isinstance(body, dict):
         return
-    if body.get("error"):
+    if body.get("error") or body.get("object") == "error":
         yield Failed(error_of(body))
         return
     if isinstance(model := body.get("model"), str) and model:
@@ -241,30 +261,10 @@ def events_of(body: Any) -> Iterator[Event]:
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         yield from _choice_events(choices[0])
-    if usage := _lenient(Usage, body.get("usage")):
+    if usage := _lenient(Usage, _with_details(body.get("usage"))):
         yield usage
     if timings := _lenient(Timings, body.get("timings")):
         yield timings
-
-
-def error_of(body: Any) -> GputuiError:
-    """An error object of a server in words: OpenAI's and llama-server's, Ollama's, vLLM's, FastAPI's."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        return GputuiError(clean_line(str(error), 300))
-    if error.get("type") == "exceed_context_size_error":
-        return _context_exceeded(error.get("n_prompt_tokens"), error.get("n_ctx"))
-    message = error.get("message") or error.get("detail") or error
-    return GputuiError(clean_line(message if isinstance(message, str) else str(message), 300))
-
-
-def _context_exceeded(tokens: Any, context: Any) -> GputuiError:
-    count = f"{tokens} tokens" if isinstance(tokens, int) else "too many tokens"
-    room = f"{context}" if isinstance(context, int) else "fewer"
-    return GputuiError(
-        f"The conversation is {count} long, and the context of this server holds {room}",
-        "Send a shorter prompt, begin a new conversation, or give the server a larger ctx_size.",
-    )
 
 
 def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
@@ -276,8 +276,27 @@ def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
         content = delta.get("content") or delta.get("refusal")
         if isinstance(content, str) and content:
             yield TextDelta(content)
+        yield from _tool_calls(delta)
     if isinstance(reason := choice.get("finish_reason"), str) and reason:
         yield Finished(clean_line(reason, 40))
+
+
+def _tool_calls(delta: dict[str, Any]) -> Iterator[Event]:
+    """The first piece of each call names it; its arguments follow in pieces without a name."""
+    calls = delta.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str) and name:
+            yield ToolCalled(clean_line(name, 80))
+
+
+def _with_details(usage: Any) -> Any:
+    """A usage with what its ``completion_tokens_details`` say beside the rest."""
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    if not isinstance(details, dict):
+        return usage
+    return {**usage, "reasoning_tokens": details.get("reasoning_tokens")}
 
 
 def _lenient(kind: type[_T], value: Any) -> _T | None:
