@@ -8,6 +8,14 @@ from typing import Any
 
 from gputui.errors import GputuiError
 
+_OVERFLOW = re.compile(
+    r"exceed_context_size_error|context_length_exceeded|maximum context length"
+    r"|context length of only|exceeds? the (?:available )?context|context the overflows",
+    re.IGNORECASE,
+)
+OVERFLOW_HINT = (
+    "Send a shorter prompt, begin a new conversation, or give the server a larger ctx_size."
+)
 _CONTEXT = re.compile(
     r"context (?:length|window|size) (?:is|of) (?:only )?(\d{1,9})", re.IGNORECASE
 )
@@ -26,7 +34,7 @@ class ContextExceededError(GputuiError):
         room = f"{context}" if context is not None else "fewer"
         super().__init__(
             f"The conversation has {count}, the context of {name or 'this server'} holds {room}",
-            "Send a shorter prompt, begin a new conversation, or give the server a larger ctx_size.",
+            OVERFLOW_HINT,
         )
 
     def of(self, name: str) -> ContextExceededError:
@@ -34,8 +42,14 @@ class ContextExceededError(GputuiError):
         return ContextExceededError(self.tokens, self.context, name)
 
 
-def context_exceeded(error: Mapping[str, Any]) -> ContextExceededError | None:
-    """The overflow that an error object tells of; None where it is about something else.
+def overflows(said: str) -> bool:
+    """Whether a server's words say that the conversation is longer than its context."""
+    return _OVERFLOW.search(said) is not None
+
+
+def context_exceeded(error: Mapping[str, Any], said: str) -> ContextExceededError | None:
+    """The overflow that an error object tells of, in its words ``said``; None where it is about something
+    else.
 
     llama-server has a type of its own with both numbers; OpenAI and vLLM say it in words.
     """
@@ -43,12 +57,10 @@ def context_exceeded(error: Mapping[str, Any]) -> ContextExceededError | None:
         return ContextExceededError(
             _count(error.get("n_prompt_tokens")), _count(error.get("n_ctx"))
         )
-    message = error.get("message")
-    text = message if isinstance(message, str) else ""
-    room = _CONTEXT.search(text[:1000])
-    if error.get("code") != "context_length_exceeded" and room is None:
+    room = _CONTEXT.search(said)
+    if error.get("code") != "context_length_exceeded" and room is None and not overflows(said):
         return None
-    found = _TOKENS.search(text[:1000])
+    found = _TOKENS.search(said)
     tokens, context = int(found[1]) if found else None, int(room[1]) if room else None
     if tokens is not None and context is not None and tokens <= context:
         return (
