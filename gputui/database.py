@@ -162,7 +162,23 @@ ALTER TABLE votes ADD COLUMN
 UPDATE votes SET asked_at = at;
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES)
+_GONE = """
+CREATE TABLE gone (
+    what TEXT PRIMARY KEY,                      -- "conversation" or "turn"
+    last_id INTEGER NOT NULL                    -- the greatest that was deleted
+);
+CREATE TRIGGER conversation_gone AFTER DELETE ON conversations BEGIN
+    INSERT OR REPLACE INTO gone VALUES ('conversation', max(old.id,
+        coalesce((SELECT last_id FROM gone WHERE what = 'conversation'), 0)));
+END;
+CREATE TRIGGER turn_gone AFTER DELETE ON turns BEGIN
+    INSERT OR REPLACE INTO gone VALUES ('turn', max(old.id,
+        coalesce((SELECT last_id FROM gone WHERE what = 'turn'), 0)));
+END;
+"""
+"""No id is given twice: another session may still write to what had it."""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

@@ -200,8 +200,20 @@ class Conversation:
             except GputuiError as error:
                 self.store_problem = str(error)
 
+    @classmethod
+    def _save_one(cls, store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
+        from gputui.chat.keeping.store import GoneError
+
+        while True:
+            try:
+                return cls._put(store, place, exchange, answer)
+            except GoneError:  # deleted, maybe by another session: what is said now is kept anew
+                if exchange.turn_id is None:
+                    place.id = None
+                exchange.turn_id = None
+
     @staticmethod
-    def _save_one(store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
+    def _put(store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
         if place.id is None:
             place.id = store.new_conversation(exchange.created_at)
         if exchange.turn_id is None:

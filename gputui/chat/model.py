@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
 Origin = Literal["server", "client"]
@@ -151,6 +151,16 @@ class Measurement:
     reasoning_tokens: Figure | None = None
 
 
+FIGURES = (
+    "prompt_tokens",
+    "completion_tokens",
+    "prompt_tokens_per_second",
+    "generation_tokens_per_second",
+    "reasoning_tokens",
+)
+"""Those of a measurement that the server or our clock may have measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one side said to one prompt. ``text`` and ``reasoning`` are cleaned.
@@ -190,7 +200,7 @@ class Turn:
 
 
 def answer_json(answer: Answer) -> dict[str, object]:
-    """One element of ``answers`` in ``gputui chat --json``."""
+    """One element of ``answers`` in ``gputui chat --json``; ``measured_by`` says whose each figure is."""
     numbers = answer.measurement
 
     def value(figure: Figure | None) -> float | None:
@@ -205,8 +215,19 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "finish_reason": answer.finish_reason,
         "prompt_tokens": value(numbers.prompt_tokens),
         "completion_tokens": value(numbers.completion_tokens),
+        "reasoning_tokens": value(numbers.reasoning_tokens),
         "ttft_seconds": numbers.ttft_seconds,
+        "ttfo_seconds": numbers.ttfo_seconds,
+        "elapsed_seconds": numbers.elapsed_seconds,
         "prompt_tokens_per_second": value(numbers.prompt_tokens_per_second),
         "generation_tokens_per_second": value(numbers.generation_tokens_per_second),
+        "measured_by": {
+            name: figure.origin
+            for name in FIGURES
+            if (figure := getattr(numbers, name)) is not None
+        },
         "error": answer.error,
+        "hint": answer.hint,
+        "settings": asdict(answer.settings) if answer.settings else None,
+        "left_out": list(answer.left_out),
     }

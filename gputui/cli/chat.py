@@ -14,14 +14,15 @@ import click
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
-from gputui.chat.model import Answer, Endpoint, Figure, Sampling, Settings, answer_json
+from gputui.chat.figures import figures_line
+from gputui.chat.model import Answer, Endpoint, Sampling, Settings, answer_json
 from gputui.chat.side import STOPPED, Side
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.instances.status import InstanceStatus, State
-from gputui.text import number, seconds
+from gputui.text import number
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -78,25 +79,6 @@ def command(
     if interrupted:
         context.exit(INTERRUPTED)
     context.exit(1 if any(answer.error for answer in answers.values()) else 0)
-
-
-def figures_line(answer: Answer) -> str:
-    """The numbers of an answer on one line, each with who measured it; first whether it was stopped."""
-    numbers = answer.measurement
-    parts = [
-        STOPPED if answer.finish_reason == STOPPED else "",
-        _figure(numbers.generation_tokens_per_second, "tok/s", 1),
-        _figure(numbers.prompt_tokens_per_second, "tok/s prompt", 1),
-        f"TTFT {seconds(numbers.ttft_seconds)} (client)",
-        _figure(numbers.completion_tokens, "tokens"),
-        _figure(numbers.prompt_tokens, "tokens prompt"),
-        f"{seconds(numbers.elapsed_seconds)} in all",
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _figure(figure: Figure | None, unit: str, digits: int = 0) -> str:
-    return f"{number(figure.value, digits)} {unit} ({figure.origin})" if figure else ""
 
 
 def _endpoint(config: Config, name: str) -> Endpoint:

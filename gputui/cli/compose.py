@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch
     from gputui.chat.conversation import Conversation
     from gputui.chat.health import EndpointWatch
+    from gputui.chat.keeping.store import Store
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
@@ -101,9 +102,15 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
 def make_conversation() -> Conversation:
     """A new conversation whose turns are kept in the user's database."""
     from gputui.chat.conversation import Conversation
+
+    return Conversation(make_store())
+
+
+def make_store() -> Store:
+    """The user's database of conversations; it is opened at first use."""
     from gputui.chat.keeping.store import Store
 
-    return Conversation(Store(configuration.state_dir() / "gputui.db"))
+    return Store(configuration.state_dir() / "gputui.db")
 
 
 def make_endpoint_watch(config: Config) -> EndpointWatch:

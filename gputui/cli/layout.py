@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gputui.cli.acting import read_gpus, refuse_readonly, report_broken_off, supervising
+from gputui.cli.asking import confirm
 from gputui.cli.compose import Options, make_layouts, pinned_pids
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
@@ -64,7 +65,7 @@ def command(
     if plan.cannot:
         raise GputuiError(f"layout {plan.name} cannot be had as things are")
     if not yes:
-        _ask(f"Switch to layout {plan.name}?")
+        confirm(f"Switch to layout {plan.name}?")
     _switch(asked, plan, yes=yes, force=force)
 
 
@@ -144,13 +145,6 @@ def _echo_json(plan: LayoutPlan) -> None:
     click.echo(json.dumps(plan_json(plan), indent=2, ensure_ascii=False))
 
 
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is nobody to ask: give --yes")
-    if not click.confirm(question):
-        raise GputuiError("nothing was changed")
-
-
 def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
     from gputui.instances.switching.words import AnsweringError
 
@@ -160,7 +154,7 @@ def _switch(asked: _Asked, plan: LayoutPlan, *, yes: bool, force: bool) -> None:
         if yes or not sys.stdin.isatty():
             raise
         report(GputuiError(error.message))
-        _ask("Break the answers off?")
+        confirm("Break the answers off?")
         _switch(asked, plan, yes=yes, force=True)
     else:
         click.echo(f"layout {plan.name} runs")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 
 import click
 
 from gputui.cli.acting import driver_answer, refuse_readonly, sample
+from gputui.cli.asking import confirm
 from gputui.cli.compose import Options, make_source
 from gputui.cli.root import common_options, options_of
 from gputui.cli.tables import Column, grid, painted
@@ -96,17 +96,11 @@ def _set(options: Options, config: Config, gpu: GpuSample, word: str, *, ask: bo
     except GputuiError as error:
         raise click.UsageError(f"{label}: {error}") from error
     if ask:
-        _confirm(f"Set the power limit of {label} from {number(limits.limit)} to {watts:g} W?")
+        question = f"Set the power limit of {label} from {number(limits.limit)} to {watts:g} W?"
+        confirm(question, "nothing was set")
     setter = limit_setter(make_source(options, config))
     change = driver_answer(lambda: setter(names, watts))
     click.echo(change.words + (" (simulated: it ends with this command)" * names.simulated))
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is nobody to ask: give --yes")
-    if not click.confirm(question):
-        raise GputuiError("nothing was set")
 
 
 def _json(snapshot: Snapshot, gpus: Sequence[GpuSample]) -> dict[str, object]:

@@ -87,8 +87,10 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
     assert [answer["side"] for answer in shape["answers"]] == ["A", "B"]
     assert list(shape["answers"][0]) == [
         *("side", "name", "model", "text", "reasoning", "finish_reason"),
-        *("prompt_tokens", "completion_tokens", "ttft_seconds"),
-        *("prompt_tokens_per_second", "generation_tokens_per_second", "error"),
+        *("prompt_tokens", "completion_tokens", "reasoning_tokens"),
+        *("ttft_seconds", "ttfo_seconds", "elapsed_seconds"),
+        *("prompt_tokens_per_second", "generation_tokens_per_second", "measured_by"),
+        *("error", "hint", "settings", "left_out"),
     ]
     assert shape["answers"][0]["text"] == "x"
     assert shape["answers"][0]["error"] is None

@@ -7,7 +7,6 @@ where a SQLite without FTS5 has the file for a while, and a fault of the index c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 
 from gputui.chat.keeping.query import separated
 from gputui.chat.keeping.rows import by_turn
@@ -34,11 +33,13 @@ def catch_up(connection: sqlite3.Connection, limit: int) -> bool:
     rows = connection.execute(
         "SELECT turn_id FROM unindexed ORDER BY turn_id DESC LIMIT ?", (limit,)
     ).fetchall()
+    if not rows:  # another session was quicker
+        return True
     ids = sorted((row["turn_id"],) for row in rows)  # FTS5 writes growing ids at one go
     connection.executemany("DELETE FROM words WHERE rowid = ?", ids)
     connection.executemany(
         "INSERT INTO words (rowid, prompt, answers, reasoning) VALUES (?, ?, ?, ?)",
-        _documents(connection, ids[0][0], ids[-1][0], {one for (one,) in ids}),
+        _documents(connection, ids[0][0], ids[-1][0]),
     )
     connection.executemany("DELETE FROM unindexed WHERE turn_id = ?", ids)
     return len(ids) < limit
@@ -66,19 +67,17 @@ def _is_missing(error: sqlite3.OperationalError, what: str) -> bool:
     return str(error).startswith(f"no such {what}: ")
 
 
-def _documents(
-    connection: sqlite3.Connection, first: int, last: int, ids: set[int]
-) -> list[tuple[object, ...]]:
-    """The rows of the index for those of the turns that are there."""
+def _documents(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[object, ...]]:
+    """The rows of the index for the turns of ``unindexed`` from ``first`` to ``last`` that are there."""
+    among = "IN (SELECT turn_id FROM unindexed WHERE turn_id BETWEEN ? AND ?)"
     turns = connection.execute(
-        "SELECT id, prompt FROM turns WHERE id BETWEEN ? AND ? ORDER BY id", (first, last)
-    )
-    found = [row for row in turns if row["id"] in ids]
+        f"SELECT id, prompt FROM turns WHERE id {among} ORDER BY id",  # noqa: S608
+        (first, last),
+    ).fetchall()
     answers = by_turn(
         connection.execute(
-            "SELECT turn_id, text, reasoning FROM answers"
-            " WHERE turn_id IN (SELECT turn_id FROM unindexed WHERE turn_id BETWEEN ? AND ?)"
-            " ORDER BY turn_id, side",
+            "SELECT turn_id, text, reasoning FROM answers"  # noqa: S608
+            f" WHERE turn_id {among} ORDER BY turn_id, side",
             (first, last),
         ).fetchall()
     )
@@ -89,9 +88,9 @@ def _documents(
             _words(*(one["text"] for one in answers[row["id"]])),
             _words(*(one["reasoning"] for one in answers[row["id"]])),
         )
-        for row in found
+        for row in turns
     ]
 
 
-def _words(*texts: Sequence[str] | str) -> str:
-    return "\n".join(separated(clean(str(text))) for text in texts if text)
+def _words(*texts: str) -> str:
+    return "\n".join(separated(clean(text)) for text in texts if text)

@@ -10,17 +10,10 @@ from typing import Any
 
 import msgspec
 
-from gputui.chat.model import Answer, Attachment, Figure, Measurement, Settings, Turn
+from gputui.chat.model import FIGURES, Answer, Attachment, Figure, Measurement, Settings, Turn
 
 _WORDS = ("side", "name", "model", "text", "reasoning", "finish_reason", "error", "hint")
 _TIMES = ("ttft_seconds", "ttfo_seconds", "elapsed_seconds")
-_FIGURES = (
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_per_second",
-    "generation_tokens_per_second",
-    "reasoning_tokens",
-)
 
 
 def by_turn(rows: Sequence[sqlite3.Row]) -> defaultdict[int, list[sqlite3.Row]]:
@@ -52,7 +45,7 @@ def answer_row(answer: Answer) -> dict[str, object]:
     """The columns of an answer, all but the turn's id."""
     row: dict[str, object] = {name: getattr(answer, name) for name in _WORDS}
     row |= {name: getattr(answer.measurement, name) for name in _TIMES}
-    for name in _FIGURES:
+    for name in FIGURES:
         figure: Figure | None = getattr(answer.measurement, name)
         row[name] = figure.value if figure else None
         row[f"{name}_origin"] = figure.origin if figure else None
@@ -63,7 +56,7 @@ def answer_row(answer: Answer) -> dict[str, object]:
 
 def _answer(row: sqlite3.Row) -> Answer:
     measured: dict[str, Any] = {name: row[name] for name in _TIMES}
-    for name in _FIGURES:
+    for name in FIGURES:
         if row[name] is not None:
             measured[name] = Figure(row[name], row[f"{name}_origin"])
     return Answer(

@@ -18,9 +18,21 @@ from gputui.text import clean_line
 
 _NOT_READ = "kept conversations cannot be read"
 _NOT_CHANGED = "nothing was changed"
+_NEXT_ID = (
+    "1 + max(coalesce((SELECT max(id) FROM {table}), 0),"
+    " coalesce((SELECT last_id FROM gone WHERE what = '{what}'), 0))"
+)
+_NEXT_CONVERSATION = _NEXT_ID.format(table="conversations", what="conversation")
+_NEXT_TURN = _NEXT_ID.format(table="turns", what="turn")
 _FEW, _MANY = 20, 500  # turns that are indexed in one transaction
+MOST = 1000
+"""Conversations or matches that one call tells at most."""
 TITLE_LIMIT = 200
 """Characters of a title at most."""
+
+
+class GoneError(GputuiError):
+    """What is to be written to was deleted, by this session or by another."""
 
 
 class Store:
@@ -37,14 +49,21 @@ class Store:
     def new_conversation(self, created_at: float) -> int:
         """A new conversation's id."""
         with self._database.transaction() as connection:
-            statement = "INSERT INTO conversations (created_at) VALUES (?)"
+            statement = (
+                f"INSERT INTO conversations (id, created_at) VALUES ({_NEXT_CONVERSATION}, ?)"  # noqa: S608
+            )
             return int(connection.execute(statement, (created_at,)).lastrowid or 0)
 
     def new_turn(self, conversation_id: int, turn: Turn) -> int:
-        """A new turn's id; its answers are kept as they come."""
+        """A new turn's id; its answers are kept as they come.
+
+        Raises GoneError where the conversation was deleted.
+        """
         with self._database.transaction() as connection:
+            _still_there(connection, "conversations", conversation_id)
             cursor = connection.execute(
-                "INSERT INTO turns (conversation_id, prompt, created_at, tag) VALUES (?, ?, ?, ?)",
+                "INSERT INTO turns (id, conversation_id, prompt, created_at, tag)"  # noqa: S608
+                f" VALUES ({_NEXT_TURN}, ?, ?, ?, ?)",
                 (conversation_id, turn.prompt, turn.created_at, turn.tag),
             )
             connection.executemany(
@@ -58,11 +77,15 @@ class Store:
         return int(cursor.lastrowid or 0)
 
     def save_answer(self, turn_id: int, answer: Answer) -> None:
-        """Keep an answer; one of the same turn and side is replaced."""
+        """Keep an answer; one of the same turn and side is replaced.
+
+        Raises GoneError where the turn was deleted.
+        """
         row = {"turn_id": turn_id} | answer_row(answer)
         columns = ", ".join(row)
         marks = ", ".join("?" * len(row))
         with self._database.transaction() as connection:
+            _still_there(connection, "turns", turn_id)
             connection.execute(
                 f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})",  # noqa: S608  # names of this module
                 tuple(row.values()),
@@ -71,15 +94,18 @@ class Store:
             self._index(_FEW)
 
     def conversations(self) -> tuple[int, ...]:
-        """The ids of all conversations, oldest first."""
+        """The ids of all conversations that have a turn, oldest first."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT id FROM conversations ORDER BY id").fetchall()
-        return tuple(row["id"] for row in rows)
+            statement = "SELECT DISTINCT conversation_id FROM turns ORDER BY conversation_id"
+            return tuple(row[0] for row in connection.execute(statement))
 
     def summaries(self, limit: int = 50, offset: int = 0) -> tuple[Summary, ...]:
-        """A page of the conversations that have a turn, the one with the newest prompt first."""
+        """A page of the conversations that have a turn, the one with the newest prompt first.
+
+        Of ``MOST`` at most.
+        """
         with self._reading() as connection:
-            return listing.page(connection, limit, offset)
+            return listing.page(connection, min(limit, MOST), offset)
 
     def summary(self, conversation_id: int) -> Summary:
         """Of one conversation. Raises GputuiError also where there is none of that id."""
@@ -96,6 +122,12 @@ class Store:
                 "SELECT id FROM turns WHERE conversation_id = ? ORDER BY id", (conversation_id,)
             ).fetchall()
         return tuple(row["id"] for row in rows)
+
+    def turn_number(self, conversation_id: int, turn_id: int) -> int:
+        """How many turns the conversation has up to that one, and with it: its place, from 1."""
+        with self._reading() as connection:
+            statement = "SELECT count(*) FROM turns WHERE conversation_id = ? AND id <= ?"
+            return int(connection.execute(statement, (conversation_id, turn_id)).fetchone()[0])
 
     def turns(
         self,
@@ -138,11 +170,11 @@ class Store:
 
         Any text is a query. Words of any case, with or without accents; "words in quotes" are a phrase;
         the last word may be the beginning of one. Titles come first, then turns, the newest or the best
-        first; at most ``limit`` in all. None for a query that is blank.
+        first; at most ``limit`` (and ``MOST``) in all. None for a query that is blank.
         """
         indexed = self._index()
         with self._reading() as connection:
-            return search(connection, query, limit, order, indexed=indexed)
+            return search(connection, query, min(limit, MOST), order, indexed=indexed)
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Give a conversation a title, one line of it, cleaned; "" gives it that of its first prompt again.
@@ -204,3 +236,9 @@ def _no_such(conversation_id: int) -> GputuiError:
     return GputuiError(
         f"no conversation {conversation_id} is kept", "gputui conversations lists them."
     )
+
+
+def _still_there(connection: sqlite3.Connection, table: str, id_: int) -> None:
+    """Raises GoneError where the row is not."""
+    if connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id_,)).fetchone() is None:  # noqa: S608
+        raise GoneError("This conversation was deleted", "It goes on as a new one.")
