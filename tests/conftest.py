@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from gputui.demo.parts import Parts, Progress, fetch
 from gputui.errors import GputuiError
+from tests.support.ports import new_port
 from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
@@ -56,10 +56,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return new_port()
 
 
 @pytest.fixture(scope="session")
