@@ -112,6 +112,7 @@ class PlayedConversation:
     """Both sides."""
 
     sides: dict[str, PlayedSide]
+    busy: bool = True
     store_problem: None = field(default=None, init=False)
 
     async def close(self) -> None: ...

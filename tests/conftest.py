@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +15,19 @@ import pytest
 
 from gputui.demo.parts import Parts, Progress, fetch
 from gputui.errors import GputuiError
+from tests.support.ports import new_port
 from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
+
+
+def pytest_collection_finish() -> None:
+    """All that is loaded by now stays: looking through it for garbage took a third of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +52,9 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     )  # a missing default file means defaults; a named one must be
     # Servers of tests beside this one are no part of it; who looks for servers asks for his own.
     monkeypatch.setattr("gputui.instances.discovery.PROGRAM", f"llama-{os.getpid()}")
-    before = _children()
+    before = _pids()
     yield
-    left = _still_there([*(_children() - before), *_instances_of(tmp_path)])
+    left = _still_there([one for pid in _pids() - before for one in _of_this_test(pid, tmp_path)])
     described = [_describe(process) for process in left]
     for process in left:
         _kill(process)
@@ -56,10 +64,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return new_port()
 
 
 @pytest.fixture(scope="session")
@@ -81,25 +86,26 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
 
 
-def _children() -> set[psutil.Process]:
+def _pids() -> set[int]:
+    """All processes of the machine: who a test left behind is one of those that came with it."""
+    return set(psutil.pids())
+
+
+def _of_this_test(pid: int, tmp_path: Path) -> list[psutil.Process]:
+    """That process, where it is a child of ours or a detached server of this test.
+
+    Such a server is marked as an instance, with this test's directory in sight.
+    """
     with contextlib.suppress(psutil.Error):
-        return {
-            child
-            for child in psutil.Process().children(recursive=True)
-            if child.status() != psutil.STATUS_ZOMBIE
-        }
-    return set()
-
-
-def _instances_of(tmp_path: Path) -> list[psutil.Process]:
-    """Detached servers of this test: marked as an instance, with this test's directory in sight."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            environ = process.environ()
-            if "GPUTUI_INSTANCE" in environ and str(tmp_path) in "\0".join(environ.values()):
-                found.append(process)
-    return found
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return []
+        if os.getpid() in (parent.pid for parent in process.parents()):
+            return [process]
+        environ = process.environ()
+        if "GPUTUI_INSTANCE" in environ and str(tmp_path) in "\0".join(environ.values()):
+            return [process]
+    return []
 
 
 def _still_there(processes: list[psutil.Process]) -> list[psutil.Process]:

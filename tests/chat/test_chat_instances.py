@@ -16,7 +16,8 @@ from gputui.config import state_dir
 from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.ports import answers
-from tests.instances.conftest import end_all, new_port
+from tests.instances.conftest import end_all
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
 

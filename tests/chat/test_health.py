@@ -14,7 +14,7 @@ from gputui.chat.health import EndpointState, EndpointStatus, EndpointWatch, end
 from gputui.cli.root import group
 from gputui.config import Config, EndpointConfig
 from tests.chat.raw_server import Responder, serve
-from tests.instances.conftest import new_port
+from tests.support.ports import new_port
 from tests.support.waiting import wait_for
 
 MODELS = {"object": "list", "data": [{"id": "qwen2.5-32b"}, {"id": "phi\x1b[31m-4"}]}

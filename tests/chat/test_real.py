@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from gputui.chat.model import Answer, Endpoint, Sampling, Settings
 from gputui.chat.side import STOPPED
 from gputui.demo.config import INSTANCES
 from gputui.demo.parts import Parts
+from tests.support.ports import new_port
 
 pytestmark = pytest.mark.real
 LONG = "Count from one to one thousand in words, one number a line."
@@ -32,7 +32,7 @@ def servers(
     """Both models, each on its own server."""
     folder = tmp_path_factory.mktemp("servers")
     models = (demo_parts.smollm2, demo_parts.gemma3)
-    ports = _free_ports(len(models))
+    ports = [new_port() for _ in models]
     started = [
         _start(demo_parts.llama_server, model, name, port, folder / f"{port}.log")
         for model, name, port in zip(models, INSTANCES, ports, strict=True)
@@ -49,14 +49,6 @@ def servers(
             process.terminate()
         for process in started:
             process.wait(20)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def _start(program: Path, model: Path, name: str, port: int, log: Path) -> subprocess.Popen[bytes]:

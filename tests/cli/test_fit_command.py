@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.instances.conftest import end_all, new_port
+from tests.instances.conftest import end_all
 from tests.support.gguf_files import llama, write_gguf
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 
 

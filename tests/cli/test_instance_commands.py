@@ -18,8 +18,9 @@ from gputui import config as configuration
 from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import send_signal
-from tests.instances.conftest import end_all, new_port
+from tests.instances.conftest import end_all
 from tests.support.gguf_files import write_gguf
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pynvml
@@ -11,6 +12,10 @@ import pytest
 from gputui.gpu.nvml import NvmlSource
 from tests.support.nvml_scenarios import Clock
 from tests.support.standin_nvml import StandinNvml
+from tests.support.waiting import wait_for
+
+NOBODY = 2**22 + 5  # above the kernel's largest pid
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -56,3 +61,23 @@ def threaded_source(standin_nvml: StandinNvml, clock: Clock) -> Iterator[NvmlSou
     yield source
     standin_nvml.clear()
     source.close()
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Starts children that end with the test; each has its arguments, as it has after exec."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+        child: subprocess.Popen[bytes] = subprocess.Popen(arguments, **options)  # type: ignore[call-overload]
+        children.append(child)
+        wait_for(lambda: Path(f"/proc/{child.pid}/cmdline").read_bytes(), "its arguments")
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+        for stream in (child.stdin, child.stdout):
+            if stream is not None:
+                stream.close()

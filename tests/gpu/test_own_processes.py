@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -17,10 +16,9 @@ from gputui.gpu.host_processes import HostProcesses
 from gputui.gpu.own_processes import SIGNALS, environment, lineage, refusal, send
 from gputui.gpu.sample import HostProcess
 from gputui.instances.starting.process import COPY
+from tests.gpu.conftest import Spawn
 from tests.support.hostile import assert_clean
 from tests.support.waiting import wait_for
-
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 # Writes the number of what it gets, and goes on; only SIGKILL ends it.
 TELLS = """
@@ -33,23 +31,6 @@ print("ready", flush=True)
 while True:
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def spawn() -> Iterator[Spawn]:
-    children: list[subprocess.Popen[bytes]] = []
-
-    def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(arguments, **options)  # type: ignore[call-overload]
-        children.append(child)
-        return child  # type: ignore[no-any-return]
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()
-        if child.stdout:
-            child.stdout.close()
 
 
 def seen(pid: int) -> HostProcess:

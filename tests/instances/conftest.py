@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,18 +21,12 @@ from gputui.instances.keeping.backoff import DEFAULT, Backoff
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.processes import NotOursError, send_signal
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 
 PRO = GpuIdentity(0, "GPU-aaaaaaaa-0001", "NVIDIA RTX PRO 6000 Blackwell", "00000000:01:00.0")
 RTX = GpuIdentity(1, "GPU-bbbbbbbb-0002", "NVIDIA GeForce RTX 5090", "00000000:21:00.0")
 TWIN = GpuIdentity(2, "GPU-cccccccc-0003", "NVIDIA GeForce RTX 5090", "00000000:41:00.0")
-
-
-def new_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

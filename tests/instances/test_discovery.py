@@ -22,7 +22,8 @@ from gputui.instances import discovery
 from gputui.instances.discovery import Discovery, Scanner
 from gputui.instances.status import InstanceStatus, State, status_json
 from gputui.instances.supervisor import Supervisor
-from tests.instances.conftest import Rig, new_port, started
+from tests.instances.conftest import Rig, started
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 from tests.support.waiting import wait_for
 

@@ -17,8 +17,9 @@ from gputui.instances.records import Record
 from gputui.instances.refusals import UnknownInstanceError
 from gputui.instances.supervisor import Supervisor
 from gputui.llama import fit_params
-from tests.instances.conftest import PRO, RTX, Rig, new_port, started
+from tests.instances.conftest import PRO, RTX, Rig, started
 from tests.support.gguf_files import llama, write_gguf
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 
 GIB = float(2**30)

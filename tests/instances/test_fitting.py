@@ -19,7 +19,8 @@ from gputui.llama.binary import inspect
 from gputui.llama.fitted import lowered_context, lowered_layers, whole_context
 from gputui.llama.probe import Reading
 from gputui.llama.wire import ModelMeta, Props
-from tests.instances.conftest import PRO, Rig, end_all, new_port, started
+from tests.instances.conftest import PRO, Rig, end_all, started
+from tests.support.ports import new_port
 
 GIB = 2**30
 META = ModelMeta(n_ctx_train=32768, size=20 * GIB, n_vocab=150_000, n_embd=5000)

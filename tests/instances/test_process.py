@@ -29,7 +29,7 @@ from gputui.processes import (
     matches,
     send_signal,
 )
-from tests.instances.conftest import new_port
+from tests.support.ports import new_port
 from tests.support.waiting import wait_for
 
 THREADED = """

@@ -18,7 +18,8 @@ from gputui.instances import records
 from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.llama.binary import inspect
-from tests.instances.conftest import end_all, new_port, status_of
+from tests.instances.conftest import end_all, status_of
+from tests.support.ports import new_port
 
 pytestmark = pytest.mark.real
 

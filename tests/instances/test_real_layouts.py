@@ -16,7 +16,8 @@ from gputui.instances.status import InstanceStatus, State
 from gputui.instances.supervisor import Supervisor
 from gputui.instances.switching.switch import Layouts, Step
 from gputui.instances.switching.words import AnsweringError
-from tests.instances.conftest import end_all, new_port, status_of
+from tests.instances.conftest import end_all, status_of
+from tests.support.ports import new_port
 
 pytestmark = pytest.mark.real
 

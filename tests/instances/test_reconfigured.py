@@ -11,7 +11,8 @@ from gputui.config import Config, InstanceConfig, TargetsConfig
 from gputui.errors import GputuiError
 from gputui.instances.differences import differences
 from gputui.instances.status import State
-from tests.instances.conftest import Rig, new_port, started, status_of
+from tests.instances.conftest import Rig, started, status_of
+from tests.support.ports import new_port
 
 ONE = InstanceConfig(name="one", model="/m.gguf", port=8080, gpus=("0",), args=("-fa", "on"))
 

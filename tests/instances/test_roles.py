@@ -14,8 +14,9 @@ from gputui.errors import GputuiError
 from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
 from gputui.llama.command import check_model, prepare
-from tests.instances.conftest import Rig, end_all, new_port, started
+from tests.instances.conftest import Rig, end_all, started
 from tests.support.gguf_files import llama, write_gguf
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 
 

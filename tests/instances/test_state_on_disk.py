@@ -26,7 +26,8 @@ from gputui.instances.supervisor import Supervisor
 from gputui.llama import diagnosis
 from gputui.llama.diagnosis import Diagnosis
 from gputui.processes import boot_id, identify, matches
-from tests.instances.conftest import Rig, new_port, run, started, status_of, until
+from tests.instances.conftest import Rig, run, started, status_of, until
+from tests.support.ports import new_port
 
 
 async def test_files_are_private(rig: Rig) -> None:

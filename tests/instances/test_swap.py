@@ -21,8 +21,9 @@ from gputui.instances.status import State
 from gputui.instances.supervisor import Supervisor
 from gputui.instances.switching.swap import GaveUpError
 from gputui.instances.switching.words import AnsweringError
-from tests.instances.conftest import Rig, new_port, started, status_of, until
+from tests.instances.conftest import Rig, started, status_of, until
 from tests.instances.test_sessions import gputui, session_that_stays
+from tests.support.ports import new_port
 
 LONG = {"reply": ["word"] * 400, "rate": 50}
 

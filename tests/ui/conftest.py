@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
+
+from tests.ui.editing import Desk, make_desk
 
 
 @pytest.fixture
@@ -16,3 +20,10 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    """Makes a dashboard on a configuration file of the test's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return partial(make_desk, tmp_path)

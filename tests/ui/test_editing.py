@@ -1,131 +1,30 @@
-"""Instances added, changed, copied and removed by keys; the file's changes on the dashboard."""
+"""Instances added, changed, copied and removed by keys."""
 
 from __future__ import annotations
 
 import socket
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.events import Key
-from textual.pilot import Pilot
 from textual.widgets import Input
 
-from gputui.alerts.rules import rules_of
-from gputui.config import Config, InstanceConfig, load
-from gputui.config.watch import FileWatch
+from gputui.config import InstanceConfig, load
 from gputui.errors import GputuiError
 from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import State
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.editing.form import InstanceForm, Trouble
 from gputui.ui.editing.widgets import GpuField
+from tests.ui.editing import FILE, SIZE, Desk, fill, opened, saved
 from tests.ui.harness import (
-    READY_METRICS,
-    Rig,
-    make_rig,
     screen_text,
     snapshot,
     status,
     until,
     until_shown,
 )
-
-FILE = """\
-# Mine.
-[[instances]]
-name = "deepseek"
-model = "{folder}/deepseek.gguf"
-port = 8080
-key = "1"
-gpus = ["PRO 6000"]  # the big one
-batch_size = 512
-
-[[instances]]
-name = "coder"
-model = "{folder}/coder.gguf"
-port = 8081
-
-[[layouts]]
-name = "pair"
-instances = ["deepseek", "coder"]
-"""
-SIZE = (160, 45)
-
-
-@dataclass
-class Desk:
-    """A dashboard on a file."""
-
-    file: Path
-    rig: Rig
-
-    @property
-    def app(self) -> Any:
-        return self.rig.app
-
-    def data(self) -> dict[str, Any]:
-        return tomllib.loads(self.file.read_text())
-
-    def instances(self) -> list[str]:
-        return [one["name"] for one in self.data().get("instances", ())]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def make(text: str | None = FILE, **more: object) -> Desk:
-        file = tmp_path / "config.toml"
-        content = None
-        if text is not None:
-            file.write_text(text.format(folder=tmp_path))
-            content = file.read_bytes()
-        config = load(file) if text is not None else Config()
-        states = [
-            status("deepseek", State.READY, 0, 8080, metrics=READY_METRICS),
-            status("coder", State.STOPPED, None, 8081),
-        ]
-        watch = FileWatch(file, content, lambda changed: rules_of(changed, file))
-        rig = make_rig(
-            config,
-            **{  # type: ignore[arg-type]
-                "statuses": states[: len(config.instances)],
-                "config_file": file,
-                "watch": watch,
-            }
-            | more,
-        )
-        return Desk(file, rig)
-
-    return make
-
-
-async def fill(pilot: Pilot[Any], key: str, text: str) -> None:
-    """Go to a field and write over what is there."""
-    field = pilot.app.screen.query_one(f"#field-{key}", Input)
-    pilot.app.screen.set_focus(field)
-    field.value = text
-    await pilot.pause()
-
-
-async def opened(pilot: Pilot[Any], key: str, title: str) -> None:
-    await until_shown(pilot, "deepseek")
-    await pilot.press(key)
-    await until_shown(pilot, title)
-
-
-async def saved(pilot: Pilot[Any], *shown: str) -> None:
-    """Save, with these words among the lines that will be written."""
-    await pilot.press("ctrl+s")
-    await until_shown(pilot, "Write this to")
-    for words in shown:
-        assert words in screen_text(pilot.app)
-    await pilot.press("enter")
-    await until(pilot, lambda: not isinstance(pilot.app.screen, InstanceForm))
 
 
 @pytest.mark.parametrize("size", [(160, 45), (120, 30), (80, 24)])
@@ -435,106 +334,3 @@ async def test_flags_are_held_against_the_binarys_own(
         await fill(pilot, "args", "--mlokc")
         await until_shown(pilot, 'Did you mean "--mlock"?')
         await saved(pilot, '+args = ["--mlokc"]')
-
-
-# ── the picker ───────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_model_is_picked_from_a_list_of_hostile_names(
-    desk: Callable[..., Desk], tmp_path: Path
-) -> None:
-    models = tmp_path / "models"
-    models.mkdir()
-    for name in ("[red]bold.gguf", "ünï-Q4_K_M.gguf", "bad\x1b[31m.gguf", "mmproj-x.gguf"):
-        (models / name).write_bytes(b"GGUF" + b"\xff" * 40)
-    one = desk()
-    async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
-        await opened(pilot, "n", "New instance")
-        pilot.app.screen.set_focus(pilot.app.screen.query_one("#field-model"))
-        await pilot.press("enter")
-        await until_shown(pilot, "[red]bold")
-        assert "mmproj-x" not in screen_text(one.app)
-        assert "31m" not in screen_text(one.app)
-        await until_shown(pilot, "not usable")
-        await pilot.press(*"bold")
-        await until(pilot, lambda: "ünï" not in screen_text(one.app))
-        await pilot.press("enter")
-        form = one.app.screen
-        assert form.query_one("#field-model", Input).value == str(models / "[red]bold.gguf")
-        await until(pilot, lambda: form.query_one("#field-name", Input).value == "red-bold")
-        form.set_focus(form.query_one("#field-mmproj"))
-        await pilot.press("enter")
-        await until_shown(pilot, "mmproj-x")
-
-
-async def test_a_path_can_be_typed_in_the_picker(desk: Callable[..., Desk], tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "deep.gguf").write_bytes(b"GGUF")
-    one = desk()
-    async with one.app.run_test(size=(100, 30), notifications=True) as pilot:
-        await opened(pilot, "n", "New instance")
-        pilot.app.screen.set_focus(pilot.app.screen.query_one("#field-model"))
-        await pilot.press("enter")
-        await until_shown(pilot, "Choose a model")
-        pilot.app.screen.query_one(Input).value = f"{tmp_path}/elsewhere/"
-        await until_shown(pilot, "deep.gguf")
-        await pilot.press("enter")
-        await until_shown(pilot, "New instance")
-        field = one.app.screen.query_one("#field-model", Input)
-        assert field.value == str(tmp_path / "elsewhere" / "deep.gguf")
-
-
-# ── the file is watched ──────────────────────────────────────────────────────────────────────────
-
-
-async def test_what_is_written_elsewhere_is_taken_over(desk: Callable[..., Desk]) -> None:
-    one = desk()
-    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
-        await until_shown(pilot, "deepseek")
-        one.file.write_text(one.file.read_text().replace('key = "1"', 'key = "7"'))
-        await until(pilot, lambda: one.rig.supervisor.config is not None)
-        await pilot.press("7")
-        await until_shown(pilot, "Stop deepseek?")
-
-
-async def test_a_side_whose_instance_is_gone_is_free_again(desk: Callable[..., Desk]) -> None:
-    one = desk()
-    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
-        await until_shown(pilot, "B  coder")
-        text = one.file.read_text().replace('"coder"', '"qwen"')
-        one.file.write_text(text)
-        await until_shown(pilot, "B  qwen")
-
-
-async def test_a_wrong_file_changes_nothing_and_says_where_until_it_is_right(
-    desk: Callable[..., Desk],
-) -> None:
-    one = desk()
-    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
-        await until_shown(pilot, "deepseek")
-        right = one.file.read_text()
-        one.file.write_text(right.replace("port = 8081", 'port = "x"'))
-        await until_shown(pilot, '[[instances]] coder: port = "x"')
-        assert one.rig.supervisor.config is None
-        one.app.clear_notifications()
-        one.file.write_text(right)
-        await until(pilot, lambda: 'port = "x"' not in screen_text(one.app))
-
-
-async def test_what_cannot_change_while_it_runs_is_said(desk: Callable[..., Desk]) -> None:
-    one = desk()
-    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
-        await until_shown(pilot, "deepseek")
-        one.file.write_text("interval = 2.0\n" + one.file.read_text())
-        await until_shown(pilot, "interval: applies when gputui is started again")
-
-
-async def test_a_row_says_what_a_restart_would_change(desk: Callable[..., Desk]) -> None:
-    one = desk()
-    ready = one.rig.supervisor.statuses[0]
-    from dataclasses import replace
-
-    one.rig.supervisor.statuses[0] = replace(ready, differs=("ctx_size", "threads"))
-    async with one.app.run_test(size=SIZE, notifications=True) as pilot:
-        await until_shown(pilot, "ready differs")
-        await until_shown(pilot, "differs on restart: ctx_size, threads")

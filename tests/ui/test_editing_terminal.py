@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gputui.instances import records
-from tests.instances.conftest import end_all, new_port
+from tests.instances.conftest import end_all
+from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
 from tests.support.tmux import Tmux
 from tests.support.waiting import wait_for

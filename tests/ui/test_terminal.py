@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import pytest
 from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import NotOursError, send_signal
+from tests.support.ports import new_port
 from tests.support.pty_terminal import (
     ENTER_ALTERNATE,
     HIDE_CURSOR,
@@ -76,12 +76,9 @@ def _config(parts: Parts) -> str:
     text = f'source = "simulated"\nllama_server = {json.dumps(str(parts.llama_server))}\n'
     models = (("1", "smollm2", parts.smollm2, "PRO 6000"), ("2", "gemma3", parts.gemma3, "5090"))
     for key, name, model, gpu in models:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         text += (
             f'[[instances]]\nname = "{name}"\nkey = "{key}"\nmodel = {json.dumps(str(model))}\n'
-            f'gpus = ["{gpu}"]\nport = {port}\nctx_size = 512\nthreads = 1\nn_gpu_layers = 0\n'
+            f'gpus = ["{gpu}"]\nport = {new_port()}\nctx_size = 512\nthreads = 1\nn_gpu_layers = 0\n'
             f'args = ["--predict", "24"]\n'
         )
     return text

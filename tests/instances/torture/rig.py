@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.instances.conftest import new_port
+from tests.support.ports import new_port
 from tests.support.standin_nvml import NoCompilerError
 from tests.support.waiting import wait_for
 
