@@ -67,7 +67,9 @@ def save_file(path: Path, data: bytes, *, replace: bool = False) -> None:
             raise GputuiError(f"{path} is a directory", "Name a file in it.") from None
         raise
     except FileNotFoundError as error:
-        raise GputuiError(f"{path.parent} does not exist", "Name a file in one that does.") from error
+        raise GputuiError(
+            f"{path.parent} does not exist", "Name a file in one that does."
+        ) from error
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         raise GputuiError(f"{path}: {words}", "Choose another place.") from error

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.config.paths import state_dir
 from gputui.errors import GputuiError
 from gputui.files import make_private, save_file
 from gputui.text import clean_line
-from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.kept.line_dialog import LineDialog
 from gputui.ui.dialogs import ConfirmDialog
+
+if TYPE_CHECKING:
+    from gputui.ui.chat.chatting import Chatting
 
 
 def folder() -> Path:
@@ -47,14 +50,16 @@ async def save(chatting: Chatting, what: str, text: str, name: str, proposal: st
         if await app.push_screen_wait(ConfirmDialog(question, "Replace it", "Leave it")) != "yes":
             return
         await asyncio.to_thread(_write, path, text, replace=True)
-    chatting.tell(f"Saved {what}", clean_line(str(path)))
+    chatting.screen.notify(clean_line(str(path)), title=f"Saved {what}", markup=False)
 
 
 def _path(given: str) -> Path:
     try:
         return Path(given).expanduser().absolute()
     except (RuntimeError, ValueError, OSError) as error:
-        raise GputuiError(f"{clean_line(given)}: no such home directory", "Write it out.") from error
+        raise GputuiError(
+            f"{clean_line(given)}: no such home directory", "Write it out."
+        ) from error
 
 
 def _write(path: Path, text: str, *, replace: bool) -> None:
@@ -62,5 +67,7 @@ def _write(path: Path, text: str, *, replace: bool) -> None:
         try:
             make_private(path.parent)
         except OSError as error:
-            raise GputuiError(f"{path.parent}: {error.strerror}", "Choose another place.") from error
+            raise GputuiError(
+                f"{path.parent}: {error.strerror}", "Choose another place."
+            ) from error
     save_file(path, text.encode(errors="replace"), replace=replace)
