@@ -49,6 +49,42 @@ def replace_file(path: Path, data: bytes, *, users: bool = False) -> None:
         raise
 
 
+def save_file(path: Path, data: bytes, *, replace: bool = False) -> None:
+    """A file where the user wants it, 0600; its folder must be there.
+
+    Raises FileExistsError where there is one already and that is not to be replaced, and GputuiError
+    where it cannot be written: nothing of it stays then.
+    """
+    try:
+        if not replace:
+            _write_new(path, data)
+        elif not path.is_file():
+            raise GputuiError(f"{path} is no regular file", "Choose another name.")
+        else:
+            replace_file(path.resolve(), data)
+    except FileExistsError:
+        if path.is_dir():
+            raise GputuiError(f"{path} is a directory", "Name a file in it.") from None
+        raise
+    except FileNotFoundError as error:
+        raise GputuiError(
+            f"{path.parent} does not exist", "Name a file in one that does."
+        ) from error
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise GputuiError(f"{path}: {words}", "Choose another place.") from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _keep_mode(target: Path, new: Path) -> None:
     """The mode and, where that is allowed, the owner of the file that is replaced."""
     with contextlib.suppress(FileNotFoundError):

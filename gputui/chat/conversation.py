@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.live import Exchange
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 SIDE_NAMES = tuple("ABCDEFGH")
 """As many answers as one prompt can have."""
 _SEEDS = 2**31
+_OPENED = 40
+"""The newest turns of a conversation that is opened: as many as are seen at first, and some more."""
+_PAGE = 500
+"""Older ones that are read at a time."""
 
 
 def _open_client() -> httpx.AsyncClient:
@@ -50,12 +54,13 @@ class Conversation:
         self.tag = ""
         self.store_problem: str | None = None
         self.blind = Blind(lambda: self.sides)
-        self._common = Common(self._shared_client, self._keep, blind=self.blind)
+        self._common = Common(self._shared_client, self._keep, self.whole, blind=self.blind)
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
         self._place = _Place()
         self._unsaved: list[tuple[_Place, Exchange, Answer]] = []
         self._saving = asyncio.Lock()
+        self._older: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,9 +109,69 @@ class Conversation:
         if self.busy:
             raise GputuiError("An answer is being written", "Wait, or stop it first.")
         self._place = _Place(conversation_id)
+        if self._older is not None:
+            self._older.cancel()
+            self._older = None
         for side in self.sides.values():
             side.take_up(turns)
         self.blind.begun(turns)
+
+    async def open(self, conversation_id: int) -> None:
+        """Go on with a kept conversation: its newest turns now, all others as they are read.
+
+        Raises GputuiError while a side answers, and where the database cannot be read.
+        """
+        if self.store is None:
+            raise GputuiError("Conversations are not kept here", "This chat has no database.")
+        store, limit = self.store, _OPENED
+        page = await asyncio.to_thread(store.turns, conversation_id, newest=limit)
+        self.take_up(page, conversation_id)
+        if len(page) == limit:
+            older = self._take_up_older(store, conversation_id, page[0].id)
+            self._older = asyncio.create_task(older, name="read older turns")
+            self._follow(self._older)
+
+    async def whole(self) -> None:
+        """Return once the sides have all of the conversation that was opened.
+
+        Raises GputuiError where its older turns cannot be read.
+        """
+        if self._older is not None:
+            await asyncio.shield(self._older)
+
+    async def _take_up_older(self, store: Store, conversation_id: int, before: int | None) -> None:
+        """In pages, so that others get at the database between them."""
+        pages: list[Sequence[Turn]] = []
+        while not pages or len(pages[-1]) == _PAGE:
+            page = await asyncio.to_thread(
+                store.turns, conversation_id, newest=_PAGE, before=before
+            )
+            pages.append(page)
+            before = page[0].id if page else before
+        turns = [turn for page in reversed(pages) for turn in page]
+        for side in self.sides.values():
+            side.take_up_older(turns)
+
+    def forget(self, conversation_id: int) -> None:
+        """It was deleted: nothing more is kept of it, and if it is on the screen, an empty one is.
+
+        Raises GputuiError while a side answers in it.
+        """
+        if conversation_id == self.id:
+            self.begin_anew()
+        self._unsaved = [one for one in self._unsaved if one[0].id != conversation_id]
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What all sides said, as far as it is finished and here, oldest first; kept or not."""
+        found: dict[tuple[float, str], Turn] = {}
+        for name, side in self.sides.items():
+            for turn in side.finished:
+                key = turn.created_at, turn.prompt
+                one = found.get(key, turn)
+                known = one if turn.id is None else turn
+                found[key] = replace(known, answers={**one.answers, name: turn.answers[name]})
+        return tuple(sorted(found.values(), key=lambda turn: turn.created_at))
 
     def send(
         self,
@@ -166,6 +231,8 @@ class Conversation:
     async def close(self) -> None:
         """Stop all, wait for the tasks, keep what came, close the HTTP client and the store."""
         self.stop()
+        if self._older is not None:
+            self._older.cancel()
         await self.wait()
         if self._http is not None:
             await self._http.aclose()
@@ -189,13 +256,19 @@ class Conversation:
             self._unsaved.append((self._place, exchange, answer))
             self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
 
+    def keep_again(self) -> None:
+        """Try once more to keep what could not be kept. Nothing where all is, or that is under way."""
+        if self.store is not None and self._unsaved and not self._saving.locked():
+            self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
+
     async def _save(self, store: Store) -> None:
         """Keep what is not kept yet; what fails stays for the next time."""
         async with self._saving:
             try:
                 while self._unsaved:
-                    await asyncio.to_thread(self._save_one, store, *self._unsaved[0])
-                    self._unsaved.pop(0)
+                    one = self._unsaved[0]
+                    await asyncio.to_thread(self._save_one, store, *one)
+                    self._unsaved = [other for other in self._unsaved if other is not one]
                 self.store_problem = None
             except GputuiError as error:
                 self.store_problem = str(error)

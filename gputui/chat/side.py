@@ -33,12 +33,14 @@ class Common:
     """What the sides of a conversation share.
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
-    ``ended`` is told of each turn that a side finished. ``blind`` says what may be said of a side.
-    ``refusals``: what each server would not take so far.
+    ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
+    said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
+    side. ``refusals``: what each server would not take so far.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
     ended: Callable[[Exchange, Answer], None]
+    whole: Callable[[], Awaitable[None]]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
@@ -158,12 +160,29 @@ class Side:
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""
-        own = [turn for turn in turns if self.name in turn.answers]
-        self._turns = [replace(one, answers={self.name: one.answers[self.name]}) for one in own]
-        self._last = Exchange.of(own[-1]) if own else None
+        self._turns = self._own(turns)
+        self._last = Exchange.of(self._turns[-1]) if self._turns else None
         self.problem = None
         self.dropped = self._counted_from = 0
         self.version += 1
+
+    def take_up_older(self, turns: Sequence[Turn]) -> None:
+        """Have said this before all that is there, also while an answer is being written."""
+        older = self._own(turns)
+        self._turns[:0] = older
+        self.dropped += len(older) * bool(self.dropped)
+        self._counted_from += len(older) * bool(self._counted_from)
+        if self._last is None and self._turns:
+            self._last = Exchange.of(self._turns[-1])
+        self.version += 1
+
+    def _own(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Those that this side answered, each with its answer alone."""
+        return [
+            replace(turn, answers={self.name: answer})
+            for turn in turns
+            if (answer := turn.answers.get(self.name)) is not None
+        ]
 
     def ready(self) -> Endpoint:
         """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
@@ -275,6 +294,7 @@ class Side:
         return GputuiError(error.message, words or error.hint)
 
     async def _receive(self, live: LiveAnswer) -> None:
+        await self._common.whole()
         async with self._common.gate.passed(self.name):
             live.begun = True
             self._counted_from = self.dropped

@@ -33,6 +33,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
+    Binding("o", "chat('open')", "Conversations", show=False, id="chat.open"),
     Binding("k", "chat('stop')", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
     Binding("p", "processes", "Processes", id="view.processes"),
@@ -44,6 +45,8 @@ DASHBOARD_BINDINGS: list[Binding] = [
 
 def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
+    from gputui.ui.chat.kept.found_list import FoundList
+    from gputui.ui.chat.kept.screen import ConversationsScreen
     from gputui.ui.chat.prompt import Prompt
     from gputui.ui.chat.side_pane import SidePane
     from gputui.ui.editing.form import InstanceForm
@@ -65,6 +68,8 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In the table", InstancesPanel),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
+        ("Among the conversations", ConversationsScreen),
+        ("In their list", FoundList),
         ("In a GPU's details", GpuDetails),
         ("In its readings", FactsView),
         ("In its charts", ChartView),

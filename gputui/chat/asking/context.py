@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from gputui.chat.model import Answer, Figure, Turn
 
@@ -74,15 +74,16 @@ def use(
     The newest answer was asked without the ``counted_from`` oldest turns; the next prompt goes without
     the ``now`` oldest.
     """
-    answers = [turn.answers[side] for turn in turns] + ([live] if live else [])
-    counts = [used for answer in answers if (used := used_tokens(answer)) is not None]
-    if not size or not counts:
+    newest_first = chain([live] if live else [], (turn.answers[side] for turn in reversed(turns)))
+    counts = (used for answer in newest_first if (used := used_tokens(answer)) is not None)
+    count = next(counts, None) if size else None  # drawn again and again: never all that was said
+    if not size or count is None:
         return None
     if counted_from == now:
-        return ContextUse(counts[-1], size)
+        return ContextUse(count, size)
     costs = turn_tokens(turns, side)
     change = sum(costs[counted_from:now]) - sum(costs[now:counted_from])
-    return ContextUse(max(0, counts[-1] - change), size, estimated=True)
+    return ContextUse(max(0, count - change), size, estimated=True)
 
 
 def reserve(size: int, max_tokens: int | None) -> int:

@@ -9,6 +9,8 @@ from textual.screen import Screen
 from gputui.chat.conversation import Conversation
 from gputui.errors import GputuiError
 from gputui.ui.boundary import told
+from gputui.ui.chat.kept.mark import KeptMark
+from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.seating import Seating
@@ -34,6 +36,7 @@ class Chatting:
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
+        self.copying = Copying()
         self._told_store_problem: str | None = None
 
     @property
@@ -80,7 +83,10 @@ class Chatting:
         self.screen.run_worker(told(work, self.say), group=group, exclusive=True)
 
     def tell_store_problem(self) -> None:
-        """Once for each new reason why turns are not being kept."""
+        """Once for each new reason why turns are not being kept; that they are not stays to be seen, and
+        is tried again."""
+        self.conversation.keep_again()
+        self.panel.query_one(KeptMark).show(kept=self.conversation.store_problem is None)
         problem = self.conversation.store_problem
         if problem is not None and problem != self._told_store_problem:
             self.say(GputuiError("Turns are not being kept", problem))

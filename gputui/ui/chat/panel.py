@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from gputui.chat.conversation import Conversation
 from gputui.errors import GputuiError
+from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
@@ -49,6 +50,7 @@ class ChatPanel(Vertical):
         with Horizontal(id="prompt-row"):
             yield Static(self._look.text("› "), id="prompt-mark", markup=False)
             yield Prompt()
+            yield KeptMark()
             yield Static("", id="target", markup=False)
 
     def on_mount(self) -> None:

@@ -79,9 +79,20 @@ class Seating:
 
     def _chosen(self, side: str, name: str | None) -> None:
         if name is not None:
-            self._services.conversation.sides[side].choose(self._endpoint(name))
-            self.frame()
-            self._screen.query_one(ChatPanel).refresh_sides()
+            self.seat(side, name)
+
+    def seat(self, side: str, name: str) -> None:
+        """Have that one answer on that side from now on."""
+        self._services.conversation.sides[side].choose(self._endpoint(name))
+        self.frame()
+        self._screen.query_one(ChatPanel).refresh_sides()
+
+    def knows(self, name: str) -> bool:
+        """Whether there is an instance that chats, or an endpoint, of that name."""
+        status, config = self._caretaker.status(name), self._services.config
+        if status is not None:
+            return status.role == "chat"
+        return name in {one.name for one in config.endpoints}
 
     def _endpoint(self, name: str) -> Endpoint | None:
         status = self._caretaker.status(name)

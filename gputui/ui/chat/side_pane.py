@@ -57,6 +57,9 @@ class SidePane(Vertical):
         Binding("x", "stop_side", "Stop answer", id="side.stop"),
         Binding("r", "retry_side", "Retry", id="side.retry"),
         Binding("e", "unfold", "Reasoning", id="side.reasoning"),
+        Binding("y", "screen.chat('copy')", "Copy", id="side.copy"),
+        Binding("f", "screen.chat('save')", "Save", id="side.save"),
+        Binding("u", "screen.chat('plain')", "Plain", show=False, id="side.plain"),
     ]
 
     class RetryRequested(Message):

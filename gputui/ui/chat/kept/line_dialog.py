@@ -1,0 +1,45 @@
+"""A question that is answered with a line of text."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from gputui.ui.processes.table import FilterBox
+
+
+class LineDialog(ModalScreen[str | None]):
+    """Asks for a line; ``value`` is there already. The result is None where the user leaves it."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
+    LIMIT = 1000
+
+    def __init__(self, question: str, value: str, placeholder: str = "") -> None:
+        super().__init__()
+        self._question = question
+        self._value = value
+        self._placeholder = placeholder
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog line-dialog") as frame:
+            frame.border_subtitle = Content("enter takes it  esc closes")
+            yield Static(Content(self._question), classes="question", markup=False)
+            box = FilterBox(self._placeholder)
+            box.max_length = self.LIMIT
+            box.value = self._value
+            yield box
+
+    def on_mount(self) -> None:
+        box = self.query_one(Input)
+        self.set_focus(box)
+        box.cursor_position = len(box.value)
+
+    @on(Input.Submitted)
+    def submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.dismiss(message.value.strip() or None)
