@@ -45,6 +45,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
 def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     """The bindings of the dashboard and its panels, by where they hold."""
     from gputui.ui.chat.prompt import Prompt
+    from gputui.ui.chat.reading.difference_screen import DifferenceView
     from gputui.ui.chat.side_pane import SidePane
     from gputui.ui.editing.form import InstanceForm
     from gputui.ui.editing.widgets import GpuField
@@ -65,6 +66,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In the table", InstancesPanel),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
+        ("Among the differences", DifferenceView),
         ("In a GPU's details", GpuDetails),
         ("In its readings", FactsView),
         ("In its charts", ChartView),

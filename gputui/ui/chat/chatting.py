@@ -11,6 +11,7 @@ from gputui.errors import GputuiError
 from gputui.ui.boundary import told
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
@@ -34,6 +35,7 @@ class Chatting:
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
+        self.reading = Reading(self)
         self._told_store_problem: str | None = None
 
     @property
