@@ -6,7 +6,7 @@ from textual.binding import Binding
 
 READING_BINDINGS = (
     Binding("m", "screen.chat('alone')", "Alone", id="side.alone"),
-    Binding("s", "screen.chat('sync')", "Scroll together", id="side.sync"),
+    Binding("s", "screen.chat('sync')", "Together", id="side.sync"),
     Binding("d", "screen.chat('diff')", "Differences", id="side.diff"),
     Binding("slash", "screen.chat('find')", "Find", key_display="/", id="side.find"),
     Binding("n", "screen.chat('found', 'next')", "Next found", show=False, id="side.next"),

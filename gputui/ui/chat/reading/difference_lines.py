@@ -154,9 +154,16 @@ def wrapped(runs: Sequence[Run] | None, width: int) -> list[list[Run]]:
                     piece = piece.lstrip(" ")
                     length = cell_len(piece)
                 if piece:
-                    rows[-1].append((piece, style))
+                    _append(rows[-1], piece, style)
                     room -= length
     return rows
+
+
+def _append(row: list[Run], text: str, style: Style) -> None:
+    """Put text at the end of a row, into its last run where that is of the same style."""
+    if row and row[-1][1] == style:
+        text = row.pop()[0] + text
+    row.append((text, style))
 
 
 def _words(text: str) -> Iterator[str]:

@@ -32,9 +32,10 @@ ONE_COLUMN = 100
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What the sides are called, and the colours of their frames."""
+    """Their letters, what their frames say, and the colours of these."""
 
     names: tuple[str, str]
+    titles: tuple[str, str]
     hues: tuple[str, str]
 
 
@@ -63,7 +64,9 @@ def show_differences(chatting: Chatting) -> None:
     in_view = pane.asked_at(reach.view) if reach else None
     times = list(pairs)
     start = times.index(in_view) if in_view in times else len(times) - 1
-    sides = Sides((left.title, right.title), (left.hue, right.hue))
+    sides = Sides(
+        (left.side.name, right.side.name), (left.title, right.title), (left.hue, right.hue)
+    )
     chatting.screen.app.push_screen(
         DifferenceScreen(chatting.look, sides, list(pairs.values()), start, _keys(chatting))
     )
@@ -225,7 +228,7 @@ class DifferenceBar(CellView):
 
     def lines(self, width: int) -> list[Line]:
         palette, pair = self.look.palette, self.pair
-        left, right = self._sides.names
+        left, right = self._sides.titles
         head = Line().add(f" - {left}   + {right}", palette.strong)
         if pair is not None:
             head.add(f"   turn {pair.number}/{self.pairs}", palette.value)
@@ -234,14 +237,17 @@ class DifferenceBar(CellView):
 
     def _summary(self, width: int) -> Line:
         palette, view, compared = self.look.palette, self._view, self._view.comparison
-        line = Line()
+        line, (left, right) = Line(), self._sides.names
         if compared is None:
             return line
-        share = "no words" if compared.share is None else f"{_percent(compared.share)} the same"
-        line.add(f" {share}", palette.strong)
-        line.add(
-            f" · {compared.only_left} words only -, {compared.only_right} only +", palette.value
+        share = (
+            "no words"
+            if compared.share is None
+            else f"{_percent(compared.share)} of the words in both"
         )
+        line.add(f" {share}", palette.strong)
+        only = f"{compared.only_left} words only in {left}, {compared.only_right} only in {right}"
+        line.add(f" · {only}", palette.value)
         if not view.count:
             line.add("   no difference", palette.success)
         elif view.here >= 0:

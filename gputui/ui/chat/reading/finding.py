@@ -78,7 +78,7 @@ class Finding:
         self._current = hits[at] if hits else None
         self._mark()
         count = f"{at + 1}/{len(hits)}" if hits else "not found"
-        said = [f"/{search.words}", count, note, _KEYS if hits else "esc ends it"]
+        said = [search.words, count, note, _KEYS if hits else "esc ends it"]
         self._bar.say("   ".join(word for word in said if word))
         if self._current is not None:
             self._chatting.panel.go_to(self._current.side)
