@@ -105,6 +105,11 @@ class Side:
         return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)
 
     @property
+    def asked_at(self) -> float | None:
+        """When the newest prompt was sent, in Unix time: the ``created_at`` of its turn. None before any."""
+        return self._last.created_at if self._last else None
+
+    @property
     def live(self) -> Answer | None:
         """The answer being written, its numbers as of now; None while not busy.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from gputui.alerts.views import Scope
 from gputui.errors import ConfigError, GputuiError
@@ -303,8 +303,8 @@ class Dashboard(StillScreen[None]):
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The prompt's key is a letter, and bound before all others: not inside the prompt."""
-        return not (action == "prompt" and isinstance(self.focused, Prompt))
+        """The prompt's key is a letter, and bound before all others: not where letters are typed."""
+        return not (action == "prompt" and isinstance(self.focused, Prompt | Input))
 
     def action_prompt(self) -> None:
         # At once, not by Widget.focus, which waits: the letters typed next are the prompt's.

@@ -48,6 +48,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.chat.kept.found_list import FoundList
     from gputui.ui.chat.kept.screen import ConversationsScreen
     from gputui.ui.chat.prompt import Prompt
+    from gputui.ui.chat.reading.difference_screen import DifferenceView
     from gputui.ui.chat.side_pane import SidePane
     from gputui.ui.editing.form import InstanceForm
     from gputui.ui.editing.widgets import GpuField
@@ -70,6 +71,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("In the prompt", Prompt),
         ("Among the conversations", ConversationsScreen),
         ("In their list", FoundList),
+        ("Among the differences", DifferenceView),
         ("In a GPU's details", GpuDetails),
         ("In its readings", FactsView),
         ("In its charts", ChartView),

@@ -38,10 +38,18 @@ class LiveAnswer(Static):
     def __init__(self, look: Look) -> None:
         super().__init__("", markup=False, classes="live")
         self._look = look
+        self._shows: tuple[str, Answer] | None = None
         self.unfolded = False
+
+    def toggle_reasoning(self) -> None:
+        """Show all of the reasoning, or only how much it is."""
+        self.unfolded = not self.unfolded
+        if self._shows is not None:
+            self.update_answer(*self._shows)
 
     def update_answer(self, prompt: str, answer: Answer) -> None:
         """Show the prompt and what has come so far."""
+        self._shows = prompt, answer
         look = self._look
         text = answer.text.lstrip()[-LIVE_CHARACTERS:]
         shown = look.text(f"› {_shown(prompt)}\n\n")
@@ -103,10 +111,10 @@ class FinishedAnswer(Static):
             self.unfolded = self.unfolded or unfolds
             self.update(self._build(), layout=unfolds)
 
-    def found_row(self, number: int) -> int:
-        """The line in which the word of that number stands; 0 where none is."""
+    def found_row(self) -> int:
+        """The line in which the marked word stands; 0 where none is."""
         rows = self._laid_out.rows(self.app.console, self.content_size.width or self.app.size.width)
-        return rows[min(number, len(rows) - 1)] if rows else 0
+        return rows[min(self._current or 0, len(rows) - 1)] if rows else 0
 
     def _build(self) -> RenderableType:
         # A tenth of the start-up time, and not needed before this.

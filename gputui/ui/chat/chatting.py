@@ -13,6 +13,7 @@ from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
@@ -37,6 +38,7 @@ class Chatting:
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
         self.copying = Copying()
+        self.reading = Reading(self)
         self._told_store_problem: str | None = None
 
     @property

@@ -7,13 +7,14 @@ from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from gputui.chat.conversation import Conversation
 from gputui.errors import GputuiError
 from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.reading.find_bar import FindBar
 from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
@@ -42,11 +43,14 @@ class ChatPanel(Vertical):
         self._look = look
         self._conversation = conversation
         self._target = 0
+        self._width = 0
+        self.alone = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
+        yield FindBar(self._look)
         with Horizontal(id="prompt-row"):
             yield Static(self._look.text("› "), id="prompt-mark", markup=False)
             yield Prompt()
@@ -67,12 +71,22 @@ class ChatPanel(Vertical):
         return self.query_one(f"#side-{name.lower()}", SidePane)
 
     @property
+    def panes(self) -> Sequence[SidePane]:
+        """Those of all sides that are shown."""
+        return [self.pane(name) for name in SIDES]
+
+    @property
+    def front(self) -> str:
+        """The side that is shown where one is."""
+        return "B" if self.has_class("-front-b") else "A"
+
+    @property
     def side(self) -> str:
         """The side with the focus, else the one in front."""
         for name in SIDES:
             if self.pane(name).has_pseudo_class("focus-within"):
                 return name
-        return "B" if self.narrow and self.has_class("-front-b") else "A"
+        return self.front if self.narrow else "A"
 
     def refresh_sides(self) -> None:
         """Draw what has come since the last draw; nothing wakes up again while no side is busy."""
@@ -92,7 +106,7 @@ class ChatPanel(Vertical):
     def go_to(self, name: str) -> None:
         """Focus a side; in a narrow terminal, show it in place of the other."""
         self.set_class(name == "B", "-front-b")
-        self.screen.set_focus(self.pane(name).query_one(VerticalScroll))
+        self.screen.set_focus(self.pane(name).turns)
 
     def show_other(self) -> None:
         """In a narrow terminal, show the other side; the focus stays where it is."""
@@ -104,8 +118,15 @@ class ChatPanel(Vertical):
         return self.has_class("-narrow")
 
     def fit(self, width: int) -> None:
-        """One side at a time where two would be too narrow."""
-        self.set_class(width < NARROW, "-narrow")
+        """One side at a time where two would be too narrow, or where one is wanted alone."""
+        self._width = width
+        self.set_class(width < NARROW or self.alone, "-narrow")
+
+    def show_alone(self, name: str | None) -> None:
+        """That side alone; None: both again, where they fit."""
+        self.alone = name is not None
+        self.fit(self._width)
+        self.go_to(name or self.side)
 
     def restyle(self) -> None:
         """Draw again in the theme of now."""

@@ -16,7 +16,9 @@ from gputui.text import seconds
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
+from gputui.ui.chat.reading.bindings import READING_BINDINGS
 from gputui.ui.chat.reading.figures import figures
+from gputui.ui.chat.reading.turns import TurnView
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
@@ -60,6 +62,7 @@ class SidePane(Vertical):
         Binding("y", "screen.chat('copy')", "Copy", id="side.copy"),
         Binding("f", "screen.chat('save')", "Save", id="side.save"),
         Binding("u", "screen.chat('plain')", "Plain", show=False, id="side.plain"),
+        *READING_BINDINGS,
     ]
 
     class RetryRequested(Message):
@@ -74,6 +77,7 @@ class SidePane(Vertical):
         self.look = look
         self.side = side
         self._frame = ("", "", "")
+        self._marks: dict[str, str] = {}
         self._empty_words = ""
         self._told: GputuiError | None = None
         self._version = -1
@@ -91,10 +95,33 @@ class SidePane(Vertical):
         """The border's colour and titles; touched only where they change."""
         if (hue, title, elsewhere) != self._frame:
             self._frame = (hue, title, elsewhere)
-            self.border_subtitle = Content(elsewhere)
+            self._show_subtitle()
             kind: EdgeType = "ascii" if self.look.ascii_only else "round"
             self.styles.border = (kind, hue)
             self.border_title = Content(title)
+
+    def set_mark(self, kind: str, words: str) -> None:
+        """Say in the frame how the side is read; "" for nothing of that kind."""
+        self._marks[kind] = words
+        self._show_subtitle()
+
+    def _show_subtitle(self) -> None:
+        words = "  ".join(part for part in (*self._marks.values(), self._frame[2]) if part)
+        self.border_subtitle = Content(words)
+
+    @property
+    def title(self) -> str:
+        """What its frame says."""
+        return self._frame[1]
+
+    @property
+    def hue(self) -> str:
+        """The colour of its frame."""
+        return self._frame[0]
+
+    def asked_at(self, view: TurnView) -> float | None:
+        """When the prompt of a turn was sent, which is the same on all sides; None: not known."""
+        return self.side.asked_at if isinstance(view, LiveAnswer) else self.turns.asked_at(view)
 
     def refresh_side(self) -> None:
         """Bring the pane up to date with its side."""
@@ -134,6 +161,7 @@ class SidePane(Vertical):
         self.post_message(self.RetryRequested(self.side.name))
 
     def action_unfold(self) -> None:
-        views = list(self.query(FinishedAnswer))
-        for view in views[-1:]:
-            view.toggle_reasoning()
+        """The reasoning of the turn in view."""
+        reach = self.turns.reach()
+        if reach is not None:
+            reach.view.toggle_reasoning()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
 from textual.layout import DockArrangeResult
@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from gputui.chat.model import Turn
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
+from gputui.ui.chat.reading.turns import Turns
 from gputui.ui.palette import Look
 
 PAGE = 20
@@ -43,7 +44,7 @@ class Edge(Static):
             self.update(Content(self._look.text(words)))
 
 
-class TurnList(VerticalScroll):
+class TurnList(Turns):
     """The turns of a side: the newest at first, older ones by the page as one scrolls to the top.
 
     One widget a turn, and never more than ``MOST``. ``show`` costs what is new and what is mounted,
@@ -86,6 +87,20 @@ class TurnList(VerticalScroll):
     def views(self) -> Sequence[FinishedAnswer]:
         """The widgets of the turns from ``first`` on."""
         return self._views
+
+    def asked_at(self, view: FinishedAnswer) -> float | None:
+        """When the prompt of that widget was sent; None where it is none of these."""
+        if view not in self._views:
+            return None
+        return self._turns[self._first + self._views.index(view)].created_at
+
+    def place_of(self, asked_at: float) -> int:
+        """The place in ``turns`` of the prompt that was sent then, else of the one before it; -1 for none."""
+        return bisect_right(self._turns, asked_at, key=lambda turn: turn.created_at) - 1
+
+    def view_at(self, place: int) -> FinishedAnswer | None:
+        """The widget of that place; None where it is none."""
+        return self._views[place - self._first] if self._first <= place < self._last else None
 
     @property
     def at_newest(self) -> bool:
@@ -141,7 +156,7 @@ class TurnList(VerticalScroll):
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
         return [
-            FinishedAnswer(turn.prompt, turn.answers[self._side], self._look)
+            FinishedAnswer(turn.prompt, turn.answers[self._side], self._look, self.search)
             for turn in self._turns[first:last]
         ]
 
@@ -169,7 +184,11 @@ class TurnList(VerticalScroll):
     def follow(self) -> None:
         """Go to the end, where that is followed: as answers grow, and as others take room from this."""
         if self.follows:
-            self.call_after_refresh(self.scroll_end, animate=False)
+            self.call_after_refresh(self._go_to_end)
+
+    def _go_to_end(self) -> None:
+        if self.follows:
+            self.move_to(self.max_scroll_y)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)

@@ -103,8 +103,15 @@ class _Code(CodeBlock):
         code = str(self.text).rstrip().expandtabs(4)
         highlighted = Syntax("", self.lexer_name, theme=self.markdown.colours).highlight(code)
         highlighted.rstrip()
-        highlighted.overflow, highlighted.no_wrap = "fold", False
-        yield Padding(self.markdown.marks.mark(highlighted), (0, 0, 0, CODE_INDENT), expand=False)
+        for line in self.markdown.marks.mark(highlighted).split("\n", allow_blank=True):
+            yield _indented(line, options.max_width // 2)
+
+
+def _indented(line: Text, most: int) -> Padding:
+    """A line of code, which where it is too long goes on below its own beginning."""
+    blanks = len(line.plain) - len(line.plain.lstrip(" "))
+    line.overflow, line.no_wrap = "fold", False
+    return Padding(line[blanks:], (0, 0, 0, min(blanks + CODE_INDENT, most)), expand=False)
 
 
 class _Picture(ImageItem):
@@ -136,7 +143,9 @@ class _Table(TableElement):
         if _least_width(head, rows) > options.max_width:
             yield from _as_list(head, rows)
             return
-        table = Table(box=box.SIMPLE, pad_edge=False, style="markdown.table.border")
+        table = Table(
+            box=box.SIMPLE, pad_edge=False, show_edge=False, style="markdown.table.border"
+        )
         for cell in head:
             table.add_column(cell, justify=cell.justify or "default", overflow="fold")
         for row in rows:

@@ -1,0 +1,347 @@
+"""The differences of two answers, as a screen of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.message import Message
+from textual.widgets import Footer
+
+from gputui.chat.model import Turn
+from gputui.chat.reading.differences import Comparison, compare
+from gputui.errors import GputuiError
+from gputui.text import clean_line
+from gputui.ui.cells import CellView, Line
+from gputui.ui.chat.reading.difference_lines import Ink, Shown, below, beside
+from gputui.ui.overlay import Overlay, Seen
+from gputui.ui.palette import Look, rich_style
+
+if TYPE_CHECKING:
+    from gputui.ui.chat.chatting import Chatting
+
+ONE_COLUMN = 100
+"""Below so many columns both texts are in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Their letters, what their frames say, and the colours of these."""
+
+    names: tuple[str, str]
+    titles: tuple[str, str]
+    hues: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A turn that both sides answered; ``number`` counts all such turns from 1 on."""
+
+    number: int
+    prompt: str
+    left: str
+    right: str
+
+
+def show_differences(chatting: Chatting) -> None:
+    """Of the turn in view where both sides answered it, else of the newest. Raises GputuiError where there
+    is none."""
+    panel = chatting.panel
+    left, right = panel.panes[:2]
+    pairs = _pairs(left.side.name, left.side.finished, right.side.name, right.side.finished)
+    if not pairs:
+        raise GputuiError(
+            "There are no two answers to compare", "Both sides have to have answered one prompt."
+        )
+    pane = panel.pane(panel.side)
+    reach = pane.turns.reach()
+    in_view = pane.asked_at(reach.view) if reach else None
+    times = list(pairs)
+    start = times.index(in_view) if in_view in times else len(times) - 1
+    sides = Sides(
+        (left.side.name, right.side.name), (left.title, right.title), (left.hue, right.hue)
+    )
+    chatting.screen.app.push_screen(
+        DifferenceScreen(chatting.look, sides, list(pairs.values()), start, _keys(chatting))
+    )
+
+
+def _keys(chatting: Chatting) -> Callable[[], None]:
+    return lambda: chatting.screen.call_next(chatting.screen.run_action, "keys")
+
+
+def _pairs(a: str, left: Sequence[Turn], b: str, right: Sequence[Turn]) -> dict[float, Pair]:
+    """The turns that both sides said something to, by when they were asked."""
+    said = {turn.created_at: turn.answers[b].text for turn in right}
+    both = [turn for turn in left if turn.answers[a].text and said.get(turn.created_at)]
+    return {
+        turn.created_at: Pair(number, turn.prompt, turn.answers[a].text, said[turn.created_at])
+        for number, turn in enumerate(both, 1)
+    }
+
+
+class DifferenceView(CellView, can_focus=True):
+    """Both texts, to move in."""
+
+    BINDINGS = [
+        Binding("n", "difference(1)", "Next", key_display="n N", id="diff.next"),
+        Binding("N", "difference(-1)", "Before", show=False, id="diff.before"),
+        Binding(
+            "left_square_bracket",
+            "screen.turn(-1)",
+            "Turn",
+            key_display="[ ]",
+            id="diff.turn_before",
+        ),
+        Binding(
+            "right_square_bracket",
+            "screen.turn(1)",
+            "Next turn",
+            show=False,
+            key_display="]",
+            id="diff.turn_next",
+        ),
+        Binding("up,k", "move(-1)", "Up", show=False, id="diff.up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="diff.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="diff.page_up"),
+        Binding("pagedown,space", "page(1)", "Page down", show=False, id="diff.page_down"),
+        Binding("g,home", "top", "Top", show=False, id="diff.top"),
+        Binding("G,end", "end", "End", show=False, id="diff.end"),
+    ]
+
+    class Changed(Message):
+        """What the view says of itself changed."""
+
+    def __init__(self, look: Look, hues: tuple[str, str]) -> None:
+        super().__init__(look, id="differences")
+        self._hues = hues
+        self._lines: list[Shown] = []
+        self._for: tuple[Comparison | None, int, int] = (None, 0, 0)
+        self._top = 0
+        self.comparison: Comparison | None = None
+        self.here = -1
+
+    def show(self, comparison: Comparison | None) -> None:
+        """Another one, from its top on; None while it is worked out."""
+        self.comparison, self._top, self.here = comparison, 0, -1
+        self._changed()
+
+    @property
+    def count(self) -> int:
+        """How many differences there are."""
+        numbers = {shown.difference for shown in self._laid_out(self.content_size.width)}
+        return len(numbers - {None})
+
+    def action_difference(self, by: int) -> None:
+        """To the next one, or the one before; round at the end."""
+        count = self.count
+        if count:
+            self.here = (self.here + by) % count if self.here >= 0 or by > 0 else count - 1
+            lines = self._laid_out(self.content_size.width)
+            first = next(at for at, shown in enumerate(lines) if shown.difference == self.here)
+            self._go(first - self._height // 3)
+
+    def action_move(self, by: int) -> None:
+        self._go(self._top + by)
+
+    def action_page(self, by: int) -> None:
+        self._go(self._top + by * max(1, self._height - 1))
+
+    def action_top(self) -> None:
+        self._go(0)
+
+    def action_end(self) -> None:
+        self._go(len(self._laid_out(self.content_size.width)))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-3)
+
+    def on_resize(self) -> None:
+        self._changed()
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.content_size.height)
+
+    def _go(self, top: int) -> None:
+        self._top = max(0, min(top, len(self._laid_out(self.content_size.width)) - self._height))
+        self._changed()
+
+    def _changed(self) -> None:
+        self.redraw()
+        self.post_message(self.Changed())
+
+    def restyle(self) -> None:
+        """Draw again in the theme of now."""
+        self._for = (None, 0, 0)
+        self.redraw()
+
+    def _laid_out(self, width: int) -> list[Shown]:
+        wanted = self.comparison, width, self.here
+        if self.comparison is None or width <= 0:
+            return []
+        if wanted != self._for:
+            self._for = wanted
+            draw = below if width < ONE_COLUMN else beside
+            self._lines = list(
+                draw(self.comparison, width, self._inks, self.here, self.look.palette)
+            )
+        return self._lines
+
+    @property
+    def _inks(self) -> tuple[Ink, Ink]:
+        palette = self.look.palette
+        left, right = (
+            rich_style(hue) if hue in palette.theme.gpus else palette.hue(number)
+            for number, hue in enumerate(self._hues)
+        )
+        return Ink.of("-", left, palette), Ink.of("+", right, palette)
+
+    def lines(self, width: int) -> list[Line]:
+        if self.comparison is None:
+            return [Line().add(" comparing …", self.look.palette.dim)]
+        lines = self._laid_out(width)
+        self._top = max(0, min(self._top, len(lines) - self._height))
+        return [shown.line for shown in lines[self._top : self._top + self._height]]
+
+
+class DifferenceBar(CellView):
+    """Two lines above: what is compared, and how much of it is alike."""
+
+    def __init__(self, look: Look, sides: Sides, view: DifferenceView) -> None:
+        super().__init__(look, id="difference-bar")
+        self._sides = sides
+        self._view = view
+        self.pair: Pair | None = None
+        self.pairs = 0
+
+    def lines(self, width: int) -> list[Line]:
+        palette, pair = self.look.palette, self.pair
+        left, right = self._sides.titles
+        head = Line().add(f" - {left}   + {right}", palette.strong)
+        if pair is not None:
+            head.add(f"   turn {pair.number}/{self.pairs}", palette.value)
+            head.add(f"   › {clean_line(pair.prompt, 200)}", palette.dim)
+        return [_fitting(head, width), self._summary(width)]
+
+    def _summary(self, width: int) -> Line:
+        palette, view, compared = self.look.palette, self._view, self._view.comparison
+        line, (left, right) = Line(), self._sides.names
+        if compared is None:
+            return line
+        share = (
+            "no words"
+            if compared.share is None
+            else f"{_percent(compared.share)} of the words in both"
+        )
+        line.add(f" {share}", palette.strong)
+        only = f"{compared.only_left} words only in {left}, {compared.only_right} only in {right}"
+        line.add(f" · {only}", palette.value)
+        if not view.count:
+            line.add("   no difference", palette.success)
+        elif view.here >= 0:
+            line.add(f"   difference {view.here + 1}/{view.count}", palette.strong)
+        else:
+            line.add(f"   {view.count} differences (n)", palette.value)
+        if not compared.whole:
+            line.add("   too long to compare all by words", palette.warning)
+        return _fitting(line, width)
+
+
+def _percent(share: float) -> str:
+    """Whole, and 100 % only where nothing differs."""
+    return f"{min(99, round(share * 100)) if share < 1 else 100} %"
+
+
+def _fitting(line: Line, width: int) -> Line:
+    """A line that is too wide in one style, its end cut."""
+    if line.width <= width:
+        return line
+    return Line().cell("".join(text for text, _ in line.runs), width, line.runs[0][1])
+
+
+class DifferenceScreen(Overlay):
+    """Both answers to one prompt, and what only one of them says."""
+
+    AUTO_FOCUS = "DifferenceView"
+    DEFAULT_CSS = """
+    DifferenceScreen { layout: vertical; }
+    #difference-bar { height: 2; background: $surface; }
+    #differences { height: 1fr; }
+    """
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Close", key_display="esc", id="diff.close"),
+        Binding("q,d", "dismiss(None)", "Close", show=False, id="diff.close_at_once"),
+        Binding("question_mark", "keys", "Keys", key_display="?", id="view.keys"),
+    ]
+
+    def __init__(
+        self,
+        look: Look,
+        sides: Sides,
+        pairs: Sequence[Pair],
+        start: int,
+        show_keys: Callable[[], None],
+    ) -> None:
+        super().__init__(show_keys)
+        self._pairs = pairs
+        self._at = start
+        self._view = DifferenceView(look, sides.hues)
+        self._bar = DifferenceBar(look, sides, self._view)
+        self._bar.pairs = len(pairs)
+
+    def compose(self) -> ComposeResult:
+        yield self._bar
+        yield self._view
+        yield Footer(show_command_palette=True)
+
+    def on_mount(self) -> None:
+        self._begin()
+
+    def on_difference_view_changed(self) -> None:
+        self._bar.redraw()
+
+    def _begin(self) -> None:
+        self._bar.pair = self._pairs[self._at]
+        self._view.show(None)
+        self.run_worker(self._compare(self._pairs[self._at]), group="compare", exclusive=True)
+
+    async def _compare(self, pair: Pair) -> None:
+        self._view.show(await asyncio.to_thread(compare, pair.left, pair.right))
+
+    def take(self, seen: Seen) -> None:
+        """Samples say nothing of answers."""
+
+    def restyle(self) -> None:
+        self._view.restyle()
+        self._bar.redraw()
+
+    def action_turn(self, by: int) -> None:
+        """The turn before, or after, that both sides answered."""
+        at = max(0, min(self._at + by, len(self._pairs) - 1))
+        if at != self._at:
+            self._at = at
+            self._begin()
+
+    def commands(self) -> Iterator[SystemCommand]:
+        view = self._view
+        for title, words, run in (
+            ("Next difference", "n", partial(view.action_difference, 1)),
+            ("Difference before", "N", partial(view.action_difference, -1)),
+            ("Next turn", "that both sides answered", partial(self.action_turn, 1)),
+            ("Turn before", "that both sides answered", partial(self.action_turn, -1)),
+            ("Key list", "all keys with their ids", self.action_keys),
+            ("Close the differences", "back", self.dismiss),
+        ):
+            yield SystemCommand(title, words, run)
