@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,6 @@ def test_the_tables_are_typed() -> None:
 def test_what_is_wrong_is_said_in_the_files_terms(text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(text)
-    import re
-
     assert re.search(words, str(caught.value)), str(caught.value)
 
 
