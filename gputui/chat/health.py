@@ -10,26 +10,26 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import httpx
 
 from gputui.chat.answering.client import make_client
 from gputui.chat.answering.failures import http_failure, transport_failure
-from gputui.chat.answering.wire import decode
 from gputui.chat.endpoints import endpoint_of
+from gputui.chat.listing import listing_of
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
+from gputui.llama.probe import decode as decoded
+from gputui.llama.wire import Props
 from gputui.text import clean_line, error_words
 
 EVERY_SECONDS = 10.0
 _WHOLE_SECONDS = 5.0
 _CONNECT_SECONDS = 3.0
 _MOST_BYTES = 1 << 20
-_MOST_MODELS = 50
 
 
 class EndpointState(StrEnum):
@@ -48,7 +48,8 @@ class EndpointStatus:
 
     ``latency_seconds``: from the question to the whole answer; None where there was none. ``models`` are
     the names it lists, cleaned, at most fifty; () where it lists none. ``model`` is the one that is
-    configured. ``problem`` says in words why it is not up.
+    configured. ``problem`` says in words why it is not up. ``context``, ``sees`` and ``llama`` are as an
+    Endpoint has them.
     """
 
     name: str
@@ -58,6 +59,9 @@ class EndpointStatus:
     models: tuple[str, ...] = ()
     model: str | None = None
     problem: str = ""
+    context: int | None = None
+    sees: bool | None = None
+    llama: bool = False
 
     @property
     def served(self) -> str:
@@ -141,9 +145,10 @@ async def ask(
     except (httpx.InvalidURL, OSError, ValueError) as error:
         return _down(before, error_words(error, 200))
     took = time.monotonic() - began
-    models = _models(body) if response.status_code == 200 else None
-    if models is not None:
-        return _changed(before, EndpointState.UP, latency=took, models=models)
+    listing = listing_of(body, before.model) if response.status_code == 200 else None
+    if listing is not None:
+        up = _changed(before, EndpointState.UP, latency=took, models=listing.models)
+        return await _sized(client, endpoint, replace(up, context=listing.context), listing.llama)
     failure = _words(endpoint, http_failure(endpoint, response, body))
     if response.status_code in (401, 403):
         return _changed(before, EndpointState.UNAUTHORISED, latency=took, problem=failure)
@@ -156,33 +161,40 @@ async def ask(
     return _down(before, failure)
 
 
-async def _fetch(client: httpx.AsyncClient, endpoint: Endpoint) -> tuple[httpx.Response, bytes]:
-    """The response and its body, cut at 1 MiB."""
+async def _sized(
+    client: httpx.AsyncClient, endpoint: Endpoint, status: EndpointStatus, llama: bool
+) -> EndpointStatus:
+    """With what a llama-server says of itself at /props, where it is one; what fails there is not known."""
+    if not llama:
+        return status
+    try:
+        async with asyncio.timeout(_WHOLE_SECONDS):
+            response, body = await _fetch(client, endpoint, f"{endpoint.root}/props")
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+        return replace(status, llama=True)
+    props = decoded(body, Props) if response.status_code == 200 else None
+    context = props.context if props else None
+    sees = props.sees if props else None
+    return replace(status, llama=True, context=context or status.context, sees=sees)
+
+
+async def _fetch(
+    client: httpx.AsyncClient, endpoint: Endpoint, url: str = ""
+) -> tuple[httpx.Response, bytes]:
+    """The response and its body, cut at 1 MiB; its models' where no ``url`` is given."""
     headers = {"Accept": "application/json"}
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key.reveal()}"
     timeout = httpx.Timeout(_WHOLE_SECONDS, connect=_CONNECT_SECONDS)
     body = bytearray()
-    request = client.stream("GET", f"{endpoint.url}/models", headers=headers, timeout=timeout)
+    url = url or f"{endpoint.url}/models"
+    request = client.stream("GET", url, headers=headers, timeout=timeout)
     async with request as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _MOST_BYTES:
                 break
     return response, bytes(body)
-
-
-def _models(body: bytes) -> tuple[str, ...] | None:
-    """The names in a list of models; None where it is no such list."""
-    try:
-        parsed: Any = decode(body)
-    except (ValueError, RecursionError):
-        return None
-    listed = parsed.get("data") if isinstance(parsed, dict) else None
-    if not isinstance(listed, list):
-        return None
-    names = [item.get("id") for item in listed[:_MOST_MODELS] if isinstance(item, dict)]
-    return tuple(clean_line(name, 120) for name in names if isinstance(name, str))
 
 
 def _words(endpoint: Endpoint, error: GputuiError) -> str:

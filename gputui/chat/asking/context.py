@@ -110,6 +110,18 @@ def drop_words(
     return ""
 
 
+def full_words(
+    turns: Sequence[Turn], side: str, dropped: int, use: ContextUse, max_tokens: int | None
+) -> str:
+    """What to tell before the next prompt: that there is hardly room for it; "" where there is."""
+    room = reserve(use.size, max_tokens)
+    if use.size - use.used >= room:
+        return ""
+    remedy = drop_words(turns, side, dropped, use.used - use.size + room)
+    words = f"{side}: about {use.used} of {use.size} tokens of context are used"
+    return f"{words}: {remedy or 'begin a new conversation, /new'}".removesuffix(".")
+
+
 def _grown(before: Answer | None, answer: Answer, characters: int) -> int:
     """The tokens of a turn's prompt: by how much the server's count grew since the turn before."""
     guess = round(characters / _CHARACTERS_PER_TOKEN)
