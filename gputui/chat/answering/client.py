@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -34,6 +35,7 @@ from gputui.text import clean_line
 _CONNECT_SECONDS = 5.0
 _MAX_ERROR_BODY = 64 << 10
 _MAX_WHOLE_BODY = 16 << 20
+_Made = TypeVar("_Made")
 _LLAMA_FIELDS = ("timings_per_token", "return_progress", "cache_prompt")
 """What only llama.cpp knows; a server that refuses unknown fields gets the request without them."""
 
@@ -79,14 +81,15 @@ async def stream(
     Raises GputuiError for everything that can go wrong, in mid-stream too. Close the iterator
     (``contextlib.aclosing``) to stop the answer: that closes the connection.
     """
-    payload = request_body(endpoint, messages, sampling)
+    payload = await _off_the_loop(messages, request_body, endpoint, messages, sampling)
     try:
         while True:
+            content = await _off_the_loop(messages, msgspec.json.encode, payload)
             yield Arrival(time.monotonic(), (RequestSent(),))
             async with client.stream(
                 "POST",
                 f"{endpoint.url}/chat/completions",
-                content=msgspec.json.encode(payload),
+                content=content,
                 headers=_headers(endpoint),
             ) as response:
                 if response.status_code == 200:
@@ -123,6 +126,15 @@ def request_body(
         "return_progress": True,
         **{key: value for key, value in chosen.items() if value is not None},
     }
+
+
+async def _off_the_loop(
+    messages: Sequence[Message], make: Callable[..., _Made], *arguments: Any
+) -> _Made:
+    """What ``make`` makes, on a thread where there are pictures: megabytes hold up every key."""
+    if any(message.images for message in messages):
+        return await asyncio.to_thread(make, *arguments)
+    return make(*arguments)
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

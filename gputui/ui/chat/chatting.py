@@ -11,6 +11,7 @@ from gputui.errors import GputuiError
 from gputui.ui.boundary import told
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.seating import Seating
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
@@ -34,6 +35,7 @@ class Chatting:
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
+        self.drafting = Drafting(self)
         self._told_store_problem: str | None = None
 
     @property
@@ -51,21 +53,15 @@ class Chatting:
         """The side that a command is for where it names none: that of the focus, else the one in front."""
         return self.panel.side
 
-    def run(self, name: str, argument: str = "") -> None:
-        """Carry out a command; what is wrong with it is told."""
+    def run(self, name: str, argument: str = "") -> bool:
+        """Carry out a command; False where it was refused, and what is wrong with it is told."""
         from gputui.ui.chat.commands import command_of  # whose parts know this module
 
         try:
             command_of(name).run(self, argument)
         except GputuiError as error:
             self.say(error)
-
-    def typed(self, text: str) -> bool:
-        """Carry out what was typed into the prompt, where it is a command: ``/name argument``."""
-        if not text.startswith("/"):
             return False
-        name, _, argument = text[1:].partition(" ")
-        self.run(name.strip(), argument.strip())
         return True
 
     def begin_command(self, name: str) -> None:
