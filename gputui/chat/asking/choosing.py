@@ -60,7 +60,9 @@ def choose_system(conversation: Conversation, side: str | None, text: str) -> st
     choose_settings(conversation, side, settings)
     if word == DEFAULT and side is not None:
         return f"{_who(side)}: system prompt as for both"
-    return f"{_who(side)}: " + (f"system prompt: {clean_line(system, 60)}" if system else "no system prompt")
+    return f"{_who(side)}: " + (
+        f"system prompt: {clean_line(system, 60)}" if system else "no system prompt"
+    )
 
 
 def choose_preset(conversation: Conversation, side: str | None, preset: PresetConfig) -> str:
@@ -89,7 +91,9 @@ def choose_configured(conversation: Conversation, side: str | None, config: Chat
 def choose_order(conversation: Conversation, word: str) -> str:
     """ "together" or "one". Raises GputuiError for another."""
     if word not in ("together", "one"):
-        raise GputuiError("The sides answer together or one after the other", "/order together, /order one")
+        raise GputuiError(
+            "The sides answer together or one after the other", "/order together, /order one"
+        )
     conversation.at_once = 1 if word == "one" else None
     return order_words(conversation)
 
@@ -138,7 +142,9 @@ def preset_named(presets: Sequence[PresetConfig], name: str) -> PresetConfig:
 def preset_values(conversation: Conversation, name: str) -> dict[str, Any]:
     """The settings of both as a table of the file. Raises GputuiError for a name that it cannot have."""
     if is_taken(name):
-        raise GputuiError(f"A preset cannot be named {clean_line(name, 60)}", "Choose a longer name.")
+        raise GputuiError(
+            f"A preset cannot be named {clean_line(name, 60)}", "Choose a longer name."
+        )
     settings = conversation.settings
     order = "one" if conversation.at_once == 1 else None
     return {"name": name, "system": settings.system, **asdict(settings.sampling), "order": order}

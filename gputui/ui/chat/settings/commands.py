@@ -25,7 +25,9 @@ def _set(chatting: Chatting, argument: str) -> None:
     side, rest = _side_first(chatting, argument)
     name, _, value = rest.replace("=", " ").partition(" ")
     if not name:
-        raise GputuiError("Which parameter, and what value?", "/set temperature 0.2, /set A top_k 20")
+        raise GputuiError(
+            "Which parameter, and what value?", "/set temperature 0.2, /set A top_k 20"
+        )
     if not value.strip():
         value = ""
     tell(chatting, choosing.choose_value(chatting.conversation, side, name, value))
@@ -35,7 +37,9 @@ def _system(chatting: Chatting, argument: str) -> None:
     # In lower case an a is a word of the prompt rather than a side.
     side, text = _side_first(chatting, argument, lower=False)
     if not text:
-        raise GputuiError("What is the system prompt?", "/system TEXT, /system none, /system A TEXT")
+        raise GputuiError(
+            "What is the system prompt?", "/system TEXT, /system none, /system A TEXT"
+        )
     tell(chatting, choosing.choose_system(chatting.conversation, side, text))
 
 
@@ -85,8 +89,12 @@ def _presets(chatting: Chatting) -> Iterator[Offer]:
 SETTINGS_COMMANDS = (
     ChatCommand("settings", "Chat settings", "parameters, presets, order", _settings),
     ChatCommand("set", "Set parameter", "for both or one side", _set, "[A|B] NAME VALUE|default"),
-    ChatCommand("system", "System prompt", "for both or one side", _system, "[A|B] TEXT|none|default"),
+    ChatCommand(
+        "system", "System prompt", "for both or one side", _system, "[A|B] TEXT|none|default"
+    ),
     ChatCommand("order", "Order", "at once, or fair on one GPU", _order, "together|one", _orders),
     ChatCommand("drop", "Leave out turns", "the oldest; 0 takes all back in", _drop, "[A|B] N"),
-    ChatCommand("preset", "Preset", "of the configuration", _preset, "[A|B] NAME | save NAME", _presets),
+    ChatCommand(
+        "preset", "Preset", "of the configuration", _preset, "[A|B] NAME | save NAME", _presets
+    ),
 )

@@ -61,7 +61,11 @@ class ValueDialog(ModalScreen[None]):
         self._several = several
 
     def compose(self) -> ComposeResult:
-        keys = "enter keeps  ctrl+j new line  esc leaves" if self._several else "enter keeps  esc leaves"
+        keys = (
+            "enter keeps  ctrl+j new line  esc leaves"
+            if self._several
+            else "enter keeps  esc leaves"
+        )
         with Vertical(classes="dialog", id="value-dialog") as frame:
             frame.border_title = Content(self._look.text(self._title))
             frame.border_subtitle = Content(keys)

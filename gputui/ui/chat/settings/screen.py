@@ -207,9 +207,9 @@ def _title(place: Place) -> str:
 
 def _summary(preset: PresetConfig) -> str:
     """What a preset says, in a line."""
-    words = [f"{name} {shown(value)}" for name in NAMES if (value := getattr(preset, name)) is not None]
+    words = [
+        f"{name} {shown(value)}" for name in NAMES if (value := getattr(preset, name)) is not None
+    ]
     if preset.system:
         words.append(f"“{clean_line(preset.system, 40)}”")
     return ", ".join(words)
-
-

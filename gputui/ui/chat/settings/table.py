@@ -86,7 +86,9 @@ def lines(
     table = [head]
     styles = _styles(palette)
     for row in ROWS:
-        line = Line().cell(row, LABEL - 1, palette.value if row == cursor.row else palette.dim, gap=1)
+        line = Line().cell(
+            row, LABEL - 1, palette.value if row == cursor.row else palette.dim, gap=1
+        )
         for name in names:
             here = Place(row, name)
             found = cell(conversation, config, here)
@@ -122,7 +124,9 @@ def _preset(conversation: Conversation, config: Config, side: str | None) -> Cel
 
 def _system(settings: Settings, side: str | None) -> Cell:
     if side is None:
-        return Cell(clean_line(settings.system, 200)) if settings.system else Cell("none", "default")
+        return (
+            Cell(clean_line(settings.system, 200)) if settings.system else Cell("none", "default")
+        )
     if settings.system is None:
         return Cell(AS_BOTH, "default")
     return Cell(clean_line(settings.system, 200) or "none", "differs")
