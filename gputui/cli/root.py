@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "supervise": "restart what crashes and unload what idles, without a screen",
     "logs": "the log of an instance",
     "chat": "one prompt to one or two models",
+    "votes": "ratings from the votes on answers",
     "config": "check the configuration",
 }
 """Every command and its one-line help; the body is in the module of that name (a dash is an underscore

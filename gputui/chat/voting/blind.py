@@ -161,9 +161,8 @@ class Blind:
         model has and another has not), the words of an error."""
         if not self.hidden:
             return answer
-        failed = {"error": FAILED, "hint": FAILED_HINT} if answer.error else {}
         bare = Answer(answer.side, "", "", answer.text, finish_reason=answer.finish_reason)
-        return replace(bare, **failed)
+        return replace(bare, error=FAILED, hint=FAILED_HINT) if answer.error else bare
 
     def unfinished(self, side: str) -> Answer:
         """What is shown of both sides alike until both have finished."""

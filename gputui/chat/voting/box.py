@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gputui.chat.answering.live import Exchange
 from gputui.chat.voting.store import VoteStore
-from gputui.chat.voting.vote import Vote
+from gputui.chat.voting.vote import Vote, vote_json
 from gputui.errors import GputuiError
 
 
@@ -25,6 +26,23 @@ class VoteBox:
     def unkept(self) -> int:
         """How many votes are not in the database yet."""
         return len(self._unkept)
+
+    @property
+    def lost(self) -> GputuiError | None:
+        """What is to be told at the end of the program of votes that could not be kept, with all that is
+        needed to cast them again; None where all are."""
+        if self.problem is None or not self._unkept:
+            return None
+        lines = [json.dumps(vote_json(vote), ensure_ascii=False) for vote in self._waiting()]
+        return GputuiError(
+            f"{len(lines)} vote{'s' * (len(lines) > 1)} could not be kept: {self.problem.message}",
+            "\n".join(lines),
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether the database is at work."""
+        return self._keeping.locked()
 
     def cast(self, vote: Vote, exchange: Exchange) -> None:
         """Take a vote on the answers to that prompt; ``keep`` brings it into the database."""

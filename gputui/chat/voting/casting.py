@@ -48,7 +48,9 @@ def ballot_of(conversation: Conversation) -> Ballot:
         raise GputuiError("The answers are not finished", "Vote once both are.")
     exchanges = [side.exchange for side in sides]
     if len(sides) != 2 or exchanges[0] is None or exchanges[1] is None:
-        raise GputuiError("There are no two answers to vote on", "Send a prompt to both sides first.")
+        raise GputuiError(
+            "There are no two answers to vote on", "Send a prompt to both sides first."
+        )
     if exchanges[0].created_at != exchanges[1].created_at:
         raise GputuiError(
             "The newest prompt went to one side alone", "Send one to both (ctrl+t) to vote on it."
@@ -70,7 +72,9 @@ def _answer(side: Side) -> Answer:
 
 
 def _was_stopped(side: Side) -> bool:
-    return any(answer.finish_reason == STOPPED for t in side.finished for answer in t.answers.values())
+    return any(
+        answer.finish_reason == STOPPED for t in side.finished for answer in t.answers.values()
+    )
 
 
 def _contestant(answer: Answer) -> Contestant:

@@ -11,13 +11,19 @@ import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 
-FAMILIES = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FAMILIES = _words(
     "deepseek qwen qwq tongyi llama codellama gemma gemini palm bard lamda mistral mixtral ministral "
     "magistral codestral devstral pixtral phi gpt chatgpt claude smollm granite command-r command-a aya "
     "yi glm chatglm kimi olmo tulu falcon internlm nemotron hermes exaone jamba grok minimax baichuan "
     "vicuna alpaca zephyr starcoder stablelm dolphin hunyuan ernie doubao seed-oss solar lfm copilot bloom "
-    "apertus teuken eurollm rwkv mamba openhermes orca wizardlm tinyllama 通义千问 千问 深度求索 文心一言 豆包 混元"
-).split()
+    "apertus teuken eurollm rwkv mamba openhermes orca wizardlm tinyllama "
+    "通义千问 千问 深度求索 文心一言 豆包 混元"
+)
 MAKERS = (
     "openai", "anthropic", "google", "google deepmind", "deepmind", "meta", "meta ai", "facebook",
     "alibaba", "alibaba cloud", "deepseek", "deepseek ai", "mistral ai", "mistral", "microsoft", "ibm",
@@ -28,7 +34,7 @@ MAKERS = (
     "swiss ai", "阿里", "阿里云", "阿里巴巴", "智谱", "月之暗面", "百度", "腾讯", "字节跳动",
 )  # fmt: skip
 
-_FILLERS = (
+_FILLERS = _words(
     "a an the one of to in on by from at and or that which who was were is been being also still very your "
     "my i actually indeed just simply only really basically currently called named known as "
     "large small tiny big language languages model models llm slm ai artificial intelligence assistant "
@@ -40,7 +46,7 @@ _FILLERS = (
     "engineers people folks scientists here today proudly "
     "ein eine einer der die das von un une le la el los de del du da um uma modelo modèle sprachmodell "
     "ki-modell modelo assistent assistente asistente"
-).split()
+)
 _LEADS = (
     r"i\s+am", r"i['’]m", r"my\s+name(?:\s+is|['’]s)", r"you\s+can\s+call\s+me", r"i\s+go\s+by",
     r"i\s+(?:was|am|have\s+been|['’]ve\s+been)", r"i['’]ve\s+been",
@@ -49,9 +55,15 @@ _LEADS = (
     r"me\s+llamo", r"sono", r"mi\s+chiamo", r"eu\s+sou", r"meu\s+nome\s+é", r"jag\s+är",
 )  # fmt: skip
 _GAP = r"[\s*_`(\"“„«'‘:,–—-]+"
-_MADE = r"(?:pre-?|fine-?)?(?:trained|developed|created|built|made|designed|released|provided|tuned)"
-_COMMON = frozenset("llama falcon granite phi yi hermes mistral palm bard dolphin bloom mamba alpaca solar "
-                    "orca zephyr command-r aya seed-oss tulu seed gemini vicuna".split())  # fmt: skip
+_MADE = (
+    r"(?:pre-?|fine-?)?(?:trained|developed|created|built|made|designed|released|provided|tuned)"
+)
+_COMMON = frozenset(
+    _words(
+        "llama falcon granite phi yi hermes mistral palm bard dolphin bloom mamba alpaca solar orca zephyr "
+        "command-r aya seed-oss tulu seed gemini vicuna"
+    )
+)
 """Names that are words as well: right behind an article they are one ("I am a llama")."""
 _CODE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"^ {0,3}>.*$", re.MULTILINE)
@@ -102,7 +114,9 @@ def _patterns(own: frozenset[str]) -> tuple[re.Pattern[str], ...]:
 def _any_of(names: Iterable[str]) -> str:
     """A pattern of any of them, the longest first; blanks, hyphens and underscores are the same."""
     longest_first = sorted(set(names), key=lambda name: (-len(name), name))
-    return "|".join(re.sub(r"(?:\\?[\s_-])+", r"[\\s_-]?", re.escape(name)) for name in longest_first)
+    return "|".join(
+        re.sub(r"(?:\\?[\s_-])+", r"[\\s_-]?", re.escape(name)) for name in longest_first
+    )
 
 
 def _spellings(own: Iterable[str]) -> set[str]:

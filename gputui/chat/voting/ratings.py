@@ -174,7 +174,9 @@ def _factor(matrix: _Matrix) -> _Matrix:
     lower = [[0.0] * size for _ in range(size)]
     for i in range(size):
         for j in range(i + 1):
-            rest = matrix[i][j] - math.fsum(a * b for a, b in zip(lower[i][:j], lower[j][:j], strict=True))
+            rest = matrix[i][j] - math.fsum(
+                a * b for a, b in zip(lower[i][:j], lower[j][:j], strict=True)
+            )
             lower[i][j] = math.sqrt(rest) if i == j else rest / lower[j][j]
     return lower
 

@@ -94,7 +94,10 @@ def _rows(votes: Sequence[Vote]) -> list[Standing]:
     counts: dict[Contestant, Counter[str]] = {}
     for vote in votes:
         scores.add(vote.a, vote.b, _SHARE[vote.choice])
-        for contestant, result in ((vote.a, _result(vote.choice, Choice.A)), (vote.b, _result(vote.choice, Choice.B))):
+        for contestant, result in (
+            (vote.a, _result(vote.choice, Choice.A)),
+            (vote.b, _result(vote.choice, Choice.B)),
+        ):
             counts.setdefault(contestant, Counter())[result] += 1
     ratings = scores.ratings()
     rows = [

@@ -10,9 +10,7 @@ from pathlib import Path
 from gputui.chat.voting.vote import Choice, Contestant, Vote
 from gputui.database import Database
 
-_COLUMNS = (
-    "at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag"  # of the table
-)
+_COLUMNS = "at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag"  # of the table
 
 
 class VoteStore:

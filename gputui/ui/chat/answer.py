@@ -28,6 +28,8 @@ def figures(measurement: Measurement, width: int | None = None) -> str:
     tokens of the prompt + of the answer; then TTFT and the time from sending to now or to the end.
     Where that is wider than ``width``, whole numbers are left out, never a part of one.
     """
+    if measurement == Measurement():
+        return ""  # nothing was measured, or nothing may be said
     for left_out in ((), ("tokens",), ("tokens", "pp")):
         said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]
         line = " | ".join(part for part in said if part)

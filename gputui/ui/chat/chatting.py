@@ -12,6 +12,7 @@ from gputui.ui.boundary import told
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.seating import Seating
+from gputui.ui.chat.voting.voting import Voting
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
@@ -34,6 +35,7 @@ class Chatting:
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
+        self.voting = Voting(self)
         self._told_store_problem: str | None = None
 
     @property
@@ -80,7 +82,8 @@ class Chatting:
         self.screen.run_worker(told(work, self.say), group=group, exclusive=True)
 
     def tell_store_problem(self) -> None:
-        """Once for each new reason why turns are not being kept."""
+        """Once for each new reason why turns are not being kept; what waits to be kept is tried again."""
+        self.voting.keep()
         problem = self.conversation.store_problem
         if problem is not None and problem != self._told_store_problem:
             self.say(GputuiError("Turns are not being kept", problem))

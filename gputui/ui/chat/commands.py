@@ -6,8 +6,12 @@ from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
 from gputui.ui.chat.basics import BASIC_COMMANDS
 from gputui.ui.chat.command import ChatCommand
+from gputui.ui.chat.voting.commands import VOTING_COMMANDS
 
-COMMANDS: tuple[ChatCommand, ...] = (*BASIC_COMMANDS,)
+COMMANDS: tuple[ChatCommand, ...] = (
+    *BASIC_COMMANDS,
+    *VOTING_COMMANDS,
+)
 
 
 def command_of(name: str) -> ChatCommand:
