@@ -10,6 +10,7 @@ from gputui.ui.chat.kept.commands import KEPT_COMMANDS
 from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
 from gputui.ui.chat.reading.commands import READING_COMMANDS
 from gputui.ui.chat.settings.commands import SETTINGS_COMMANDS
+from gputui.ui.chat.voting.commands import VOTING_COMMANDS
 
 COMMANDS: tuple[ChatCommand, ...] = (
     *BASIC_COMMANDS,
@@ -17,6 +18,7 @@ COMMANDS: tuple[ChatCommand, ...] = (
     *READING_COMMANDS,
     *SETTINGS_COMMANDS,
     *PROMPT_COMMANDS,
+    *VOTING_COMMANDS,
 )
 
 
