@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
+from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking import context
 from gputui.chat.asking.attachments import user_message
 from gputui.chat.asking.settings import sent
@@ -32,7 +33,8 @@ class Common:
     """What the sides of a conversation share.
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
-    ``ended`` is told of each turn that a side finished. ``blind`` says what may be said of a side.
+    ``refusals``: what each server would not take so far. ``ended`` is told of each turn that a side
+    finished. ``blind`` says what may be said of a side.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -40,6 +42,7 @@ class Common:
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Side:
@@ -283,7 +286,8 @@ class Side:
         from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
         messages = self.messages(live.exchange)
-        arrivals = stream(client, live.endpoint, messages, live.settings.sampling)
+        sampling, refusals = live.settings.sampling, self._common.refusals
+        arrivals = stream(client, live.endpoint, messages, sampling, refusals)
         async with contextlib.aclosing(arrivals):
             async for arrival in arrivals:
                 for event in arrival.events:

@@ -9,21 +9,26 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any
 
 import httpx
 import msgspec
 
+from gputui.chat.answering.banner import LoadingBanner
 from gputui.chat.answering.failures import http_failure, reported_failure, transport_failure
+from gputui.chat.answering.refusals import MOST_TRIES, Refusals, left_out, refused, without
 from gputui.chat.answering.wire import (
     Done,
     Event,
     EventParser,
     Failed,
     Finished,
+    LeftOut,
     ModelNamed,
     RequestSent,
     TextDelta,
+    ToolCalled,
     decode,
     events_of,
 )
@@ -34,8 +39,8 @@ from gputui.text import clean_line
 _CONNECT_SECONDS = 5.0
 _MAX_ERROR_BODY = 64 << 10
 _MAX_WHOLE_BODY = 16 << 20
-_LLAMA_FIELDS = ("timings_per_token", "return_progress", "cache_prompt")
-"""What only llama.cpp knows; a server that refuses unknown fields gets the request without them."""
+_UNPACKED = ("", "identity", "gzip", "deflate")
+"""How an answer may be packed, though none was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +78,55 @@ async def stream(
     endpoint: Endpoint,
     messages: Sequence[Message],
     sampling: Sampling,
+    refusals: Refusals | None = None,
 ) -> AsyncGenerator[Arrival, None]:
     """One chat completion, streamed. Each request sent is an arrival of ``RequestSent`` first.
 
-    Raises GputuiError for everything that can go wrong, in mid-stream too. Close the iterator
-    (``contextlib.aclosing``) to stop the answer: that closes the connection.
+    A server that refuses fields of the request is asked again without them, and ``LeftOut`` says which
+    of ``sampling`` it did without; ``refusals`` remembers that for the next prompt. Raises GputuiError
+    for everything that can go wrong, in mid-stream too. Close the iterator (``contextlib.aclosing``) to
+    stop the answer: that closes the connection.
     """
     payload = request_body(endpoint, messages, sampling)
+    refusals = refusals or Refusals()
+    names, tries = refusals.of(endpoint), 0
     try:
         while True:
+            tries += 1
+            sent = without(payload, names)
             yield Arrival(time.monotonic(), (RequestSent(),))
-            async with client.stream(
-                "POST",
-                f"{endpoint.url}/chat/completions",
-                content=msgspec.json.encode(payload),
-                headers=_headers(endpoint),
-            ) as response:
+            async with _posted(client, endpoint, sent) as response:
                 if response.status_code == 200:
+                    refusals.remember(endpoint, names)
+                    if missing := left_out(payload, names):
+                        yield Arrival(time.monotonic(), (LeftOut(missing),))
                     async with contextlib.aclosing(_read(response, endpoint)) as arrivals:
                         async for arrival in arrivals:
                             _refuse_other_model(endpoint, arrival.events)
                             yield arrival
                     return
                 body = await _read_body(response, _MAX_ERROR_BODY)
-                fewer = _without_refused(payload, response.status_code, body)
-                if fewer == payload:
+                refusal = refused(sent, response.status_code, body, llama=endpoint.llama)
+                if refusal is not None:
+                    refusals.remember(endpoint, refusal.named)
+                if refusal is None or tries == MOST_TRIES:
                     raise http_failure(endpoint, response, body)
-                payload = fewer
+                names |= refusal.names
     except httpx.HTTPError as error:
         raise transport_failure(endpoint, error) from error
     except httpx.InvalidURL as error:
         raise GputuiError(f"{endpoint.name}: {endpoint.url} is no URL: {error}") from error
+
+
+def _posted(
+    client: httpx.AsyncClient, endpoint: Endpoint, body: dict[str, Any]
+) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+    return client.stream(
+        "POST",
+        f"{endpoint.url}/chat/completions",
+        content=msgspec.json.encode(body),
+        headers=_headers(endpoint),
+    )
 
 
 def request_body(
@@ -145,42 +168,73 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     return headers
 
 
-def _without_refused(payload: dict[str, Any], status: int, body: bytes) -> dict[str, Any]:
-    """The payload without what a strict server may have refused; the same where nothing is left to drop."""
-    if status not in (400, 422) or b"exceed_context_size_error" in body:
-        return payload
-    fewer = {key: value for key, value in payload.items() if key not in _LLAMA_FIELDS}
-    if b"stream_options" in body:
-        fewer.pop("stream_options", None)
-    return fewer
+@dataclass(slots=True)
+class _Ending:
+    """What an answer said of its end. ``done``: no more comes; ``tool``: the model calls one."""
+
+    said: bool = False
+    done: bool = False
+    tool: str | None = None
+
+    def take(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.said = self.said or isinstance(event, Finished | Done)
+            self.done = self.done or isinstance(event, Done)
+            if isinstance(event, ToolCalled):
+                self.tool = self.tool or event.name
+
+    def check(self, endpoint: Endpoint) -> None:
+        """Raise GputuiError where the answer is none, or not whole."""
+        if self.tool is not None:
+            raise GputuiError(
+                f"{endpoint.name}: the model calls a tool, {self.tool}, instead of answering",
+                "gputui gives it no tools: is one configured at the server? Or ask otherwise.",
+            )
+        if not self.said:
+            raise GputuiError(
+                f"{endpoint.name}: the server closed the connection before the answer was complete",
+                "It may have crashed or been stopped: look at its log, and retry this side.",
+            )
 
 
 async def _read(response: httpx.Response, endpoint: Endpoint) -> AsyncGenerator[Arrival, None]:
+    packed = response.headers.get("content-encoding", "").strip().lower()
+    if packed not in _UNPACKED:
+        raise GputuiError(
+            f"{endpoint.name}: the answer is packed ({clean_line(packed, 40)}) though that was not asked for",
+            "Is a proxy in between? Have it pass the answer on as it is.",
+        )
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    ending = _Ending()
     if kind in ("text/html", "application/json"):
         body = await _read_body(response, _MAX_WHOLE_BODY)
         arrival = Arrival(time.monotonic(), tuple(_whole_answer(kind, body, response, endpoint)))
         _raise_failed(endpoint, arrival.events)
+        ending.take((*arrival.events, Done()))
         yield arrival
-        return
-    parser, ended = EventParser(), False
+    else:
+        async with contextlib.aclosing(_read_stream(response, endpoint)) as arrivals:
+            async for arrival in arrivals:
+                ending.take(arrival.events)
+                yield arrival
+                if ending.done:
+                    break
+    ending.check(endpoint)
+
+
+async def _read_stream(
+    response: httpx.Response, endpoint: Endpoint
+) -> AsyncGenerator[Arrival, None]:
+    parser, banner = EventParser(), LoadingBanner()
     async for chunk in response.aiter_bytes():
         at = time.monotonic()
-        events = tuple(parser.feed(chunk))
+        events = tuple(banner.pass_on(parser.feed(chunk)))
         if events:
             yield Arrival(at, _before_failure(events))
             _raise_failed(endpoint, events)
-            ended = ended or any(isinstance(event, Finished | Done) for event in events)
-            if any(isinstance(event, Done) for event in events):
-                return
-    events = tuple(parser.close())
+    events = tuple(banner.pass_on(parser.close()))
     yield Arrival(time.monotonic(), _before_failure(events))
     _raise_failed(endpoint, events)
-    if not ended and not any(isinstance(event, Finished | Done) for event in events):
-        raise GputuiError(
-            f"{endpoint.name}: the server closed the connection before the answer was complete",
-            "It may have crashed or been stopped: look at its log, and retry this side.",
-        )
 
 
 def _whole_answer(
@@ -193,13 +247,13 @@ def _whole_answer(
         events = tuple(events_of(decode(body)))
     except ValueError:
         raise http_failure(endpoint, response, body) from None
-    if not any(isinstance(event, TextDelta | Finished | Failed) for event in events):
+    if not any(isinstance(event, TextDelta | Finished | ToolCalled | Failed) for event in events):
         raise http_failure(endpoint, response, body)
     yield from events
 
 
 def _before_failure(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    return tuple(event for event in events if not isinstance(event, Failed))
+    return tuple(takewhile(lambda event: not isinstance(event, Failed), events))
 
 
 def _raise_failed(endpoint: Endpoint, events: Sequence[Event]) -> None:

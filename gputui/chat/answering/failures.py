@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import httpx
 
 from gputui.chat.answering.overflow import ContextExceededError
-from gputui.chat.answering.wire import decode, error_of
+from gputui.chat.answering.reported import error_of
+from gputui.chat.answering.wire import decode
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
 from gputui.text import clean_line
@@ -18,16 +21,17 @@ from gputui.text import clean_line
 _HEAD = 64 << 10
 """Bytes of a page in which its title is looked for."""
 
+_NO_SUCH_PATH = re.compile(r"(404 )?((page|file) )?not found\.?", re.IGNORECASE)
 _TITLE = re.compile(rb"<title[^>]{0,200}>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError:
     """The error for a response that holds no answer."""
     status = response.status_code
-    error = _reported(body)
+    error = _reported(response, body)
     if isinstance(error, ContextExceededError):
         return error.of(endpoint.name)
-    said, hint = (error.message, error.hint) if error else ("", "")
+    said, hint = (_telling(error.message), error.hint) if error else ("", "")
     if 300 <= status < 400:
         target = clean_line(response.headers.get("location", "?"), 200)
         message = f"the server redirects to {target}; redirects are not followed"
@@ -56,20 +60,39 @@ def _by_status(
                 hint or "The url of an OpenAI-compatible server ends in /v1 as a rule.",
             )
         case 429:
-            wait = clean_line(response.headers.get("retry-after", ""), 40)
-            when = f"{wait} s" if wait.isdecimal() else wait
             return (
                 f"too many requests{f': {said}' if said else ''}",
-                f"Retry after {when}." if when else "Wait, and retry this side.",
+                _when_to_retry(response) or "Wait, and retry this side.",
             )
         case 503 if "loading" in said.lower():
             return "the model is still loading", "Retry this side when it is ready."
         case _:
-            return said or f"the server answered HTTP {status}", hint or _generic_hint(status)
+            hint = hint or _when_to_retry(response) or _generic_hint(status)
+            return said or f"the server answered HTTP {status}", hint
 
 
 def _generic_hint(status: int) -> str:
     return "Look at the server's log." if status >= 500 else ""
+
+
+def _when_to_retry(response: httpx.Response) -> str:
+    """What ``Retry-After`` says, in seconds or as a date (RFC 9110, 10.2.3); "" without it."""
+    value = clean_line(response.headers.get("retry-after", ""), 40)
+    if value.isdecimal():
+        return f"Retry after {value} s."
+    try:
+        wait = parsedate_to_datetime(value) - _answered_at(response)
+    except (ValueError, TypeError, OverflowError):
+        return f"Retry after {value}." if value else ""
+    return f"Retry after {max(0, round(wait.total_seconds()))} s."
+
+
+def _answered_at(response: httpx.Response) -> datetime:
+    """By the server's own clock, where it says what that is: ours may be another."""
+    try:
+        return parsedate_to_datetime(response.headers.get("date", ""))
+    except (ValueError, TypeError):
+        return datetime.now(UTC)
 
 
 def transport_failure(endpoint: Endpoint, error: httpx.HTTPError) -> GputuiError:
@@ -113,13 +136,20 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _reported(body: bytes) -> GputuiError | None:
+def _reported(response: httpx.Response, body: bytes) -> GputuiError | None:
     """The error in a body, in the server's own words; None where it has none."""
     try:
         parsed = decode(body)
     except ValueError:
-        return None
+        first = body[:_HEAD].decode(errors="replace").strip().partition("\n")[0]
+        plain = response.headers.get("content-type", "").startswith("text/plain")
+        return GputuiError(clean_line(first, 200)) if plain else None
     return error_of(parsed) if parsed else None
+
+
+def _telling(said: str) -> str:
+    """A server's words, "" where they say no more than that the path is wrong."""
+    return "" if _NO_SUCH_PATH.fullmatch(said) else said
 
 
 def _is_page(response: httpx.Response, body: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
-from gputui.chat.answering.overflow import context_exceeded
+from gputui.chat.answering.reported import error_of
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 
@@ -44,6 +44,13 @@ class Finished:
     """The server says why it stops: ``stop``, ``length``, …"""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model calls a tool, of which it was given none. ``name`` is cleaned, "" where it has none."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,7 @@ Event: TypeAlias = (
     | ModelNamed
     | TextDelta
     | Finished
+    | ToolCalled
     | Usage
     | Timings
     | PromptProgress
@@ -161,9 +169,11 @@ class SseParser:
 
     def _end_line(self, line: str) -> Iterator[str]:
         if not line:
-            if self._data:
-                yield "\n".join(self._data)
-                self._data.clear()
+            yield from self._end_event()
+            return
+        if line.startswith('{"'):  # Ollama's error in mid-stream: the bare object, no event
+            yield from self._end_event()
+            yield line
             return
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -171,6 +181,11 @@ class SseParser:
             self._data.append(value)
         elif field == "error":
             self._data.append(f'{{"error": {value}}}')
+
+    def _end_event(self) -> Iterator[str]:
+        if self._data:
+            yield "\n".join(self._data)
+            self._data.clear()
 
 
 class EventParser:
@@ -236,7 +251,7 @@ def events_of(body: Any) -> Iterator[Event]:
     """
     if not isinstance(body, dict):
         return
-    if body.get("error"):
+    if body.get("error") or body.get("object") == "error":
         yield Failed(error_of(body))
         return
     if isinstance(model := body.get("model"), str) and model:
@@ -252,17 +267,6 @@ def events_of(body: Any) -> Iterator[Event]:
         yield timings
 
 
-def error_of(body: Any) -> GputuiError:
-    """An error object of a server in words: OpenAI's and llama-server's, Ollama's, vLLM's, FastAPI's."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        return GputuiError(clean_line(str(error), 300))
-    if exceeded := context_exceeded(error):
-        return exceeded
-    message = error.get("message") or error.get("detail") or error
-    return GputuiError(clean_line(message if isinstance(message, str) else str(message), 300))
-
-
 def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
     delta = choice.get("delta") or choice.get("message")
     if isinstance(delta, dict):
@@ -272,6 +276,7 @@ def _choice_events(choice: dict[str, Any]) -> Iterator[Event]:
         content = delta.get("content") or delta.get("refusal")
         if isinstance(content, str) and content:
             yield TextDelta(content)
+        yield from _tool_calls(delta)
     if isinstance(reason := choice.get("finish_reason"), str) and reason:
         yield Finished(clean_line(reason, 40))
 
@@ -282,6 +287,16 @@ def _flat_usage(usage: Any) -> Any:
     if not isinstance(details, dict):
         return usage
     return usage | {"reasoning_tokens": details.get("reasoning_tokens")}
+
+
+def _tool_calls(delta: dict[str, Any]) -> Iterator[Event]:
+    """The first piece of each call names it; its arguments follow in pieces without a name."""
+    calls = delta.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str) and name:
+            yield ToolCalled(clean_line(name, 80))
 
 
 def _lenient(kind: type[_T], value: Any) -> _T | None:
