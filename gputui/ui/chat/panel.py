@@ -73,11 +73,11 @@ class ChatPanel(Vertical):
         return "B" if self.narrow and self.has_class("-front-b") else "A"
 
     def refresh_sides(self) -> None:
-        """Draw what has come since the last draw; nothing wakes up again while no side is busy."""
-        busy = self._conversation.busy
+        """Draw what has come since the last draw; nothing wakes up again while none is to come."""
+        unsettled = self._conversation.unsettled
         for name in SIDES:
             self.pane(name).refresh_side()
-        if busy:
+        if unsettled:
             self._drawing.resume()
         else:
             self._drawing.pause()
