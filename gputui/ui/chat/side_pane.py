@@ -37,6 +37,8 @@ class SideNumbers(CellView):
         live = side.live
         if side.veiled:
             return [Line().add(self._veiled(), palette.value if live else palette.dim)]
+        if live is None and side.lingering:
+            return [Line().add(f"stopped: the server is {side.lingering}", palette.warning)]
         if live is None:
             return [Line().add(side.endpoint.url, palette.dim)]
         measurement = live.measurement

@@ -16,7 +16,7 @@ from gputui.chat.voting.standings import title_of
 from gputui.chat.voting.vote import WORDS, Choice, Contestant, Vote
 from gputui.text import clean_line
 from gputui.ui.cells import CellView, Line
-from gputui.ui.chat.answer import figures
+from gputui.ui.chat.reading.figures import figures
 from gputui.ui.dialogs import Choice as Offered
 from gputui.ui.dialogs import ChoiceDialog
 from gputui.ui.palette import Look
