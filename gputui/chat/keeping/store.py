@@ -236,7 +236,7 @@ class Store:
         try:
             with self._database.transaction(_NOT_READ) as connection:
                 yield connection
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             raise GputuiError(
                 f"{self._path}: damaged: {_NOT_READ}", "Move the file away; a new one is made."
             ) from error
