@@ -188,7 +188,7 @@ class Conversation:
             raise GputuiError("The prompt is empty", "Type something first.")
         self.blind.check(sides)
         for name in sides:
-            self.sides[name].ready()
+            self.sides[name].ready(attachments)
         if self.blind.due:
             self.begin_anew()
         exchange = Exchange(prompt, tuple(attachments), self.tag, random.randrange(_SEEDS))  # noqa: S311  no secret

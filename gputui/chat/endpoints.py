@@ -39,15 +39,17 @@ def cannot_chat(name: str, role: str) -> str:
     return f"{name} {what}: it does not chat"
 
 
-def found_endpoint(name: str, url: str, model: str) -> Endpoint:
+def found_endpoint(name: str, url: str, model: str, *, sees: bool | None = None) -> Endpoint:
     """The endpoint of a llama-server that was found on this host, at ``url``."""
-    return Endpoint(name=name, url=f"{url}/v1", served_model=model, llama=True)
+    return Endpoint(name=name, url=f"{url}/v1", served_model=model, llama=True, sees=sees)
 
 
-def running_endpoint(endpoint: Endpoint, url: str, model: str, *, owned: bool) -> Endpoint:
+def running_endpoint(
+    endpoint: Endpoint, url: str, model: str, *, owned: bool, sees: bool | None = None
+) -> Endpoint:
     """The endpoint of an instance as it runs now, whatever its configuration says since.
 
-    ``url`` and ``model`` are its status's. One that gputui started (``owned``) has its name as its
+    ``url``, ``model`` and ``sees`` are its status's. One that gputui started (``owned``) has its name as its
     alias, and no other server may answer for it; one started by hand has any alias.
     """
     return replace(
@@ -55,6 +57,7 @@ def running_endpoint(endpoint: Endpoint, url: str, model: str, *, owned: bool) -
         url=f"{url}/v1",
         served_model=model,
         expected_model=endpoint.name if owned else None,
+        sees=sees,
     )
 
 

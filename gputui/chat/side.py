@@ -14,9 +14,9 @@ from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
 from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking import context
-from gputui.chat.asking.attachments import user_message
+from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.settings import sent
-from gputui.chat.model import Answer, Endpoint, Message, Settings, Turn
+from gputui.chat.model import Answer, Attachment, Endpoint, Message, Settings, Turn
 from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 from gputui.text import error_words
@@ -189,19 +189,20 @@ class Side:
             if (answer := turn.answers.get(self.name)) is not None
         ]
 
-    def ready(self) -> Endpoint:
-        """The endpoint, if the side can be asked now. Raises GputuiError where it cannot."""
+    def ready(self, attachments: Sequence[Attachment] = ()) -> Endpoint:
+        """The endpoint, if the side can be asked now, with those. Raises GputuiError where it cannot."""
         if self.seated is None:
             raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
         if self.busy:
             raise GputuiError(
                 f"Side {self.name} is still answering", "Wait, or stop it and send again."
             )
+        check_sight(self.seated, attachments, named=not self._common.blind.hidden)
         return self.seated
 
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
-        endpoint = self.ready()
+        endpoint = self.ready(exchange.attachments)
         return self._begin(LiveAnswer(exchange, endpoint, self.resolved(exchange.seed)))
 
     def retry(self, seed: int | None = None) -> asyncio.Task[None]:
@@ -210,7 +211,7 @@ class Side:
         ``seed`` is used where the settings have none: with the last one it would say the same. Raises
         GputuiError where the side cannot be asked, or never was.
         """
-        endpoint = self.ready()
+        endpoint = self.ready(self._last.attachments if self._last else ())
         if self._last is None:
             raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
         again = LiveAnswer(self._last, endpoint, self.resolved(seed), replaces=self._turns[-1])
@@ -239,9 +240,10 @@ class Side:
         system = (self._live.settings if self._live else self.resolved(None)).system
         messages = [Message("system", system)] if system else []
         again = self._live is not None and self._live.replaces is not None
+        sees = self.seated.sees if self.seated else None
         for turn in (self._turns[:-1] if again else self._turns)[self.dropped :]:
             if context.is_sent(turn, self.name):
-                asked = user_message(turn.prompt, turn.attachments)
+                asked = user_message(turn.prompt, turn.attachments, sees=sees)
                 messages += [asked, Message("assistant", turn.answers[self.name].text)]
         return [*messages, user_message(exchange.prompt, exchange.attachments)]
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from gputui.chat.asking.attachments import check_number, read_attachment
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
 from gputui.chat.figures import figures_line
-from gputui.chat.model import Answer, Endpoint, Sampling, Settings, answer_json
+from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings, answer_json
 from gputui.chat.side import STOPPED, Side
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
@@ -43,6 +44,13 @@ _PATIENCE = 1.0
 @click.option("--temperature", type=click.FloatRange(0), help="The server's default without it.")
 @click.option("--seed", type=int, help="The same for both sides.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option(
+    "--attach",
+    "files",
+    multiple=True,
+    metavar="PATH",
+    help="A picture or text file that goes with the prompt; repeatable.",
+)
 @click.argument("prompt", required=False)
 @click.pass_context
 def command(
@@ -54,6 +62,7 @@ def command(
     temperature: float | None,
     seed: int | None,
     max_tokens: int | None,
+    files: Sequence[str],
     prompt: str | None,
 ) -> None:
     """Send PROMPT ("-" or nothing: standard input) to one model, or to two at once.
@@ -66,10 +75,13 @@ def command(
     names = {"A": side_a} | ({"B": side_b} if side_b is not None else {})
     endpoints = {side: _endpoint(config, name) for side, name in names.items()}
     text = _prompt(prompt)
+    attachments = _attachments(files)
     endpoints = asyncio.run(_as_they_run(options, config, endpoints))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
     alone = len(endpoints) == 1 and not as_json
-    answers, interrupted = asyncio.run(_ask(endpoints, text, system, sampling, live=alone))
+    answers, interrupted = asyncio.run(
+        _ask(endpoints, text, system, sampling, attachments, live=alone)
+    )
     if as_json:
         shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}
         click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
@@ -119,7 +131,7 @@ def _running(
     if status.role != "chat":
         raise GputuiError(cannot_chat(status.name, status.role), "Choose another.")
     if status.external and status.state is State.READY:
-        return found_endpoint(status.name, status.url, status.model)
+        return found_endpoint(status.name, status.url, status.model, sees=status.sees)
     return _ready(endpoint, status)
 
 
@@ -127,7 +139,9 @@ def _ready(endpoint: Endpoint, status: InstanceStatus) -> Endpoint:
     """The endpoint of an instance that is ready. Raises GputuiError where it is not."""
     name, state = status.name, status.state
     if state is State.READY:
-        return running_endpoint(endpoint, status.url, status.model, owned=status.owned)
+        return running_endpoint(
+            endpoint, status.url, status.model, owned=status.owned, sees=status.sees
+        )
     why = status.last_error or status.note
     hints = {
         State.STOPPED: f"Start it with: gputui start {name}",
@@ -154,11 +168,23 @@ def _prompt(argument: str | None) -> str:
     return text
 
 
+def _attachments(files: Sequence[str]) -> tuple[Attachment, ...]:
+    """The files that go with the prompt; what was changed in one is told. Raises GputuiError."""
+    read = [read_attachment(file) for file in files]
+    for one in read:
+        if one.note:
+            click.echo(f"gputui: {one.note}", err=True)
+    attachments = tuple(one.attachment for one in read)
+    check_number(attachments)
+    return attachments
+
+
 async def _ask(
     endpoints: Mapping[str, Endpoint],
     prompt: str,
     system: str | None,
     sampling: Sampling,
+    attachments: Sequence[Attachment],
     *,
     live: bool,
 ) -> tuple[dict[str, Answer], bool]:
@@ -180,7 +206,7 @@ async def _ask(
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the command there
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
     try:
-        conversation.send(prompt, tuple(endpoints))
+        conversation.send(prompt, tuple(endpoints), attachments)
         if live:
             await _print_as_it_comes(conversation)
         elif sys.stderr.isatty():

@@ -13,6 +13,11 @@ def config_dir() -> Path:
     return platformdirs.user_config_path("gputui")
 
 
+def prompts_dir() -> Path:
+    """The user's prompt library; not created by asking."""
+    return config_dir() / "prompts"
+
+
 def state_dir() -> Path:
     """Records, locks, logs and the database; ``$GPUTUI_STATE`` overrides. Not created by asking."""
     override = os.environ.get("GPUTUI_STATE")

@@ -49,9 +49,10 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
 def chat_commands(chatting: Chatting) -> Iterator[SystemCommand]:
     """The chat's; one that has to be told more is begun in the prompt."""
     for command in COMMANDS:
-        for title, argument in command.offered(chatting):
+        offered = tuple(command.offered(chatting))
+        for title, argument in offered:
             run = partial(chatting.run, command.name, argument)
             yield SystemCommand(title, command.words, run)
-        if command.begun:
+        if command.begun(offered):
             begin = partial(chatting.begin_command, command.name)
             yield SystemCommand(f"{command.title} …", command.words, begin)

@@ -125,8 +125,8 @@ class Dashboard(StillScreen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        conversation, seating = self._services.conversation, self.chatting.seating
-        yield ChatPanel(self._look, conversation, seating.prepare, self.chatting.typed)
+        conversation, chat = self._services.conversation, self.chatting
+        yield ChatPanel(self._look, conversation, chat.seating.prepare, chat.drafting)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -41,6 +42,7 @@ _MAX_ERROR_BODY = 64 << 10
 _MAX_WHOLE_BODY = 16 << 20
 _UNPACKED = ("", "identity", "gzip", "deflate")
 """How an answer may be packed, though none was asked for."""
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,15 @@ async def stream(
     for everything that can go wrong, in mid-stream too. Close the iterator (``contextlib.aclosing``) to
     stop the answer: that closes the connection.
     """
-    payload = request_body(endpoint, messages, sampling)
+    payload = await _off_the_loop(messages, request_body, endpoint, messages, sampling)
     refusals = refusals or Refusals()
     names, tries = refusals.of(endpoint), 0
     try:
         while True:
             tries += 1
-            sent = without(payload, names)
+            body = await _off_the_loop(messages, msgspec.json.encode, without(payload, names))
             yield Arrival(time.monotonic(), (RequestSent(),))
-            async with _posted(client, endpoint, sent) as response:
+            async with _posted(client, endpoint, body) as response:
                 if response.status_code == 200:
                     refusals.remember(endpoint, names)
                     if missing := left_out(payload, names):
@@ -119,12 +121,12 @@ async def stream(
 
 
 def _posted(
-    client: httpx.AsyncClient, endpoint: Endpoint, body: dict[str, Any]
+    client: httpx.AsyncClient, endpoint: Endpoint, body: bytes
 ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
     return client.stream(
         "POST",
         f"{endpoint.url}/chat/completions",
-        content=msgspec.json.encode(body),
+        content=body,
         headers=_headers(endpoint),
     )
 
@@ -146,6 +148,15 @@ def request_body(
         "return_progress": True,
         **{key: value for key, value in chosen.items() if value is not None},
     }
+
+
+async def _off_the_loop(
+    messages: Sequence[Message], make: Callable[..., _Made], *arguments: Any
+) -> _Made:
+    """What ``make`` makes, on a thread where there are pictures: megabytes hold up every key."""
+    if any(message.images for message in messages):
+        return await asyncio.to_thread(make, *arguments)
+    return make(*arguments)
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
 from gputui.ui.instances.caretaker import Caretaker
@@ -38,6 +39,7 @@ class Chatting:
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
         self.copying = Copying()
+        self.drafting = Drafting(self)
         self.reading = Reading(self)
         self._told_store_problem: str | None = None
 
@@ -56,21 +58,15 @@ class Chatting:
         """The side that a command is for where it names none: that of the focus, else the one in front."""
         return self.panel.side
 
-    def run(self, name: str, argument: str = "") -> None:
-        """Carry out a command; what is wrong with it is told."""
+    def run(self, name: str, argument: str = "") -> bool:
+        """Carry out a command; False where it was refused, and what is wrong with it is told."""
         from gputui.ui.chat.commands import command_of  # whose parts know this module
 
         try:
             command_of(name).run(self, argument)
         except GputuiError as error:
             self.say(error)
-
-    def typed(self, text: str) -> bool:
-        """Carry out what was typed into the prompt, where it is a command: ``/name argument``."""
-        if not text.startswith("/"):
             return False
-        name, _, argument = text[1:].partition(" ")
-        self.run(name.strip(), argument.strip())
         return True
 
     def begin_command(self, name: str) -> None:

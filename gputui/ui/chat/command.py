@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,7 +21,8 @@ class ChatCommand:
     ``words`` say what it does; ``takes`` names its argument as people are shown it ("[A|B] NAME"), ""
     where it has none. ``run`` gets what was typed behind the name, "" for nothing; it may raise
     GputuiError, which is told. ``offers`` are its entries in the palette, where they are not the title
-    alone.
+    alone; in the prompt they are suggested as arguments. ``free``: its argument can be any other, too.
+    ``complete`` gives what an argument that is being typed can become, where that must be looked for.
     """
 
     name: str
@@ -30,6 +31,8 @@ class ChatCommand:
     run: Callable[[Chatting, str], None]
     takes: str = ""
     offers: Callable[[Chatting], Iterable[Offer]] | None = None
+    complete: Callable[[Chatting, str], Awaitable[Sequence[str]]] | None = None
+    free: bool = False
 
     def offered(self, chatting: Chatting) -> Iterable[Offer]:
         """What the command palette lists of it."""
@@ -37,7 +40,6 @@ class ChatCommand:
             return self.offers(chatting)
         return () if self.takes else ((self.title, ""),)
 
-    @property
-    def begun(self) -> bool:
-        """Whether the palette can only begin it, in the prompt."""
-        return bool(self.takes) and self.offers is None
+    def begun(self, offered: Sequence[Offer]) -> bool:
+        """Whether the palette can begin it, in the prompt: where it offers nothing, or not all."""
+        return bool(self.takes) and (self.free or not offered)

@@ -7,10 +7,12 @@ from gputui.text import clean_line, nearest
 from gputui.ui.chat.basics import BASIC_COMMANDS
 from gputui.ui.chat.command import ChatCommand
 from gputui.ui.chat.kept.commands import KEPT_COMMANDS
+from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
 from gputui.ui.chat.reading.commands import READING_COMMANDS
 
 COMMANDS: tuple[ChatCommand, ...] = (
     *BASIC_COMMANDS,
+    *PROMPT_COMMANDS,
     *KEPT_COMMANDS,
     *READING_COMMANDS,
 )

@@ -12,8 +12,10 @@ from textual.widgets import Static
 
 from gputui.chat.conversation import Conversation
 from gputui.errors import GputuiError
-from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.prompt import Prompt
+from gputui.ui.chat.prompting.area import PromptArea
+from gputui.ui.chat.prompting.drafting import Drafting
+from gputui.ui.chat.prompting.typed import as_sent, command_in
 from gputui.ui.chat.reading.find_bar import FindBar
 from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
@@ -34,12 +36,12 @@ class ChatPanel(Vertical):
         look: Look,
         conversation: Conversation,
         prepare: Callable[[str], GputuiError | None],
-        command: Callable[[str], bool],
+        drafting: Drafting,
     ) -> None:
-        """``prepare`` says why a side cannot be asked, ``command`` whether a text was a command."""
+        """``prepare`` says why a side cannot be asked, ``drafting`` is what the prompt stands on."""
         super().__init__(id="chat")
         self._prepare = prepare
-        self._command = command
+        self._drafting = drafting
         self._look = look
         self._conversation = conversation
         self._target = 0
@@ -51,11 +53,7 @@ class ChatPanel(Vertical):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
         yield FindBar(self._look)
-        with Horizontal(id="prompt-row"):
-            yield Static(self._look.text("› "), id="prompt-mark", markup=False)
-            yield Prompt()
-            yield KeptMark()
-            yield Static("", id="target", markup=False)
+        yield PromptArea(self._look, self._drafting, self.submit)
 
     def on_mount(self) -> None:
         self._show_target()
@@ -93,6 +91,7 @@ class ChatPanel(Vertical):
         busy = self._conversation.busy
         for name in SIDES:
             self.pane(name).refresh_side()
+        self.redraw_prompt()
         if busy:
             self._drawing.resume()
         else:
@@ -134,13 +133,30 @@ class ChatPanel(Vertical):
             self.pane(name).restyle()
 
     @on(Prompt.Sent)
-    def prompt_sent(self, message: Prompt.Sent) -> None:
-        if self._command(message.text) or self._send(message.text):
-            self.query_one(Prompt).clear()
+    async def prompt_sent(self, message: Prompt.Sent) -> None:
+        await self.submit(message.text)
+
+    async def submit(self, text: str) -> bool:
+        """Carry out a command, or send a prompt with what is attached; False where that was refused."""
+        command = command_in(text)
+        if command is not None:
+            return self._drafting.run(*command)
+        await self._drafting.settled()
+        return self._send(as_sent(text))
 
     def _send(self, text: str) -> bool:
-        sides = self.targets
-        return self._ask(sides, partial(self._conversation.send, text, sides))
+        sides, attaching = self.targets, self._drafting.attaching
+        ask = partial(self._conversation.send, text, sides, attaching.attachments)
+        if not self._ask(sides, ask):
+            return False
+        self._drafting.history.add(text)
+        attaching.clear()
+        self.redraw_prompt()
+        return True
+
+    def redraw_prompt(self) -> None:
+        """Show what goes with the next prompt as it is now."""
+        self.query_one(PromptArea).redraw()
 
     def _ask(self, sides: Sequence[str], ask: Callable[[], None]) -> bool:
         """Ask those sides, if all of them can be asked; else say why not."""

@@ -54,7 +54,11 @@ class Seating:
             hint = status.note or "Start it, or choose another."
             return GputuiError(f"{status.name} is {status.state_word}", hint)
         if not talker.busy:
-            talker.choose(running_endpoint(endpoint, status.url, status.model, owned=status.owned))
+            talker.choose(
+                running_endpoint(
+                    endpoint, status.url, status.model, owned=status.owned, sees=status.sees
+                )
+            )
         return None
 
     def choose(self, side: str) -> None:
@@ -97,7 +101,7 @@ class Seating:
     def _endpoint(self, name: str) -> Endpoint | None:
         status = self._caretaker.status(name)
         if status is not None and status.external:
-            return found_endpoint(name, status.url, status.model)
+            return found_endpoint(name, status.url, status.model, sees=status.sees)
         try:
             return self._services.endpoint_of(name)
         except GputuiError as error:

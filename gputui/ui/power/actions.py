@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from textual.screen import Screen
 
@@ -15,9 +12,8 @@ from gputui.errors import GputuiError
 from gputui.gpu.sample import GpuSample
 from gputui.power.session import PowerSession
 from gputui.text import error_words
+from gputui.ui.boundary import on_daemon_thread
 from gputui.ui.power.dialog import PowerLimitDialog
-
-_Answer = TypeVar("_Answer")
 
 TOLD_SECONDS = 12.0
 """How long a limit that was changed stands on the screen."""
@@ -62,7 +58,7 @@ class PowerActions:
         assert self._session is not None  # noqa: S101 - nothing is asked for without one
         call = partial(self._session.set_limit, sample.identity, watts)
         try:
-            change = await asyncio.wait_for(_in_thread(call), DRIVER_SECONDS)
+            change = await asyncio.wait_for(on_daemon_thread(call), DRIVER_SECONDS)
         except TimeoutError:
             words = (
                 f"GPU {sample.identity.index}: the driver does not answer; its limit is not known"
@@ -78,30 +74,3 @@ class PowerActions:
 
     def _tell(self, words: str) -> None:
         self._screen.notify(words, title="Power limit set", markup=False, timeout=TOLD_SECONDS)
-
-
-async def _in_thread(call: Callable[[], _Answer]) -> _Answer:
-    """What ``call`` returns or raises, on a daemon thread: one that hangs must not hold the exit, and
-    the threads of ``asyncio.to_thread`` are waited for."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[_Answer] = loop.create_future()
-
-    def finish(result: _Answer | None, error: Exception | None) -> None:
-        if answer.cancelled():
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        outcome: tuple[_Answer | None, Exception | None]
-        try:
-            outcome = call(), None
-        except Exception as error:  # noqa: BLE001  raised again where it is awaited
-            outcome = None, error
-        with contextlib.suppress(RuntimeError):  # the loop is gone: the program is leaving
-            loop.call_soon_threadsafe(finish, *outcome)
-
-    threading.Thread(target=run, name="power-limit", daemon=True).start()
-    return await answer

@@ -14,6 +14,7 @@ from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 from textual.widgets import Static
 
+from gputui.chat.asking.attachments import asked_words
 from gputui.chat.model import Turn
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.reading.turns import Turns
@@ -156,7 +157,7 @@ class TurnList(Turns):
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
         return [
-            FinishedAnswer(turn.prompt, turn.answers[self._side], self._look, self.search)
+            FinishedAnswer(asked_words(turn), turn.answers[self._side], self._look, self.search)
             for turn in self._turns[first:last]
         ]
 
