@@ -52,8 +52,9 @@ class Attached:
 
 
 def attachment_words(attachment: Attachment) -> str:
-    """``cat.png 45.1 KiB``."""
-    return f"{attachment.name} {size(len(attachment.data))}"
+    """``cat.png 45.1 KiB``; the name alone where its data were not read."""
+    data = attachment.data
+    return f"{attachment.name} {size(len(data))}" if data else attachment.name
 
 
 def asked_words(turn: Turn) -> str:

@@ -165,7 +165,7 @@ class Prompt(TextArea):
         if self._moved_in_menu(-1):
             return
         if self.navigator.is_first_wrapped_line(self.cursor_location):
-            found = self._drafting.history.earlier(self.text)
+            found = await self._drafting.earlier(self.text)
             if found is not None:
                 self.show(as_typed(found))
                 return

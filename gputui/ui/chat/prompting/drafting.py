@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from gputui.chat.asking.history import InputHistory
 from gputui.config.paths import prompts_dir
 from gputui.errors import GputuiError
 from gputui.ui.boundary import told
-from gputui.ui.chat.prompting.attaching import Attaching
+from gputui.ui.chat.prompting.attaching import Attaching, patiently
 from gputui.ui.chat.prompting.shelf import Shelf
 from gputui.ui.chat.prompting.suggestions import Menu, common_start, of_arguments, suggestions
 from gputui.ui.chat.prompting.typed import command_in
@@ -29,6 +30,7 @@ class Drafting:
         self.menu = Menu()
         self.shelf = Shelf(prompts_dir(), lambda work: chatting.work(work, "library"))
         self._chatting = chatting
+        self._loaded = False
         self._working = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -74,6 +76,16 @@ class Drafting:
             if not self._working:
                 self._idle.set()
             self.redraw()
+
+    async def earlier(self, shown: str) -> str | None:
+        """The prompt before the one that is ``shown``; before this session's come the database's."""
+        if not self._loaded:
+            self._loaded = True  # once, whatever comes of it: a key waits for this
+            store = self._chatting.conversation.store
+            with contextlib.suppress(GputuiError):  # that turns are not kept is told elsewhere
+                if store is not None:
+                    self.history.set_older(await patiently(store.prompts, "the database"))
+        return self.history.earlier(shown)
 
     def suggest(self, text: str) -> Menu:
         """The menu for a text that is being typed; as it was where the text is."""
