@@ -95,9 +95,10 @@ async def stream(
     try:
         while True:
             tries += 1
-            body = await _off_the_loop(messages, msgspec.json.encode, without(payload, names))
+            sent = without(payload, names)
+            content = await _off_the_loop(messages, msgspec.json.encode, sent)
             yield Arrival(time.monotonic(), (RequestSent(),))
-            async with _posted(client, endpoint, body) as response:
+            async with _posted(client, endpoint, content) as response:
                 if response.status_code == 200:
                     refusals.remember(endpoint, names)
                     if missing := left_out(payload, names):
@@ -121,12 +122,12 @@ async def stream(
 
 
 def _posted(
-    client: httpx.AsyncClient, endpoint: Endpoint, body: bytes
+    client: httpx.AsyncClient, endpoint: Endpoint, content: bytes
 ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
     return client.stream(
         "POST",
         f"{endpoint.url}/chat/completions",
-        content=body,
+        content=content,
         headers=_headers(endpoint),
     )
 
