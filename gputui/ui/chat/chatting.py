@@ -40,6 +40,7 @@ class Chatting:
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
         self.copying = Copying()
+        self.drafting = Drafting(self)
         self.reading = Reading(self)
         self.drafting = Drafting(self)
         self.voting = Voting(self)

@@ -159,6 +159,10 @@ class ChatPanel(Vertical):
         self.redraw_prompt()
         return True
 
+    def suggest(self) -> None:
+        """Suggest anew what the text in the prompt can become."""
+        self.query_one(PromptArea).suggest()
+
     def redraw_prompt(self) -> None:
         """Show what goes with the next prompt as it is now."""
         self.query_one(PromptArea).redraw()
