@@ -150,7 +150,6 @@ class TurnList(Turns):
         if new:
             self.mount(*new, before=self._newer)
             self._views += new
-            self.call_after_refresh(self._fill)
         if too_many > 0:
             self._hold(self._views[too_many])
             self._drop(self._views[:too_many])
@@ -188,6 +187,7 @@ class TurnList(Turns):
             self.call_after_refresh(self._go_to_end)
 
     def _go_to_end(self) -> None:
+        """Unless somebody scrolled meanwhile."""
         if self.follows:
             self.move_to(self.max_scroll_y)
 
@@ -207,11 +207,14 @@ class TurnList(Turns):
 
     def _fill(self) -> None:
         """A window that the mounted turns do not fill takes more of them: nothing can be scrolled there."""
-        if self._first and self.max_scroll_y == 0 and self.size.height:
+        laid_out = all(view.virtual_region.height for view in self._views)
+        if self._first and laid_out and self.max_scroll_y == 0 and len(self._views) < MOST:
             self.call_later(self.show_older)
 
+    def watch_virtual_size(self) -> None:
+        self.follow()
+
     def on_resize(self) -> None:
-        self._fill()
         self.follow()
 
     def action_scroll_home(self) -> None:
@@ -283,6 +286,8 @@ class TurnList(Turns):
         """Where the parts lie. One that is held stays where it is seen: so scrolls Textual (8.2) itself,
         where it is anchored to the end, and nothing is drawn at a place that it then leaves."""
         result = super().arrange(size, optimal)
+        if self._first and result.total_region.bottom <= size.height:
+            self.call_after_refresh(self._fill)
         if self._held is not None and not self._moving.locked():
             view, above = self._held
             for placement in result.placements:
