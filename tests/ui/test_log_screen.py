@@ -91,7 +91,7 @@ async def test_what_is_read_has_one_size_and_what_came_meanwhile_is_shown_after(
 
     def slow(file: LogFile) -> Change:
         looking.set()
-        go_on.wait(10)
+        go_on.wait(60)
         found = refresh(file)
         looking.clear()
         return found
