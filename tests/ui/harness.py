@@ -268,9 +268,14 @@ async def until(
     raise AssertionError(f"not so after {seconds} s; the screen:\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
 
 
-async def until_shown(pilot: Pilot[str | None], text: str) -> None:
-    """Wait until the screen holds ``text``."""
-    await until(pilot, lambda: text in screen_text(pilot.app))  # type: ignore[arg-type]
+async def until_shown(pilot: Pilot[str | None], *texts: str) -> None:
+    """Wait until the screen holds all of these at once."""
+
+    def shown() -> bool:
+        screen = screen_text(pilot.app)  # type: ignore[arg-type]
+        return all(text in screen for text in texts)
+
+    await until(pilot, shown)
 
 
 DEEPSEEK = InstanceConfig(name="deepseek", model="/m.gguf", port=8080, key="1", gpus=("0",))
