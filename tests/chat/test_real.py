@@ -48,7 +48,7 @@ def servers(
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(20)
+            process.wait(60)
 
 
 def _start(program: Path, model: Path, name: str, port: int, log: Path) -> subprocess.Popen[bytes]:

@@ -107,7 +107,7 @@ def _write_many(folder: Path, start: object, count: int) -> None:
 
 def test_sessions_that_write_at_once_all_succeed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    start = context.Barrier(4, timeout=20)
+    start = context.Barrier(4, timeout=60)
     writers = [context.Process(target=_write_many, args=(tmp_path, start, 5)) for _ in range(4)]
     for writer in writers:
         writer.start()

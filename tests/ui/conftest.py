@@ -10,6 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.ui.editing import Desk, make_desk
+from tests.ui.idle import loop_is_idle
+
+
+@pytest.fixture(autouse=True)
+def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was pressed has had its effect, on a busy machine too."""
+    for module in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", loop_is_idle)
 
 
 @pytest.fixture
