@@ -100,11 +100,14 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
     return Layouts(supervisor, configuration.state_dir())
 
 
-def make_conversation() -> Conversation:
-    """A new conversation whose turns are kept in the user's database."""
+def make_conversation(config: Config) -> Conversation:
+    """A new conversation as ``[chat]`` begins one, whose turns are kept in the user's database."""
+    from gputui.chat.asking.choosing import choose_configured
     from gputui.chat.conversation import Conversation
 
-    return Conversation(make_store())
+    conversation = Conversation(make_store())
+    choose_configured(conversation, None, config.chat)
+    return conversation
 
 
 def make_store() -> Store:
