@@ -100,13 +100,15 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
     return Layouts(supervisor, configuration.state_dir())
 
 
-def make_conversation(config: Config) -> Conversation:
-    """A new conversation as ``[chat]`` begins one, whose turns are kept in the user's database."""
+def make_conversation(config: Config | None = None) -> Conversation:
+    """A new conversation whose turns are kept in the user's database; with ``config`` as its ``[chat]``
+    begins one."""
     from gputui.chat.asking.choosing import choose_configured
     from gputui.chat.conversation import Conversation
 
     conversation = Conversation(make_store())
-    choose_configured(conversation, None, config.chat)
+    if config is not None:
+        choose_configured(conversation, None, config.chat)
     return conversation
 
 
