@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from gputui.chat.asking import choosing
-from gputui.chat.asking.parameters import PARAMETERS, Parameter, Value, value_of, with_value
+from gputui.chat.asking.parameters import PARAMETERS, Parameter, value_of, with_value
 from gputui.chat.asking.settings import at_once_of, settings_of
 from gputui.chat.model import Settings
 from gputui.config import Config
@@ -28,22 +28,6 @@ _HELP = {
     "max_tokens": "Longest answer, in tokens.",
     "cache_prompt": "Whether servers may keep what they have read.",
 }
-
-
-class _ParameterType(click.ParamType):
-    """A parameter's value, with its range where it is wrong."""
-
-    def __init__(self, parameter: Parameter) -> None:
-        self.name = {"whole": "integer", "number": "number"}.get(parameter.kind, parameter.kind)
-        self._parameter = parameter
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Value:
-        try:
-            return value_of(self._parameter, str(value))
-        except GputuiError as error:
-            self.fail(f"{error.message}: {error.hint}", param, ctx)
 
 
 def settings_options(command: _Command) -> _Command:
@@ -100,10 +84,9 @@ def _option(parameter: Parameter) -> Callable[[_Command], _Command]:
     return click.option(
         f"--{flag}",
         parameter.name,
-        type=_ParameterType(parameter),
         metavar="N",
         expose_value=False,
-        callback=_remember,
+        callback=_remember_value,
         help=f"{help} {parameter.range[0].upper()}{parameter.range[1:]}.",
     )
 
@@ -111,3 +94,14 @@ def _option(parameter: Parameter) -> Callable[[_Command], _Command]:
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value is not None and parameter.name:
         context.meta.setdefault(__name__, {})[parameter.name] = value
+
+
+def _remember_value(context: click.Context, option: click.Parameter, text: str | None) -> None:
+    """As ``_remember``, with the range where the value is wrong."""
+    if text is None:
+        return
+    try:
+        value = value_of(PARAMETERS[option.name or ""], text)
+    except GputuiError as error:
+        raise click.BadParameter(f"{error.message}: {error.hint}", context, option) from None
+    _remember(context, option, value)

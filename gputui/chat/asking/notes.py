@@ -19,6 +19,14 @@ class TurnNote:
     otherwise: tuple[str, ...] = ()
     sent: bool = True
 
+    @property
+    def words(self) -> str:
+        """``asked with temperature 0.2, without top_k``; "" for nothing."""
+        if not self.otherwise:
+            return ""
+        with_ = "" if self.otherwise[0].startswith("without") else "with "
+        return f"asked {with_}{', '.join(self.otherwise)}"
+
 
 def note_of(
     side: str, turn: Turn, own: Sequence[Turn], dropped: int, others: Mapping[str, Sequence[Turn]]

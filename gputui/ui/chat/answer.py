@@ -148,8 +148,8 @@ class FinishedAnswer(Static):
             parts.append(AnswerMarkdown(_shown(answer.text), palette, marks))
         parts += [Text(text, style=style) for text, style in self._endings()]
         if self._note.otherwise:
-            words = f"asked otherwise: {', '.join(self._note.otherwise)}"
-            parts.append(Text(words, style=palette.warning))
+            words = self._note.words
+            parts.append(Text(words, style=palette.warning + Style(bold=False)))
         numbers = _Figures(answer.measurement, palette.dim)
         self._laid_out = LaidOut([*parts, numbers], look, marks)
         return self._laid_out
