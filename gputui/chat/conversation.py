@@ -54,7 +54,13 @@ class Conversation:
         self.tag = ""
         self.store_problem: str | None = None
         self.blind = Blind(lambda: self.sides)
-        self._common = Common(self._shared_client, self._keep, self.whole, blind=self.blind)
+        self._common = Common(
+            self._shared_client,
+            self._keep,
+            self.whole,
+            blind=self.blind,
+            sides=lambda: self.sides,
+        )
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
         self._place = _Place()

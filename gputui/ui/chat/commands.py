@@ -18,7 +18,6 @@ COMMANDS: tuple[ChatCommand, ...] = (
     *KEPT_COMMANDS,
     *READING_COMMANDS,
     *SETTINGS_COMMANDS,
-    *PROMPT_COMMANDS,
     *VOTING_COMMANDS,
 )
 

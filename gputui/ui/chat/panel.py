@@ -17,6 +17,7 @@ from gputui.ui.chat.prompting.area import PromptArea
 from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.prompting.typed import as_sent, command_in
 from gputui.ui.chat.reading.find_bar import FindBar
+from gputui.ui.chat.settings.notice import ChatNotice
 from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
@@ -47,12 +48,14 @@ class ChatPanel(Vertical):
         self._target = 0
         self._width = 0
         self.alone = False
+        self._annotated: list[int] = []
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
         yield FindBar(self._look)
+        yield ChatNotice(self._look)
         yield PromptArea(self._look, self._drafting, self.submit)
 
     def on_mount(self) -> None:
@@ -91,11 +94,20 @@ class ChatPanel(Vertical):
         unsettled = self._conversation.unsettled
         for name in SIDES:
             self.pane(name).refresh_side()
+        self._annotate()
         self.redraw_prompt()
         if unsettled:
             self._drawing.resume()
         else:
             self._drawing.pause()
+
+    def _annotate(self) -> None:
+        """What stands beside a turn may come from the other side: both, where either has news."""
+        versions = [self._conversation.sides[name].version for name in SIDES]
+        if versions != self._annotated:
+            self._annotated = versions
+            for name in SIDES:
+                self.pane(name).annotate()
 
     def next_target(self) -> None:
         """Both sides, A alone, B alone, and from the start."""

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gputui.chat.asking.attachments import asked_words
+from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Turn
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.reading.turns import Turns
@@ -53,8 +54,12 @@ class TurnList(Turns):
     ``follows``: the end is followed as it grows; whoever scrolled back reads on in peace.
     """
 
-    def __init__(self, look: Look, side: str) -> None:
+    def __init__(
+        self, look: Look, side: str, note_of: Callable[[Turn], TurnNote] = lambda turn: TurnNote()
+    ) -> None:
+        """``note_of`` gives what is said beside a turn."""
         super().__init__(classes="turns")
+        self._note_of = note_of
         self.follows = True
         self._look = look
         self._side = side
@@ -156,9 +161,20 @@ class TurnList(Turns):
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
         return [
-            FinishedAnswer(asked_words(turn), turn.answers[self._side], self._look, self.search)
+            FinishedAnswer(
+                asked_words(turn),
+                turn.answers[self._side],
+                self._look,
+                self.search,
+                self._note_of(turn),
+            )
             for turn in self._turns[first:last]
         ]
+
+    def annotate(self) -> None:
+        """Bring what is said beside each turn up to date."""
+        for view, turn in zip(self._views, self._turns[self._first : self._last], strict=False):
+            view.annotate(self._note_of(turn))
 
     def _drop(self, views: Iterable[FinishedAnswer]) -> None:
         """These are widgets no more."""
