@@ -58,7 +58,7 @@ class Prompt(TextArea):
             compact=True,
             soft_wrap=True,
             show_line_numbers=False,
-            placeholder="one prompt, two answers",
+            placeholder="one prompt, two answers; / for commands",
             tab_behavior="focus",
         )
         self._drafting = drafting
