@@ -155,7 +155,7 @@ async def test_a_blind_round_from_the_draw_to_the_table(tmp_path: Path) -> None:
         await until_shown(pilot, "1 on answers that named themselves")
         await pilot.press("n")
         await until_shown(pilot, "A won 0 of 1")
-        await pilot.press("escape", "c", *"next", "enter")
+        await pilot.press("escape", *"next", "enter")
         await until(pilot, lambda: one.conversation.blind.hidden)
         await until(pilot, lambda: "deepseek" not in chat_text(one))
         await until(pilot, lambda: "› hi" not in chat_text(one))  # in a new conversation
