@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputui.chat.voting.naming import FAMILIES, LONGEST, MAKERS, names_itself
@@ -49,6 +49,7 @@ MENTIONS = (
 )
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(FAMILIES),
     said=st.sampled_from(SELF),
@@ -60,11 +61,13 @@ def test_a_model_that_introduces_itself_is_found_in_any_case(
     assert names_itself(change(said.format(name)))  # type: ignore[operator]
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(MAKERS), said=st.sampled_from(MADE))
 def test_so_is_one_that_says_who_made_it(name: str, said: str) -> None:
     assert names_itself(said.format(name))
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(
         [name for name in (*FAMILIES, *MAKERS) if name.isascii() and " " not in name]
@@ -99,11 +102,13 @@ def test_the_name_that_the_model_goes_by_here_counts() -> None:
 LETTERS = st.text(st.sampled_from("abcdefgh ijk.,\n'\"I am as my name is *_0123"), max_size=300)
 
 
+@settings(deadline=None)
 @given(before=LETTERS, after=LETTERS)
 def test_what_stands_around_does_not_hide_it(before: str, after: str) -> None:
     assert names_itself(f"{before}\n\nI am DeepSeek-R1. {after}")
 
 
+@settings(deadline=None)
 @given(
     text=st.text(st.sampled_from("abc de I am as my name is called the model 12.,\n"), max_size=400)
 )

@@ -28,6 +28,7 @@ def scores(results: Sequence[Result]) -> Scores[str]:
     return found
 
 
+@settings(deadline=None)
 @given(results=RESULTS, seed=st.integers(0, 99))
 def test_the_order_of_votes_means_nothing(results: list[Result], seed: int) -> None:
     shuffled = results.copy()
@@ -35,12 +36,14 @@ def test_the_order_of_votes_means_nothing(results: list[Result], seed: int) -> N
     assert scores(results).ratings() == scores(shuffled).ratings()
 
 
+@settings(deadline=None)
 @given(results=RESULTS)
 def test_who_sits_on_which_side_means_nothing(results: list[Result]) -> None:
     swapped = [(second, first, 1 - share) for first, second, share in results]
     assert scores(results).ratings() == scores(swapped).ratings()
 
 
+@settings(deadline=None)
 @given(results=RESULTS)
 def test_turned_results_are_mirrored_around_the_mean(results: list[Result]) -> None:
     turned = scores([(first, second, 1 - share) for first, second, share in results]).ratings()
@@ -49,6 +52,7 @@ def test_turned_results_are_mirrored_around_the_mean(results: list[Result]) -> N
         assert rating.high - rating.low == pytest.approx(turned[player].high - turned[player].low)
 
 
+@settings(deadline=None)
 @given(results=RESULTS)
 def test_each_group_has_its_mean_and_finite_intervals_around_each_rating(
     results: list[Result],
@@ -62,6 +66,7 @@ def test_each_group_has_its_mean_and_finite_intervals_around_each_rating(
             assert -1e5 < one.low < one.value < one.high < 1e5
 
 
+@settings(deadline=None)
 @given(results=RESULTS, pair=st.permutations("abcdef"))
 def test_a_further_win_never_lowers_the_winner_nor_raises_the_loser(
     results: list[Result], pair: list[str]
@@ -73,6 +78,7 @@ def test_a_further_win_never_lowers_the_winner_nor_raises_the_loser(
     assert after[loser].value <= before[loser].value + 1e-6
 
 
+@settings(deadline=None)
 @given(results=RESULTS)
 def test_equal_results_give_equal_ratings(results: list[Result]) -> None:
     """Each result once more with other names, which played each other even."""
@@ -132,7 +138,7 @@ def test_known_strengths_lie_in_their_interval_as_often_as_it_says() -> None:
     assert 0.91 * 500 <= within <= 0.99 * 500
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_many_votes_come_close_to_the_strengths(seed: int) -> None:
     for player, rating in simulated(seed, 5000).ratings().items():
