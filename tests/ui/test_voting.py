@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 from gputui.alerts.rules import rules_of
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
+from gputui.chat.keeping.store import Store
 from gputui.chat.voting.box import VoteBox
 from gputui.chat.voting.standings import standings
 from gputui.chat.voting.store import VoteStore
@@ -24,13 +25,16 @@ from gputui.chat.voting.vote import Choice
 from gputui.config import TargetsConfig
 from gputui.instances.status import State
 from gputui.themes import load_themes, shipped_dir
+from gputui.ui.chat.kept.found_list import Found
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.voting.dialogs import RevealDialog, VoteDialog
 from gputui.ui.chat.voting.lines import votes_lines
 from gputui.ui.chat.voting.screen import VotesScreen
+from gputui.ui.chat.voting.veiled import veiled
 from gputui.ui.dialogs import ChoiceDialog
 from gputui.ui.palette import Palette
-from tests.chat.voting.test_blind import swapped
+from tests.chat.talking import settled
+from tests.chat.voting.test_blind import SHORT, blind, swapped
 from tests.chat.voting.votes import many
 from tests.ui.harness import BOTH, CONFIG, Rig, rig, screen_text, until, until_shown
 from tests.ui.test_chat import END, Script, answers, chunk, server
@@ -201,7 +205,7 @@ async def test_an_open_vote_is_told_as_such_and_can_be_changed(tmp_path: Path) -
         ]
         assert votes[0].turn == votes[1].turn
         await pilot.press(*"/vote c", "enter")
-        await until_shown(pilot, "/vote takes a, b, tie, bad")
+        await until(pilot, lambda: "/vote takes a, b, tie, bad" in toasts(one))
 
 
 async def test_a_vote_that_is_not_kept_is_told_and_kept_later(
@@ -223,6 +227,30 @@ async def test_a_vote_that_is_not_kept_is_told_and_kept_later(
         other.close()
         await until(pilot, lambda: "The vote is kept now" in toasts(one))
         assert box.unkept == 0
+
+
+async def test_the_list_of_conversations_tells_nothing_of_a_draw_until_the_vote(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "kept.db")
+    async with blind((SHORT,), (SHORT,), store) as chat:
+        chat.send("hello there")
+        await settled(chat)
+
+        def found() -> tuple[Found, Found]:
+            listed = Found(conversations=store.summaries(10))
+            return veiled(listed, chat), veiled(
+                Found("good", matches=store.search("good", 10)), chat
+            )
+
+        listed, searched = found()
+        assert [(one.names, one.models) for one in listed.conversations] == [((), ())]
+        assert not searched.matches
+        assert chat.hidden_id == chat.id is not None
+        chat.blind.reveal()
+        listed, searched = found()
+        assert [one.names for one in listed.conversations] == [("b", "a")]
+        assert len(searched.matches) == 1
 
 
 @pytest.mark.parametrize("width", [58, 76, 100, 150])

@@ -32,7 +32,9 @@ VOTES = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+)
 @given(votes=st.lists(VOTES, max_size=4))
 def test_what_is_kept_comes_back_as_it_was(tmp_path: Path, votes: list[Vote]) -> None:
     store = VoteStore(tmp_path / "gputui.db")
