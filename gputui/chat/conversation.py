@@ -94,6 +94,11 @@ class Conversation:
         return self._place.id
 
     @property
+    def hidden_id(self) -> int | None:
+        """The store's, while it is a blind draw whose names nobody may read there."""
+        return self.id if self.blind.hidden else None
+
+    @property
     def busy(self) -> bool:
         """Whether a side answers, or waits for its turn."""
         return any(side.busy for side in self.sides.values())

@@ -128,7 +128,10 @@ class Side:
 
     @property
     def context_use(self) -> context.ContextUse | None:
-        """How much of the server's context the conversation uses; None where that is not known."""
+        """How much of the server's context the conversation uses; None where that is not known, or may
+        not be."""
+        if self.veiled:
+            return None
         size = self.endpoint.context if self.endpoint else None
         live = self.live if self._live and self._live.begun else None
         return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)

@@ -209,7 +209,8 @@ class ChatPanel(Vertical):
 
     def retry(self, side: str) -> None:
         """Have a side answer its last prompt again; why it cannot is told."""
-        self._ask([side], partial(self._conversation.retry, side))
+        sides = self._conversation.blind.together(side)
+        self._ask(sides, partial(self._conversation.retry, side))
 
     def _show_target(self) -> None:
         self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")

@@ -156,7 +156,10 @@ class Seating:
             endpoint = self._services.conversation.sides[name].endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu_of(endpoint.name) if endpoint else None
-            hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
+            neutral = (
+                palette.theme.colors.dim if endpoint is NOBODY else palette.theme.colors.border
+            )
+            hue = palette.hue_color(gpu.index) if gpu else neutral
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
             words = own_words(name, own, endpoints, conversation.settings)
             title = self._look.text("  ·  ".join([title, *words]))
