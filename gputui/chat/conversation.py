@@ -92,11 +92,17 @@ class Conversation:
         """Whether a side answers, or waits for its turn."""
         return any(side.busy for side in self.sides.values())
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether there may be something new to draw: a side is busy, or its server still is."""
+        return self.busy or any(side.watched for side in self.sides.values())
+
     def seat(self, names: Sequence[str]) -> None:
         """Have these sides from now on; those that are there keep what they said, others go."""
         for name, side in self.sides.items():
             if name not in names:
                 side.stop()
+                side.leave_server()
         self.sides = {name: self.sides.get(name) or Side(name, self._common) for name in names}
         self.blind.seats_changed()
 
@@ -234,6 +240,9 @@ class Conversation:
         if self._older is not None:
             self._older.cancel()
         await self.wait()
+        for task in (looking := tuple(self._common.background)):
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
         if self._http is not None:
             await self._http.aclose()
         if self.store is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
 from gputui.chat.answering.refusals import Refusals
+from gputui.chat.answering.slots import SlotWatch, ask_slots
 from gputui.chat.asking import context
 from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.settings import sent
@@ -35,7 +36,8 @@ class Common:
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
     said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
-    side. ``refusals``: what each server would not take so far.
+    side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
+    meanwhile.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -45,6 +47,14 @@ class Common:
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
     refusals: Refusals = field(default_factory=Refusals)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def beside(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Work that no answer waits for, and that ends with the conversation."""
+        task = asyncio.create_task(work, name=name)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+        return task
 
 
 class Side:
@@ -71,6 +81,23 @@ class Side:
         self._live: LiveAnswer | None = None
         self._last: Exchange | None = None
         self._turns: list[Turn] = []
+        self._slots: SlotWatch | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def lingering(self) -> str:
+        """What the server still does with the answer that was stopped, in words; "" where nothing is known.
+
+        Only a llama-server says so. It is over when the slot is free, and with the next prompt.
+        """
+        if self._slots is None or self.busy or self.veiled:
+            return ""
+        return self._slots.words
+
+    @property
+    def watched(self) -> bool:
+        """Whether the server is being looked at after a stop: ``lingering`` may change."""
+        return not self.busy and self._looking is not None and not self._looking.done()
 
     @property
     def busy(self) -> bool:
@@ -148,6 +175,7 @@ class Side:
         """Talk to that endpoint from now on; the side's history goes along. Stops a running answer."""
         if endpoint != self.seated:
             self.stop()
+            self.leave_server()
             self.seated = endpoint
             self.version += 1
             self._common.blind.seats_changed()
@@ -169,6 +197,7 @@ class Side:
         self._last = Exchange.of(self._turns[-1]) if self._turns else None
         self.problem = None
         self.dropped = self._counted_from = 0
+        self.leave_server()
         self.version += 1
 
     def take_up_older(self, turns: Sequence[Turn]) -> None:
@@ -230,6 +259,12 @@ class Side:
         if task is not None and not task.cancelling():
             task.cancel()
 
+    def leave_server(self) -> None:
+        """Look at the server no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._slots = self._looking = None
+
     def messages(self, exchange: Exchange) -> list[Message]:
         """What the server is sent: the answered turns, and the prompt.
 
@@ -252,6 +287,7 @@ class Side:
         return sent(self.seated, self.settings, self._common.settings, seed)
 
     def _begin(self, live: LiveAnswer) -> asyncio.Task[None]:
+        self.leave_server()
         self._live, self._last = live, live.exchange
         self.prompt, self.problem = live.exchange.prompt, None
         self.version += 1
@@ -263,6 +299,7 @@ class Side:
         """The task of an answer is over, whatever happened: the side is free and says what it was."""
         live.close()
         answer = live.answer(self.name)
+        self._look_on(live, stopped=task.cancelled())
         if task.cancelled():
             answer = replace(answer, finish_reason=STOPPED)
         elif error := task.exception():
@@ -300,6 +337,18 @@ class Side:
         words = context.drop_words(before, self.name, self.dropped, error.tokens - size + room)
         return GputuiError(error.message, words or error.hint)
 
+    def _look_on(self, live: LiveAnswer, *, stopped: bool) -> None:
+        """After a stop, see whether the server goes on with what it was asked; not after anything else."""
+        slots, looking = self._slots, self._looking
+        there = self.seated is not None and self.seated.url == live.endpoint.url
+        if slots is None or looking is None or not stopped or not there:
+            self.leave_server()
+            return
+        looking.cancel()
+        said_nothing = not (live.text.text or live.reasoning.text)
+        watch = slots.watch(said_nothing=said_nothing, reading=live.reads_prompt())
+        self._looking = self._common.beside(watch, "slots")
+
     async def _receive(self, live: LiveAnswer) -> None:
         await self._common.whole()
         async with self._common.gate.passed(self.name):
@@ -312,6 +361,9 @@ class Side:
         client = await self._common.client()
         from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
+        if live.endpoint.llama:
+            self._slots = slots = SlotWatch(partial(ask_slots, client, live.endpoint))
+            self._looking = self._common.beside(slots.look_before(live.reads_prompt), "slots")
         messages = self.messages(live.exchange)
         sampling, refusals = live.settings.sampling, self._common.refusals
         arrivals = stream(client, live.endpoint, messages, sampling, refusals)

@@ -175,6 +175,28 @@ async def test_stopping_in_mid_stream_frees_the_slot(servers: tuple[Endpoint, En
     assert answer.text
 
 
+async def test_a_prompt_that_is_stopped_keeps_its_server_busy_and_that_is_said(
+    servers: tuple[Endpoint, Endpoint],
+) -> None:
+    """The batch that is being computed goes on to its end; then the slot is free, and nothing is said."""
+    conversation = _conversation((replace(servers[0], llama=True), servers[1]))
+    side = conversation.sides["A"]
+    conversation.send("word " * 500, ("A",))
+    async with asyncio.timeout(PATIENCE):
+        while not (side.live and side.live.measurement.prompt_progress is not None):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        side.stop()
+        await conversation.wait()
+        while not side.lingering:
+            assert conversation.unsettled, "the look ended without a word"
+            await asyncio.sleep(0.005)
+        while conversation.unsettled:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert side.lingering == ""
+    assert await asyncio.to_thread(_busy_slots, servers[0]) == 0
+    await conversation.close()
+
+
 async def test_a_conversation_too_long_says_both_numbers(
     servers: tuple[Endpoint, Endpoint],
 ) -> None:

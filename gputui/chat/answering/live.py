@@ -70,6 +70,10 @@ class LiveAnswer:
             case _:
                 pass
 
+    def reads_prompt(self) -> bool:
+        """Whether the server says that it is at the prompt."""
+        return self.watch.measurement(time.monotonic()).prompt_progress is not None
+
     def close(self) -> None:
         """No more comes."""
         self.watch.finish(time.monotonic())

@@ -87,12 +87,12 @@ class ChatPanel(Vertical):
         return self.front if self.narrow else "A"
 
     def refresh_sides(self) -> None:
-        """Draw what has come since the last draw; nothing wakes up again while no side is busy."""
-        busy = self._conversation.busy
+        """Draw what has come since the last draw; nothing wakes up again while none is to come."""
+        unsettled = self._conversation.unsettled
         for name in SIDES:
             self.pane(name).refresh_side()
         self.redraw_prompt()
-        if busy:
+        if unsettled:
             self._drawing.resume()
         else:
             self._drawing.pause()

@@ -35,6 +35,8 @@ class SideNumbers(CellView):
         if side.endpoint is None:
             return [Line().add("no model chosen", palette.dim)]
         live = side.live
+        if live is None and side.lingering:
+            return [Line().add(f"stopped: the server is {side.lingering}", palette.warning)]
         if live is None:
             return [Line().add(side.endpoint.url, palette.dim)]
         measurement = live.measurement
