@@ -1,4 +1,4 @@
-"""``gputui chat``: one prompt to one or two models, without the screen."""
+"""``gputui chat``: one prompt to one model or to several, without the screen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -18,6 +19,7 @@ from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, runn
 from gputui.chat.figures import figures_line
 from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings, answer_json
 from gputui.chat.side import STOPPED, Side
+from gputui.cli.chat_many import asked_names, summary
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
@@ -35,10 +37,11 @@ _PATIENCE = 1.0
 
 @click.command("chat")
 @common_options
-@click.option(
-    "--a", "side_a", required=True, metavar="NAME", help="Instance or endpoint of side A."
-)
+@click.option("--a", "side_a", metavar="NAME", help="Instance or endpoint of side A.")
 @click.option("--b", "side_b", metavar="NAME", help="Instance or endpoint of side B.")
+@click.option("--to", multiple=True, metavar="NAME", help="One to ask; up to eight times.")
+@click.option("--all", "everyone", is_flag=True, help="Ask every configured model that is ready.")
+@click.option("--at-once", type=click.IntRange(1), help="How many answer at a time; else all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
 @click.option("--system", metavar="TEXT", help="System prompt, for both sides.")
 @click.option("--temperature", type=click.FloatRange(0), help="The server's default without it.")
@@ -55,8 +58,11 @@ _PATIENCE = 1.0
 @click.pass_context
 def command(
     context: click.Context,
-    side_a: str,
+    side_a: str | None,
     side_b: str | None,
+    to: Sequence[str],
+    everyone: bool,
+    at_once: int | None,
     as_json: bool,
     system: str | None,
     temperature: float | None,
@@ -65,29 +71,30 @@ def command(
     files: Sequence[str],
     prompt: str | None,
 ) -> None:
-    """Send PROMPT ("-" or nothing: standard input) to one model, or to two at once.
+    """Send PROMPT ("-" or nothing: standard input) to one model, to two, or to more.
 
     Ctrl-C stops the answers, and what came is printed. Exit code 1 where a side failed, 130 after
     Ctrl-C.
     """
     options = options_of(context)
     config = options.load_config()
-    names = {"A": side_a} | ({"B": side_b} if side_b is not None else {})
+    names = asked_names(config, side_a, side_b, to, everyone=everyone)
     endpoints = {side: _endpoint(config, name) for side, name in names.items()}
     text = _prompt(prompt)
-    attachments = _attachments(files)
-    endpoints = asyncio.run(_as_they_run(options, config, endpoints))
+    endpoints = asyncio.run(_as_they_run(options, config, endpoints, only_ready=everyone))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
+    question = _Question(text, Settings(system, sampling), _attachments(files), at_once)
     alone = len(endpoints) == 1 and not as_json
-    answers, interrupted = asyncio.run(
-        _ask(endpoints, text, system, sampling, attachments, live=alone)
-    )
+    answers, interrupted = asyncio.run(_ask(endpoints, question, live=alone))
     if as_json:
         shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}
         click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
     else:
         for answer in answers.values():
             _print(answer, whole=not alone)
+        if len(answers) > len("AB") and sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            click.echo("\n".join(summary(answers.values(), width)))
     if interrupted:
         context.exit(INTERRUPTED)
     context.exit(1 if any(answer.error for answer in answers.values()) else 0)
@@ -102,11 +109,12 @@ def _endpoint(config: Config, name: str) -> Endpoint:
 
 
 async def _as_they_run(
-    options: Options, config: Config, endpoints: Mapping[str, Endpoint]
+    options: Options, config: Config, endpoints: Mapping[str, Endpoint], *, only_ready: bool = False
 ) -> dict[str, Endpoint]:
     """The endpoints, those of instances as they run now. Raises GputuiError where one is not ready.
 
-    An instance's port alone says nothing: an alternative to it may be the one that listens there.
+    ``only_ready``: leave out those that are not, unless that is all of them. An instance's port alone
+    says nothing: an alternative to it may be the one that listens there.
     """
     far = {table.name for table in config.endpoints}
     if all(endpoint.name in far for endpoint in endpoints.values()):
@@ -116,10 +124,20 @@ async def _as_they_run(
         statuses = {status.name: status for status in await supervisor.observe(_PATIENCE)}
     finally:
         await supervisor.close()
-    return {
-        side: endpoint if endpoint.name in far else _running(config, endpoint, statuses)
-        for side, endpoint in endpoints.items()
-    }
+    running: dict[str, Endpoint] = {}
+    missing: GputuiError | None = None
+    for side, endpoint in endpoints.items():
+        try:
+            there = endpoint if endpoint.name in far else _running(config, endpoint, statuses)
+        except GputuiError as error:
+            if not only_ready:
+                raise
+            missing = missing or error
+        else:
+            running[side] = there
+    if missing is not None and not running:
+        raise missing
+    return dict(zip(endpoints, running.values(), strict=False))
 
 
 def _running(
@@ -179,12 +197,19 @@ def _attachments(files: Sequence[str]) -> tuple[Attachment, ...]:
     return attachments
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked. ``at_once``: how many answer at a time; None: all."""
+
+    prompt: str
+    settings: Settings
+    attachments: Sequence[Attachment]
+    at_once: int | None
+
+
 async def _ask(
     endpoints: Mapping[str, Endpoint],
-    prompt: str,
-    system: str | None,
-    sampling: Sampling,
-    attachments: Sequence[Attachment],
+    question: _Question,
     *,
     live: bool,
 ) -> tuple[dict[str, Answer], bool]:
@@ -200,13 +225,14 @@ async def _ask(
         interrupted.set()
         conversation.stop()
 
-    conversation.settings = Settings(system, sampling)
+    conversation.settings, conversation.at_once = question.settings, question.at_once
+    conversation.seat(tuple(endpoints))
     for name, endpoint in endpoints.items():
         conversation.sides[name].choose(endpoint)
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the command there
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
     try:
-        conversation.send(prompt, tuple(endpoints), attachments)
+        conversation.send(question.prompt, tuple(endpoints), question.attachments)
         if live:
             await _print_as_it_comes(conversation)
         elif sys.stderr.isatty():
@@ -269,6 +295,9 @@ def _print(answer: Answer, *, whole: bool) -> None:
         click.echo(answer.text)
     if answer.error:
         report(GputuiError(answer.error, answer.hint))
+    if answer.left_out:
+        refused = ", ".join(answer.left_out)
+        click.echo(f"asked without {refused}, which the server refused", err=not whole)
     click.echo(figures_line(answer), err=not whole)
     if whole:
         click.echo()
