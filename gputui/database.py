@@ -214,7 +214,7 @@ class Database:
                     self._connection = self._connect()
                 with self._connection:
                     yield self._connection
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self._drop()
                 raise self._problem(error, loss or self._loss) from error
             except GputuiError:
@@ -274,8 +274,14 @@ class Database:
                 self._connection.close()
             self._connection = None
 
-    def _problem(self, error: sqlite3.Error | OSError, loss: str) -> GputuiError:
-        if isinstance(error, OSError):
+    def _problem(
+        self, error: sqlite3.Error | OSError | UnicodeDecodeError, loss: str
+    ) -> GputuiError:
+        if isinstance(
+            error, UnicodeDecodeError
+        ):  # also SQLite's own words may quote what is damaged
+            what, hint = _REASONS[sqlite3.SQLITE_CORRUPT]
+        elif isinstance(error, OSError):
             what, hint = error.strerror or str(error), "gputui's state directory must be writable."
         else:
             what, hint = _REASONS.get(_primary_code(error), (str(error), ""))

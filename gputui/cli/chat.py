@@ -81,10 +81,11 @@ def command(
     names = asked_names(config, side_a, side_b, to, everyone=everyone)
     endpoints = {side: _endpoint(config, name) for side, name in names.items()}
     text = _prompt(prompt)
+    attachments = _attachments(files)
     endpoints = asyncio.run(_as_they_run(options, config, endpoints, only_ready=everyone))
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
-    question = _Question(text, Settings(system, sampling), _attachments(files), at_once)
     alone = len(endpoints) == 1 and not as_json
+    question = _Question(text, attachments, Settings(system, sampling), at_once)
     answers, interrupted = asyncio.run(_ask(endpoints, question, live=alone))
     if as_json:
         shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}
@@ -199,19 +200,16 @@ def _attachments(files: Sequence[str]) -> tuple[Attachment, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked. ``at_once``: how many answer at a time; None: all."""
+    """What is asked, how, and of how many at a time (None: of all)."""
 
     prompt: str
-    settings: Settings
     attachments: Sequence[Attachment]
+    settings: Settings
     at_once: int | None
 
 
 async def _ask(
-    endpoints: Mapping[str, Endpoint],
-    question: _Question,
-    *,
-    live: bool,
+    endpoints: Mapping[str, Endpoint], question: _Question, *, live: bool
 ) -> tuple[dict[str, Answer], bool]:
     """The answers by side, and whether Ctrl-C ended them.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gputui.chat.conversation import Conversation
     from gputui.chat.health import EndpointWatch
     from gputui.chat.keeping.store import Store
+    from gputui.chat.voting.box import VoteBox
     from gputui.gpu.source import Source
     from gputui.host import HostReader
     from gputui.instances.supervisor import Supervisor
@@ -111,6 +112,14 @@ def make_store() -> Store:
     from gputui.chat.keeping.store import Store
 
     return Store(configuration.state_dir() / "gputui.db")
+
+
+def make_votes() -> VoteBox:
+    """The votes of the user's database."""
+    from gputui.chat.voting.box import VoteBox
+    from gputui.chat.voting.store import VoteStore
+
+    return VoteBox(VoteStore(configuration.state_dir() / "gputui.db"))
 
 
 def make_endpoint_watch(config: Config) -> EndpointWatch:

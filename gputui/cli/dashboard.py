@@ -21,6 +21,7 @@ from gputui.cli.compose import (
     make_power,
     make_source,
     make_supervisor,
+    make_votes,
 )
 from gputui.config import Config, default_path
 from gputui.errors import GputuiError
@@ -103,6 +104,8 @@ def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = F
 
     app = GputuiApp(services)
     last_words = app.run(mouse=not options.no_mouse)
+    if services.votes is not None and (lost := services.votes.lost) is not None:
+        click.echo(str(lost), err=True)
     if app.failure is not None:
         raise app.failure
     if last_words:
@@ -157,6 +160,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         config_file=options.config_file,
         watch=_watch(file, content, themes),
         fit=supervisor.fit_of,
+        votes=make_votes(),
         readonly=options.readonly,
         ascii_only=not _unicode_terminal(),
         start=tuple(start),

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "logs": "the log of an instance",
     "chat": "one prompt to one or two models",
     "conversations": "list, search, show, export, rename and delete kept conversations",
+    "votes": "ratings from the votes on answers",
     "config": "check the configuration",
 }
 """Every command and its one-line help; the body is in the module of that name (a dash is an underscore

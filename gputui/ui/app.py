@@ -68,6 +68,8 @@ class GputuiApp(App[str | None]):
         if self.sampler:
             self.sampler.stop()
         await self.services.conversation.close()
+        if self.services.votes:
+            await self.services.votes.close()
         await self.services.supervisor.close()
         if self.services.alerts:
             await asyncio.to_thread(self.services.alerts.close)

@@ -30,6 +30,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("g", "gpu_details", "GPU details", id="gpu.details"),
     Binding("a", "chat('model', 'A')", "Model A", id="chat.model_a"),
     Binding("b", "chat('model', 'B')", "Model B", id="chat.model_b"),
+    Binding("v", "chat('vote')", "Vote", show=False, id="chat.vote"),
     Binding("left", "side('A')", "Side A", show=False, id="chat.side_a"),
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
@@ -50,6 +51,8 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.chat.prompt import Prompt
     from gputui.ui.chat.reading.difference_screen import DifferenceView
     from gputui.ui.chat.side_pane import SidePane
+    from gputui.ui.chat.voting.dialogs import VoteDialog
+    from gputui.ui.chat.voting.screen import VotesView
     from gputui.ui.editing.form import InstanceForm
     from gputui.ui.editing.widgets import GpuField
     from gputui.ui.gpus.chart_view import ChartView
@@ -81,6 +84,8 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("Among its GPUs", GpuField),
         ("In an instance's details", InstanceDetailsScreen),
         ("In a log", LogView),
+        ("In a vote", VoteDialog),
+        ("Among the votes", VotesView),
     )
     for where, widget in places:
         yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]

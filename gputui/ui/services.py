@@ -12,6 +12,7 @@ from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.health import EndpointWatch
 from gputui.chat.model import Endpoint
+from gputui.chat.voting.box import VoteBox
 from gputui.config import Config, InstanceConfig
 from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
@@ -117,7 +118,7 @@ class Services:
     parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
     ``endpoints`` is asked for their health while the screen is there. ``watch`` looks at the
     configuration's file, which may change ``config``. ``fit`` says of an instance, as it would be
-    configured, whether it fits now.
+    configured, whether it fits now. ``votes``: None where there is no database to keep them.
     """
 
     config: Config
@@ -136,6 +137,7 @@ class Services:
     config_file: Path | None = None
     watch: FileWatch | None = None
     fit: Callable[[InstanceConfig], Awaitable[Fit]] | None = None
+    votes: VoteBox | None = None
     readonly: bool = False
     ascii_only: bool = False
     start: Sequence[str] = field(default_factory=tuple)

@@ -15,6 +15,8 @@ from gputui.text import clean
 MODULE = "fts5"
 """SQLite's module of full-text search."""
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR)
+
 
 def usable(connection: sqlite3.Connection) -> bool:
     """Whether there is an index: one is made where there is none. False where SQLite has no FTS5."""
@@ -43,6 +45,17 @@ def catch_up(connection: sqlite3.Connection, limit: int) -> bool:
     )
     connection.executemany("DELETE FROM unindexed WHERE turn_id = ?", ids)
     return len(ids) < limit
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether it may be the index that is: a fault of the content, not of the disk or of another session."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _DAMAGED
+
+
+def drop(connection: sqlite3.Connection) -> None:
+    """Have no index: the next use makes it anew."""
+    connection.execute("DROP TABLE IF EXISTS words")
 
 
 def _create(connection: sqlite3.Connection) -> bool:

@@ -34,7 +34,7 @@ SELECT turns.conversation_id, answers.name, answers.model
 FROM turns JOIN answers ON answers.turn_id = turns.id
 WHERE turns.conversation_id IN ({marks})
 GROUP BY turns.conversation_id, answers.name, answers.model
-ORDER BY min(answers.turn_id), min(answers.side)
+ORDER BY min(1000 * answers.turn_id + unicode(answers.side))
 """
 
 _TURNS = "SELECT {what} FROM turns WHERE conversation_id = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +24,10 @@ _INDEXED = (
     f"SELECT rowid AS id, snippet(words, -1, '{_BEGIN}', '{_END}', '…', {_TOKENS}) AS snippet"  # noqa: S608
     " FROM words WHERE words MATCH ? ORDER BY {order} LIMIT ?"
 )
-_HOLDS = """
-(holds(turns.prompt, {place}) OR EXISTS (
-    SELECT 1 FROM answers WHERE turn_id = turns.id
-    AND (holds(answers.text, {place}) OR holds(answers.reasoning, {place}))))
+_EVERYTHING = """
+SELECT turns.id, conversation_id, created_at, prompt, answers.text, answers.reasoning
+FROM turns LEFT JOIN answers ON answers.turn_id = turns.id
+ORDER BY turns.id DESC, answers.side
 """
 
 
@@ -128,36 +129,23 @@ def _places(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, sql
 
 def _scan_hits(connection: sqlite3.Connection, query: Query, limit: int) -> list[_Hit]:
     """Through every text, the newest first."""
-    patterns = query.patterns
-    connection.create_function(
-        "holds", 2, lambda text, place: patterns[place].search(folded(text)) is not None
-    )
-    every = " AND ".join(_HOLDS.format(place=place) for place in range(len(patterns)))
-    rows = connection.execute(
-        "SELECT id, conversation_id, created_at, prompt FROM turns"  # noqa: S608  # of this module
-        f" WHERE {every} ORDER BY id DESC LIMIT ?",
-        (limit,),
-    ).fetchall()
-    hits = []
-    for row in rows:
-        texts = (row["prompt"], *_texts(connection, row["id"]))
-        shown = max(texts, key=lambda text: _found_in(text, query))  # the first of the best
-        hits.append(
-            _Hit(row["conversation_id"], row["id"], row["created_at"], _with_signs(shown, query))
-        )
-    return hits
+    every = connection.execute(_EVERYTHING)
+    turns = itertools.groupby(every, key=lambda row: row["id"])
+    hits = (hit for _, rows in turns if (hit := _hit_in(list(rows), query)) is not None)
+    return list(itertools.islice(hits, limit))
 
 
-def _texts(connection: sqlite3.Connection, turn_id: int) -> Iterator[str]:
-    rows = connection.execute(
-        "SELECT text, reasoning FROM answers WHERE turn_id = ? ORDER BY side", (turn_id,)
-    ).fetchall()
-    for column in ("text", "reasoning"):
-        yield from (row[column] for row in rows)
-
-
-def _found_in(text: str, query: Query) -> int:
-    return sum(pattern.search(folded(text)) is not None for pattern in query.patterns)
+def _hit_in(rows: Sequence[sqlite3.Row], query: Query) -> _Hit | None:
+    """In a turn, a row for each of its answers."""
+    texts = [rows[0]["prompt"], *(row[c] or "" for c in ("text", "reasoning") for row in rows)]
+    plain = [folded(text) for text in texts]
+    found = [[pattern.search(text) is not None for text in plain] for pattern in query.patterns]
+    if not all(map(any, found)):
+        return None
+    counts = [sum(column) for column in zip(*found, strict=True)]
+    shown = texts[counts.index(max(counts))]
+    turn = rows[0]
+    return _Hit(turn["conversation_id"], turn["id"], turn["created_at"], _with_signs(shown, query))
 
 
 def _with_signs(text: str, query: Query, *, whole: bool = False) -> str:

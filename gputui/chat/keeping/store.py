@@ -172,9 +172,14 @@ class Store:
         the last word may be the beginning of one. Titles come first, then turns, the newest or the best
         first; at most ``limit`` (and ``MOST``) in all. None for a query that is blank.
         """
-        indexed = self._index()
+        try:
+            return self._search(query, min(limit, MOST), order)
+        except GputuiError as error:
+            if not index.is_damaged(error.__cause__):
+                raise
         with self._reading() as connection:
-            return search(connection, query, min(limit, MOST), order, indexed=indexed)
+            index.drop(connection)
+        return self._search(query, min(limit, MOST), order)
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Give a conversation a title, one line of it, cleaned; "" gives it that of its first prompt again.
@@ -206,6 +211,11 @@ class Store:
         """Close the database. Idempotent; a later call opens it again."""
         self._database.close()
 
+    def _search(self, query: str, limit: int, order: Order) -> tuple[Match, ...]:
+        indexed = self._index()
+        with self._reading() as connection:
+            return search(connection, query, limit, order, indexed=indexed)
+
     def _index(self, turns: int | None = None) -> bool:
         """Bring the index up to date, or by so many turns; whether there is one. Raises GputuiError.
 
@@ -226,7 +236,7 @@ class Store:
         try:
             with self._database.transaction(_NOT_READ) as connection:
                 yield connection
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             raise GputuiError(
                 f"{self._path}: damaged: {_NOT_READ}", "Move the file away; a new one is made."
             ) from error

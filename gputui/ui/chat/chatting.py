@@ -16,6 +16,7 @@ from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
+from gputui.ui.chat.voting.voting import Voting
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
@@ -39,8 +40,10 @@ class Chatting:
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
         self.copying = Copying()
+        self.drafting = Drafting(self)
         self.reading = Reading(self)
         self.drafting = Drafting(self)
+        self.voting = Voting(self)
         self._told_store_problem: str | None = None
 
     @property
@@ -82,8 +85,9 @@ class Chatting:
 
     def tell_store_problem(self) -> None:
         """Once for each new reason why turns are not being kept; that they are not stays to be seen, and
-        is tried again."""
+        what waits to be kept is tried again."""
         self.conversation.keep_again()
+        self.voting.keep()
         self.panel.query_one(KeptMark).show(kept=self.conversation.store_problem is None)
         problem = self.conversation.store_problem
         if problem is not None and problem != self._told_store_problem:

@@ -102,6 +102,11 @@ class ChatPanel(Vertical):
         self._target = (self._target + 1) % len(TARGETS)
         self._show_target()
 
+    def target_both(self) -> None:
+        """The next prompt goes to all sides."""
+        self._target = 0
+        self._show_target()
+
     def go_to(self, name: str) -> None:
         """Focus a side; in a narrow terminal, show it in place of the other."""
         self.set_class(name == "B", "-front-b")
@@ -153,6 +158,10 @@ class ChatPanel(Vertical):
         attaching.clear()
         self.redraw_prompt()
         return True
+
+    def suggest(self) -> None:
+        """Suggest anew what the text in the prompt can become."""
+        self.query_one(PromptArea).suggest()
 
     def redraw_prompt(self) -> None:
         """Show what goes with the next prompt as it is now."""

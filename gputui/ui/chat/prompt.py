@@ -91,6 +91,7 @@ class Prompt(TextArea):
         Paths of files that can be attached are, unless they are for a command.
         """
         await self._drafting.settled()
+        event.stop()
         event.text = clean(event.text)
         if command_in(self.text) is None and await self._attached(event.text):
             event.prevent_default()

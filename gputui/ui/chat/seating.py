@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from rich.style import Style
 from textual.screen import Screen
 
 from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
+from gputui.chat.voting.blind import NOBODY
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
@@ -44,10 +46,13 @@ class Seating:
         An instance must be ready: where it is not, another one may answer on its port, under its name.
         """
         talker = self._services.conversation.sides[side]
-        endpoint = talker.endpoint
+        self._screen.call_later(self.frame)  # a blind draw begins with a prompt
+        endpoint = talker.seated
         status = self._caretaker.status(endpoint.name) if endpoint else None
         if endpoint is None or status is None:
             return None
+        if talker.veiled and (status.role != "chat" or status.state is not State.READY):
+            return GputuiError("Not both models are ready", "/blind off tells which one is not.")
         if status.role != "chat":
             return GputuiError(cannot_chat(status.name, status.role), "Choose another.")
         if status.state is not State.READY:
@@ -86,7 +91,8 @@ class Seating:
             self.seat(side, name)
 
     def seat(self, side: str, name: str) -> None:
-        """Have that one answer on that side from now on."""
+        """Have that one answer on that side from now on; a draw ends with that."""
+        self._services.conversation.blind.end()
         self._services.conversation.sides[side].choose(self._endpoint(name))
         self.frame()
         self._screen.query_one(ChatPanel).refresh_sides()
@@ -114,7 +120,7 @@ class Seating:
         names = [instance.name for instance in config.instances if instance.role == "chat"]
         names += [endpoint.name for endpoint in config.endpoints]
         for side, name in zip(SIDES, names, strict=False):
-            if self._services.conversation.sides[side].endpoint is None:
+            if self._services.conversation.sides[side].seated is None:
                 self._services.conversation.sides[side].choose(self._endpoint(name))
 
     def reconfigured(self) -> None:
@@ -123,11 +129,11 @@ class Seating:
         config = self._services.config
         names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
         for side in self._services.conversation.sides.values():
-            if side.endpoint is None or side.busy:
+            if side.seated is None or side.busy:
                 continue
-            status = self._caretaker.status(side.endpoint.name)
-            if side.endpoint.name in names:
-                side.choose(self._endpoint(side.endpoint.name) or side.endpoint)
+            status = self._caretaker.status(side.seated.name)
+            if side.seated.name in names:
+                side.choose(self._endpoint(side.seated.name) or side.seated)
             elif status is None or status.state not in RUNNING:
                 side.choose(None)
         self.choose_first()
@@ -141,11 +147,20 @@ class Seating:
         for name in SIDES:
             endpoint = self._services.conversation.sides[name].endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
-            gpu = self._gpu(status.gpus[0]) if status and status.gpus else None
+            gpu = self._gpu_of(endpoint.name) if endpoint else None
             hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
-            title = f"{name}  {endpoint.name}" if endpoint else name
+            title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
             chat.pane(name).frame(hue, title, elsewhere.get(name, ""))
             chat.pane(name).say_when_empty(_first_words(endpoint, status))
+
+    def style_of(self, name: str) -> Style:
+        """The hue of the GPU that an instance of that name is on."""
+        gpu, palette = self._gpu_of(name), self._look.palette
+        return palette.hue(gpu.index) if gpu else palette.value
+
+    def _gpu_of(self, name: str) -> GpuIdentity | None:
+        status = self._caretaker.status(name)
+        return self._gpu(status.gpus[0]) if status and status.gpus else None
 
     def _gpu(self, uuid: str) -> GpuIdentity | None:
         return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
@@ -175,6 +190,8 @@ def _choices(rows: Sequence[_Row]) -> list[Choice]:
 def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> str:
     if endpoint is None:
         return "No model here yet. Press a or b to choose who answers on this side."
+    if endpoint is NOBODY:
+        return "One of the two models, drawn by lot. Press c, ask both, then v votes."
     if status is not None and status.state is State.FAILED:
         return f"{endpoint.name} failed; the reason is under the table."
     if status is not None and status.state is not State.READY:

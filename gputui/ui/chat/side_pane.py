@@ -35,6 +35,8 @@ class SideNumbers(CellView):
         if side.endpoint is None:
             return [Line().add("no model chosen", palette.dim)]
         live = side.live
+        if side.veiled:
+            return [Line().add(self._veiled(), palette.value if live else palette.dim)]
         if live is None and side.lingering:
             return [Line().add(f"stopped: the server is {side.lingering}", palette.warning)]
         if live is None:
@@ -43,6 +45,12 @@ class SideNumbers(CellView):
         if measurement.ttft_seconds is None:
             return [Line().add(self._waiting(), palette.value)]
         return [Line().add(figures(measurement, width), palette.value)]
+
+    def _veiled(self) -> str:
+        """The same on both sides of a blind draw."""
+        if (live := self._side.live) is not None:
+            return f"both are being written, {seconds(live.measurement.elapsed_seconds)}"
+        return "blind: v votes" if self._side.finished else "blind"
 
     def _waiting(self) -> str:
         live = self._side.live

@@ -56,6 +56,7 @@ class PromptArea(Vertical):
 
     @on(TextArea.Changed)
     @on(Prompt.MenuMoved)
-    def _suggest(self) -> None:
+    def suggest(self) -> None:
+        """What the text can become now."""
         self._drafting.suggest(self.query_one(Prompt).command_text)
         self.query_one(MenuView).update_menu()

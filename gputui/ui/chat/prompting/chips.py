@@ -9,6 +9,9 @@ from gputui.ui.chat.prompting.attaching import Attaching
 from gputui.ui.palette import Look
 
 _KEYS = "/detach [N] takes off"
+_GAP = "   "
+_LEAST = 12
+"""Characters of a chip that is still worth its place."""
 
 
 class Chips(CellView):
@@ -35,13 +38,13 @@ class Chips(CellView):
         attached = self._attaching.attached
         for number, one in enumerate(attached, 1):
             left = len(attached) - number
-            room = width - line.width - (len(f"  +{left}") if left else 0)
+            room = width - line.width - (len(f"{_GAP}+{left}") if left else 0)
             label = f"{number} "
-            if room < len(label) + min(len(one.words), 12):
+            if room < len(label) + min(len(one.words), _LEAST):
                 line.add(f"+{left + 1}", palette.dim)
                 break
             line.add(label, palette.dim).add(cut(one.words, room - len(label)), palette.value)
-            line.add("   ", palette.dim)
-        if width - line.width >= len(_KEYS):
-            line.add(_KEYS, palette.dim)
+            line.add(_GAP if left else "", palette.dim)
+        if width - line.width >= len(_GAP + _KEYS):
+            line.add(_GAP + _KEYS, palette.dim)
         return [line]

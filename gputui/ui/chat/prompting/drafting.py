@@ -28,7 +28,9 @@ class Drafting:
         self.history = InputHistory()
         self.attaching = Attaching()
         self.menu = Menu()
-        self.shelf = Shelf(prompts_dir(), lambda work: chatting.work(work, "library"))
+        self.shelf = Shelf(
+            prompts_dir(), lambda work: chatting.work(work, "library"), self._reconsider
+        )
         self._chatting = chatting
         self._loaded = False
         self._working = 0
@@ -94,6 +96,12 @@ class Drafting:
 
             self.menu.show(text, suggestions(text, COMMANDS, self._chatting))
         return self.menu
+
+    def _reconsider(self) -> None:
+        """What can be suggested is another now."""
+        if self.menu.text:
+            self.menu.text = ""
+            self._chatting.panel.suggest()
 
     def knows(self, text: str) -> bool:
         """Whether it is a command that can be carried out."""

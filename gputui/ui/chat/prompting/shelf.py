@@ -16,11 +16,17 @@ FRESH_SECONDS = 1.0
 
 
 class Shelf:
-    """``begin`` runs work beside all else. What it ``known`` is as new as the last look."""
+    """``begin`` runs work beside all else; ``changed`` is told where a look found what was not known."""
 
-    def __init__(self, folder: Path, begin: Callable[[Coroutine[None, None, None]], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        begin: Callable[[Coroutine[None, None, None]], None],
+        changed: Callable[[], None],
+    ) -> None:
         self.known = Library(folder)
         self._begin = begin
+        self._changed = changed
         self._looked = -FRESH_SECONDS
         self._looking = asyncio.Lock()
 
@@ -48,8 +54,11 @@ class Shelf:
     async def _refresh(self) -> None:
         async with self._looking:
             folder = self.known.folder
-            self.known = await patiently(lambda: look(folder), str(folder))
+            found = await patiently(lambda: look(folder), str(folder))
             self._looked = time.monotonic()
+        if found != self.known:
+            self.known = found
+            self._changed()
 
 
 def _missing(library: Library, name: str) -> GputuiError:

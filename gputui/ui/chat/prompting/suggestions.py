@@ -78,7 +78,8 @@ def _does(command: ChatCommand) -> str:
 def _matching(typed: str, commands: Sequence[ChatCommand]) -> Iterator[ChatCommand]:
     """Those that begin so, then those that hold it."""
     yield from (one for one in commands if one.name.startswith(typed))
-    yield from (one for one in commands if typed in one.name[1:] and not one.name.startswith(typed))
+    if len(typed) > 1:
+        yield from (one for one in commands if typed in one.name and not one.name.startswith(typed))
 
 
 def _arguments(command: ChatCommand, typed: str, chatting: Chatting) -> tuple[Suggestion, ...]:

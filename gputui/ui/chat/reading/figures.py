@@ -19,6 +19,8 @@ def figures(measurement: Measurement, width: int | None = None) -> str:
     from sending to now or to the end. Where that is wider than ``width``, whole numbers are left out,
     the most important last, never a part of one.
     """
+    if measurement == Measurement():
+        return ""  # nothing was measured, or nothing may be said
     for count in range(len(_LEFT_OUT_FIRST) + 1):
         left_out = _LEFT_OUT_FIRST[:count]
         said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]

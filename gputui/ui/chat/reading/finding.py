@@ -7,6 +7,7 @@ from bisect import bisect_left
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gputui.chat.asking.attachments import asked_words
 from gputui.errors import GputuiError
 from gputui.instances.log.lines import Search
 from gputui.ui.chat.answer import FinishedAnswer
@@ -89,7 +90,7 @@ class Finding:
     def _said(self) -> list[Said]:
         """What is on the screen, or was: all finished turns of both sides."""
         return [
-            Said(pane.side.name, turn.created_at, turn.prompt, turn.answers[pane.side.name])
+            Said(pane.side.name, turn.created_at, asked_words(turn), turn.answers[pane.side.name])
             for pane in self._chatting.panel.panes
             for turn in pane.side.finished
         ]

@@ -1,0 +1,1 @@
+"""Blind mode, the vote, and what the votes come to."""
