@@ -8,6 +8,7 @@ from gputui.ui.chat.basics import BASIC_COMMANDS
 from gputui.ui.chat.command import ChatCommand
 from gputui.ui.chat.kept.commands import KEPT_COMMANDS
 from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
+from gputui.ui.chat.queue.commands import QUEUE_COMMANDS
 from gputui.ui.chat.reading.commands import READING_COMMANDS
 from gputui.ui.chat.settings.commands import SETTINGS_COMMANDS
 from gputui.ui.chat.voting.commands import VOTING_COMMANDS
@@ -20,6 +21,7 @@ COMMANDS: tuple[ChatCommand, ...] = (
     *SETTINGS_COMMANDS,
     *PROMPT_COMMANDS,
     *VOTING_COMMANDS,
+    *QUEUE_COMMANDS,
 )
 
 

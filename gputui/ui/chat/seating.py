@@ -66,17 +66,21 @@ class Seating:
             )
         return None
 
-    def choose(self, side: str) -> None:
-        """Ask who answers on a side."""
+    def choices(self) -> list[Choice]:
+        """Who can be chosen, and who is there that cannot."""
         watch = self._services.endpoints
         states = {one.name: str(one.state) for one in (watch.statuses if watch else ())}
         endpoints = self._services.config.endpoints
-        choices = _choices(
+        return _choices(
             [
                 *map(_row, self._caretaker.statuses),
                 *((one.name, states.get(one.name, UNKNOWN), one.url, True) for one in endpoints),
             ]
         )
+
+    def choose(self, side: str) -> None:
+        """Ask who answers on a side."""
+        choices = self.choices()
         if not choices:
             self._say(
                 GputuiError("There is nothing to choose", "Configure instances or endpoints.")
@@ -143,15 +147,18 @@ class Seating:
     def frame(self) -> None:
         """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
         chat, palette = self._screen.query_one(ChatPanel), self._look.palette
-        elsewhere = {"A": "ctrl+o: side B", "B": "ctrl+o: side A"} if chat.narrow else {}
-        for name in SIDES:
-            endpoint = self._services.conversation.sides[name].endpoint
+        names = list(self._services.conversation.sides)
+        shown = [pane.side.name for pane in chat.panes]
+        for pane, other in zip(chat.panes, reversed(shown), strict=True):
+            name, endpoint = pane.side.name, pane.side.endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu_of(endpoint.name) if endpoint else None
             hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
-            chat.pane(name).frame(hue, title, elsewhere.get(name, ""))
-            chat.pane(name).say_when_empty(_first_words(endpoint, status))
+            if len(names) > len(SIDES) and name in names:
+                title = f"{names.index(name) + 1}/{len(names)} {title}"
+            pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "")
+            pane.say_when_empty(_first_words(endpoint, status))
 
     def style_of(self, name: str) -> Style:
         """The hue of the GPU that an instance of that name is on."""

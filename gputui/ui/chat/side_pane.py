@@ -16,6 +16,7 @@ from gputui.text import seconds
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
+from gputui.ui.chat.queue.bindings import QUEUE_BINDINGS
 from gputui.ui.chat.reading.bindings import READING_BINDINGS
 from gputui.ui.chat.reading.figures import figures
 from gputui.ui.chat.reading.turns import TurnView
@@ -28,10 +29,10 @@ class SideNumbers(CellView):
 
     def __init__(self, look: Look, side: Side) -> None:
         super().__init__(look, classes="numbers")
-        self._side = side
+        self.side = side
 
     def lines(self, width: int) -> list[Line]:
-        palette, side = self.look.palette, self._side
+        palette, side = self.look.palette, self.side
         if side.endpoint is None:
             return [Line().add("no model chosen", palette.dim)]
         live = side.live
@@ -48,12 +49,12 @@ class SideNumbers(CellView):
 
     def _veiled(self) -> str:
         """The same on both sides of a blind draw."""
-        if (live := self._side.live) is not None:
+        if (live := self.side.live) is not None:
             return f"both are being written, {seconds(live.measurement.elapsed_seconds)}"
-        return "blind: v votes" if self._side.finished else "blind"
+        return "blind: v votes" if self.side.finished else "blind"
 
     def _waiting(self) -> str:
-        live = self._side.live
+        live = self.side.live
         elapsed = seconds(live.measurement.elapsed_seconds if live else None)
         progress = live.measurement.prompt_progress if live else None
         if live is None or progress is None:
@@ -73,6 +74,7 @@ class SidePane(Vertical):
         Binding("f", "screen.chat('save')", "Save", id="side.save"),
         Binding("u", "screen.chat('plain')", "Plain", show=False, id="side.plain"),
         *READING_BINDINGS,
+        *QUEUE_BINDINGS,
     ]
 
     class RetryRequested(Message):
@@ -100,6 +102,13 @@ class SidePane(Vertical):
     def turns(self) -> TurnList:
         """What was said."""
         return self.query_one(TurnList)
+
+    def show(self, side: Side) -> None:
+        """Show another side from now on, at its newest turn."""
+        if side is not self.side:
+            self.side = self.query_one(SideNumbers).side = side
+            self.turns.of_side(side.name)
+            self._told, self._version = side.problem, -1
 
     def frame(self, hue: str, title: str, elsewhere: str) -> None:
         """The border's colour and titles; touched only where they change."""
