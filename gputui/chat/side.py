@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gputui.chat.answering.aftermath import Aftermath
 from gputui.chat.answering.endings import in_words
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
 from gputui.chat.answering.refusals import Refusals
-from gputui.chat.answering.slots import SlotWatch, ask_slots
 from gputui.chat.asking import context
 from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.notes import TurnNote, note_of
@@ -83,8 +83,7 @@ class Side:
         self._live: LiveAnswer | None = None
         self._last: Exchange | None = None
         self._turns: list[Turn] = []
-        self._slots: SlotWatch | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._after = Aftermath(common.beside)
 
     @property
     def lingering(self) -> str:
@@ -92,14 +91,12 @@ class Side:
 
         Only a llama-server says so. It is over when the slot is free, and with the next prompt.
         """
-        if self._slots is None or self.busy or self.veiled:
-            return ""
-        return self._slots.words
+        return "" if self.busy or self.veiled else self._after.words
 
     @property
     def watched(self) -> bool:
         """Whether the server is being looked at after a stop: ``lingering`` may change."""
-        return not self.busy and self._looking is not None and not self._looking.done()
+        return not self.busy and self._after.looking
 
     @property
     def busy(self) -> bool:
@@ -277,9 +274,7 @@ class Side:
 
     def leave_server(self) -> None:
         """Look at the server no more."""
-        if self._looking is not None:
-            self._looking.cancel()
-        self._slots = self._looking = None
+        self._after.leave()
 
     def messages(self, exchange: Exchange) -> list[Message]:
         """What the server is sent: the answered turns, and the prompt.
@@ -315,7 +310,7 @@ class Side:
         """The task of an answer is over, whatever happened: the side is free and says what it was."""
         live.close()
         answer = live.answer(self.name)
-        self._look_on(live, stopped=task.cancelled())
+        self._after.ended(live, self.seated if task.cancelled() else None)
         if task.cancelled():
             answer = replace(answer, finish_reason=STOPPED)
         elif error := task.exception():
@@ -340,18 +335,6 @@ class Side:
         if size and self.seated is not None and self.seated.url == endpoint.url:
             self.learn(replace(self.seated, context=size))
 
-    def _look_on(self, live: LiveAnswer, *, stopped: bool) -> None:
-        """After a stop, see whether the server goes on with what it was asked; not after anything else."""
-        slots, looking = self._slots, self._looking
-        there = self.seated is not None and self.seated.url == live.endpoint.url
-        if slots is None or looking is None or not stopped or not there:
-            self.leave_server()
-            return
-        looking.cancel()
-        said_nothing = not (live.text.text or live.reasoning.text)
-        watch = slots.watch(said_nothing=said_nothing, reading=live.reads_prompt())
-        self._looking = self._common.beside(watch, "slots")
-
     async def _receive(self, live: LiveAnswer) -> None:
         await self._common.whole()
         async with self._common.gate.passed(self.name):
@@ -364,9 +347,7 @@ class Side:
         client = await self._common.client()
         from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
-        if live.endpoint.llama:
-            self._slots = slots = SlotWatch(partial(ask_slots, client, live.endpoint))
-            self._looking = self._common.beside(slots.look_before(live.reads_prompt), "slots")
+        self._after.begun(client, live)
         messages = self.messages(live.exchange)
         sampling, refusals = live.settings.sampling, self._common.refusals
         arrivals = stream(client, live.endpoint, messages, sampling, refusals)

@@ -287,6 +287,9 @@ def _print(answer: Answer, *, whole: bool) -> None:
         click.echo(answer.text)
     if answer.error:
         report(GputuiError(answer.error, answer.hint))
+    if answer.left_out:
+        refused = ", ".join(answer.left_out)
+        click.echo(f"asked without {refused}, which the server refused", err=not whole)
     click.echo(figures_line(answer), err=not whole)
     if whole:
         click.echo()

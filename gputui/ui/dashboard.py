@@ -311,7 +311,7 @@ class Dashboard(StillScreen[None]):
         self.set_focus(self.query_one(Prompt))
 
     def action_side(self, name: str) -> None:
-        self.query_one(ChatPanel).go_to(name)
+        self.query_one(ChatPanel).go_to_place("AB".index(name))
 
     def action_other_side(self) -> None:
         self.query_one(ChatPanel).show_other()

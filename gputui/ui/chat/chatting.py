@@ -14,6 +14,7 @@ from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.drafting import Drafting
+from gputui.ui.chat.queue.queueing import Queueing
 from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
 from gputui.ui.chat.voting.voting import Voting
@@ -42,6 +43,7 @@ class Chatting:
         self.copying = Copying()
         self.drafting = Drafting(self)
         self.reading = Reading(self)
+        self.queueing = Queueing(self)
         self.drafting = Drafting(self)
         self.voting = Voting(self)
         self._told_store_problem: str | None = None

@@ -8,17 +8,19 @@ from gputui.ui.chat.basics import BASIC_COMMANDS
 from gputui.ui.chat.command import ChatCommand
 from gputui.ui.chat.kept.commands import KEPT_COMMANDS
 from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
+from gputui.ui.chat.queue.commands import QUEUE_COMMANDS
 from gputui.ui.chat.reading.commands import READING_COMMANDS
 from gputui.ui.chat.settings.commands import SETTINGS_COMMANDS
 from gputui.ui.chat.voting.commands import VOTING_COMMANDS
 
 COMMANDS: tuple[ChatCommand, ...] = (
     *BASIC_COMMANDS,
-    *PROMPT_COMMANDS,
     *KEPT_COMMANDS,
     *READING_COMMANDS,
     *SETTINGS_COMMANDS,
+    *PROMPT_COMMANDS,
     *VOTING_COMMANDS,
+    *QUEUE_COMMANDS,
 )
 
 

@@ -16,6 +16,7 @@ from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
 from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.prompting.typed import as_sent, command_in
+from gputui.ui.chat.queue.line import QueueLine
 from gputui.ui.chat.reading.find_bar import FindBar
 from gputui.ui.chat.settings.notice import ChatNotice
 from gputui.ui.chat.side_pane import SidePane
@@ -23,7 +24,6 @@ from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
 SIDES = ("A", "B")
-TARGETS: tuple[tuple[str, ...], ...] = (("A", "B"), ("A",), ("B",))
 DRAWS_PER_SECOND = 10
 NARROW = 100
 """Below this many columns one side is shown at a time."""
@@ -48,13 +48,14 @@ class ChatPanel(Vertical):
         self._target = 0
         self._width = 0
         self.alone = False
-        self._annotated: list[int] = []
+        self._annotated: list[tuple[str, int]] = []
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
             for name in SIDES:
                 yield SidePane(self._look, self._conversation.sides[name])
         yield FindBar(self._look)
+        yield QueueLine(self._look, self._conversation)
         yield ChatNotice(self._look)
         yield PromptArea(self._look, self._drafting, self.submit)
 
@@ -65,36 +66,41 @@ class ChatPanel(Vertical):
     @property
     def targets(self) -> Sequence[str]:
         """The sides that the next prompt goes to."""
-        return TARGETS[self._target]
+        everyone = tuple(self._conversation.sides)
+        return (everyone, *((pane.side.name,) for pane in self.panes))[self._target]
 
     def pane(self, name: str) -> SidePane:
-        """The pane of side A or B."""
-        return self.query_one(f"#side-{name.lower()}", SidePane)
+        """The pane that shows a side. Raises GputuiError where none does."""
+        for pane in self.panes:
+            if pane.side.name == name:
+                return pane
+        raise GputuiError(f"Side {name} is not on the screen", f"/show {name} shows it.")
 
     @property
     def panes(self) -> Sequence[SidePane]:
-        """Those of all sides that are shown."""
-        return [self.pane(name) for name in SIDES]
+        """Both, from left to right, whichever sides they show."""
+        return [self.query_one(f"#side-{place.lower()}", SidePane) for place in SIDES]
 
     @property
     def front(self) -> str:
         """The side that is shown where one is."""
-        return "B" if self.has_class("-front-b") else "A"
+        return self.panes[self.has_class("-front-b")].side.name
 
     @property
     def side(self) -> str:
         """The side with the focus, else the one in front."""
-        for name in SIDES:
-            if self.pane(name).has_pseudo_class("focus-within"):
-                return name
-        return self.front if self.narrow else "A"
+        for pane in self.panes:
+            if pane.has_pseudo_class("focus-within"):
+                return pane.side.name
+        return self.front if self.narrow else self.panes[0].side.name
 
     def refresh_sides(self) -> None:
         """Draw what has come since the last draw; nothing wakes up again while none is to come."""
         unsettled = self._conversation.unsettled
-        for name in SIDES:
-            self.pane(name).refresh_side()
+        for pane in self.panes:
+            pane.refresh_side()
         self._annotate()
+        self.query_one(QueueLine).update()
         self.redraw_prompt()
         if unsettled:
             self._drawing.resume()
@@ -103,15 +109,15 @@ class ChatPanel(Vertical):
 
     def _annotate(self) -> None:
         """What stands beside a turn may come from the other side: both, where either has news."""
-        versions = [self._conversation.sides[name].version for name in SIDES]
+        versions = [(pane.side.name, pane.side.version) for pane in self.panes]
         if versions != self._annotated:
             self._annotated = versions
-            for name in SIDES:
-                self.pane(name).annotate()
+            for pane in self.panes:
+                pane.annotate()
 
     def next_target(self) -> None:
-        """Both sides, A alone, B alone, and from the start."""
-        self._target = (self._target + 1) % len(TARGETS)
+        """All sides, each that is shown alone, and from the start."""
+        self._target = (self._target + 1) % (1 + len(SIDES))
         self._show_target()
 
     def target_both(self) -> None:
@@ -121,8 +127,16 @@ class ChatPanel(Vertical):
 
     def go_to(self, name: str) -> None:
         """Focus a side; in a narrow terminal, show it in place of the other."""
-        self.set_class(name == "B", "-front-b")
-        self.screen.set_focus(self.pane(name).turns)
+        self.go_to_place(self.panes.index(self.pane(name)))
+
+    def go_to_place(self, place: int) -> None:
+        """Focus the left pane (0) or the right one (1)."""
+        self.set_class(place == 1, "-front-b")
+        self.screen.set_focus(self.panes[place].turns)
+
+    def shown_anew(self) -> None:
+        """Other sides are shown: what is said of them follows."""
+        self._show_target()
 
     def show_other(self) -> None:
         """In a narrow terminal, show the other side; the focus stays where it is."""
@@ -146,8 +160,8 @@ class ChatPanel(Vertical):
 
     def restyle(self) -> None:
         """Draw again in the theme of now."""
-        for name in SIDES:
-            self.pane(name).restyle()
+        for pane in self.panes:
+            pane.restyle()
 
     @on(Prompt.Sent)
     async def prompt_sent(self, message: Prompt.Sent) -> None:
@@ -213,4 +227,6 @@ class ChatPanel(Vertical):
         self._ask(sides, partial(self._conversation.retry, side))
 
     def _show_target(self) -> None:
-        self.query_one("#target", Static).update(f"to {' and '.join(self.targets)}")
+        to = self.targets
+        words = " and ".join(to) if len(to) <= len(SIDES) else f"all {len(to)}"
+        self.query_one("#target", Static).update(f"to {words}")

@@ -69,17 +69,21 @@ class Seating:
             )
         return None
 
-    def choose(self, side: str) -> None:
-        """Ask who answers on a side."""
+    def choices(self) -> list[Choice]:
+        """Who can be chosen, and who is there that cannot."""
         watch = self._services.endpoints
         states = {one.name: str(one.state) for one in (watch.statuses if watch else ())}
         endpoints = self._services.config.endpoints
-        choices = _choices(
+        return _choices(
             [
                 *map(_row, self._caretaker.statuses),
                 *((one.name, states.get(one.name, UNKNOWN), one.url, True) for one in endpoints),
             ]
         )
+
+    def choose(self, side: str) -> None:
+        """Ask who answers on a side."""
+        choices = self.choices()
         if not choices:
             self._say(
                 GputuiError("There is nothing to choose", "Configure instances or endpoints.")
@@ -151,9 +155,10 @@ class Seating:
         self._learn()
         own = {name: side.settings for name, side in conversation.sides.items()}
         endpoints = {name: side.endpoint for name, side in conversation.sides.items()}
-        elsewhere = {"A": "ctrl+o: side B", "B": "ctrl+o: side A"} if chat.narrow else {}
-        for name in SIDES:
-            endpoint = self._services.conversation.sides[name].endpoint
+        names = list(conversation.sides)
+        shown = [pane.side.name for pane in chat.panes]
+        for pane, other in zip(chat.panes, reversed(shown), strict=True):
+            name, endpoint = pane.side.name, pane.side.endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu_of(endpoint.name) if endpoint else None
             neutral = (
@@ -161,10 +166,12 @@ class Seating:
             )
             hue = palette.hue_color(gpu.index) if gpu else neutral
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
+            if len(names) > len(SIDES) and name in names:
+                title = f"{names.index(name) + 1}/{len(names)} {title}"
             words = own_words(name, own, endpoints, conversation.settings)
             title = self._look.text("  ·  ".join([title, *words]))
-            chat.pane(name).frame(hue, title, elsewhere.get(name, ""))
-            chat.pane(name).say_when_empty(_first_words(endpoint, status))
+            pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "")
+            pane.say_when_empty(_first_words(endpoint, status))
         chat.query_one(ChatNotice).say(notice(conversation, self._caretaker.status, self.gpus))
 
     def _learn(self) -> None:

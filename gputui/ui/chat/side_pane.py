@@ -16,6 +16,7 @@ from gputui.text import seconds
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
+from gputui.ui.chat.queue.bindings import QUEUE_BINDINGS
 from gputui.ui.chat.reading.bindings import READING_BINDINGS
 from gputui.ui.chat.reading.figures import figures
 from gputui.ui.chat.reading.turns import TurnView
@@ -29,10 +30,10 @@ class SideNumbers(CellView):
 
     def __init__(self, look: Look, side: Side) -> None:
         super().__init__(look, classes="numbers")
-        self._side = side
+        self.side = side
 
     def lines(self, width: int) -> list[Line]:
-        palette, side = self.look.palette, self._side
+        palette, side = self.look.palette, self.side
         if side.endpoint is None:
             return [Line().add("no model chosen", palette.dim)]
         live = side.live
@@ -49,17 +50,17 @@ class SideNumbers(CellView):
         return [self._with_context(Line().add(figures(measurement, room), palette.value), width)]
 
     def _with_context(self, line: Line, width: int) -> Line:
-        return add_context(line, self._side.context_use, width, self.look)
+        return add_context(line, self.side.context_use, width, self.look)
 
     def _veiled(self) -> str:
         """The same on both sides of a blind draw."""
-        if (live := self._side.live) is not None:
+        if (live := self.side.live) is not None:
             return f"both are being written, {seconds(live.measurement.elapsed_seconds)}"
-        return "blind: v votes" if self._side.finished else "blind"
+        return "blind: v votes" if self.side.finished else "blind"
 
     def _waiting(self) -> str:
-        live = self._side.live
-        if others := self._side.waits_for:
+        live = self.side.live
+        if others := self.side.waits_for:
             return f"waits for {' and '.join(others)} to finish"
         elapsed = seconds(live.measurement.elapsed_seconds if live else None)
         progress = live.measurement.prompt_progress if live else None
@@ -80,6 +81,7 @@ class SidePane(Vertical):
         Binding("f", "screen.chat('save')", "Save", id="side.save"),
         Binding("u", "screen.chat('plain')", "Plain", show=False, id="side.plain"),
         *READING_BINDINGS,
+        *QUEUE_BINDINGS,
     ]
 
     class RetryRequested(Message):
@@ -107,6 +109,13 @@ class SidePane(Vertical):
     def turns(self) -> TurnList:
         """What was said."""
         return self.query_one(TurnList)
+
+    def show(self, side: Side) -> None:
+        """Show another side from now on, at its newest turn."""
+        if side is not self.side:
+            self.side = self.query_one(SideNumbers).side = side
+            self.turns.of_side(side.name)
+            self._told, self._version = side.problem, -1
 
     def frame(self, hue: str, title: str, elsewhere: str) -> None:
         """The border's colour and titles; touched only where they change."""

@@ -64,8 +64,8 @@ class Keeping:
         await conversation.whole()
         chatting.panel.refresh_sides()
         if turn_id is not None:
-            for name in conversation.sides:
-                await self._reveal(name, turn_id)
+            for pane in chatting.panel.panes:
+                await self._reveal(pane.side.name, turn_id)
 
     async def _reveal(self, side: str, turn_id: int) -> None:
         turns = self._chatting.panel.pane(side).turns

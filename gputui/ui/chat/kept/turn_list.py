@@ -117,6 +117,12 @@ class TurnList(Turns):
     def _last(self) -> int:
         return self._first + len(self._views)
 
+    def of_side(self, side: str) -> None:
+        """Show the turns of another side from now on; nothing of the one before stays."""
+        self._drop(self._views)
+        self._side, self._turns, self._count, self._first = side, (), 0, 0
+        self._held, self.follows = None, True
+
     def show(self, turns: Sequence[Turn]) -> None:
         """These are the turns now; what is a widget already stays one."""
         at_newest, before = self.at_newest, self._count
