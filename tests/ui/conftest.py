@@ -20,6 +20,15 @@ def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", loop_is_idle)
 
 
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at once a second is looked at ten times: nobody waits for the clock."""
+    monkeypatch.setattr("gputui.ui.instances.caretaker.OBSERVE_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.instances.details.DETAILS_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.log.view.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.configuring.LOOK_SECONDS", 0.1)
+
+
 @pytest.fixture
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The clock's times on the screen are those of UTC."""
