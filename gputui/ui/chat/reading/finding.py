@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gputui.chat.asking.attachments import asked_words
-from gputui.chat.asking.attachments import asked_words
 from gputui.errors import GputuiError
 from gputui.instances.log.lines import Search
 from gputui.ui.chat.answer import FinishedAnswer
