@@ -27,7 +27,7 @@ _HELP = {
     "system": "what the model is told before all else; none and default can be typed",
 }
 _UNSET = {
-    "seed": "a new one each time",
+    "seed": "drawn anew",
     "max_tokens": "no limit",
 }
 _LEFT = "the server's own"
@@ -94,7 +94,7 @@ def lines(
             found = cell(conversation, config, here)
             text = f"{found.text} *" if found.kind == "differs" else found.text
             style = styles[found.kind]
-            line.cell(text, each - 1, style + palette.cursor if here == cursor else style, gap=1)
+            line.cell(text, each - 1, style + Style(reverse=True) if here == cursor else style, gap=1)
         table.append(line)
         if row == "system":
             table.append(Line())
