@@ -270,6 +270,6 @@ async def test_what_is_to_be_dropped_makes_a_conversation_fit_again(
     assert answer.error is None
     assert answer.settings is not None
     assert answer.settings.sampling == Sampling(
-        0.0, 40, 0.95, 0.05, seed=1, max_tokens=8, cache_prompt=True
+        0.0, 40, 0.95, 0.05, 1.0, 0.0, 0.0, seed=1, max_tokens=8, cache_prompt=True
     )
     assert answer.left_out == ()

@@ -95,7 +95,7 @@ def test_any_text_is_a_value_that_reads_the_same_again_or_an_error(name: str, te
 
 def test_where_nobody_chose_a_llama_server_gets_llama_cpps_own_values_and_others_openais() -> None:
     mine = sent(LLAMA, Settings(), Settings(), 7).sampling
-    assert mine == Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05, seed=7)
+    assert mine == Sampling(0.8, 40, 0.95, 0.05, 1.0, 0.0, 0.0, seed=7)
     assert sent(OTHER, Settings(), Settings(), 7).sampling == Sampling(
         temperature=0.8, top_p=0.95, seed=7
     )
