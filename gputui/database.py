@@ -14,6 +14,7 @@ from gputui.errors import GputuiError
 from gputui.files import make_private
 
 _BUSY_SECONDS = 5.0
+_MAKING = threading.Lock()
 
 _CHAT = """
 CREATE TABLE conversations (
@@ -234,7 +235,7 @@ class Database:
 
     def _try_connect(self) -> sqlite3.Connection:
         make_private(self._path.parent)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._make()
         connection = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
@@ -246,6 +247,14 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _make(self) -> None:
+        """A new file, for its owner alone. One that is there is not even opened: to close it again would
+        take from this process all locks that its other connections hold on it (POSIX; SQLite's "How To
+        Corrupt", 2.2), and the next program to close the file would delete the log they write to."""
+        with _MAKING, contextlib.suppress(FileExistsError):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self._path, flags, 0o600))
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         if self._version(connection) == len(_MIGRATIONS):

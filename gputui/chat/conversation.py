@@ -54,7 +54,13 @@ class Conversation:
         self.tag = ""
         self.store_problem: str | None = None
         self.blind = Blind(lambda: self.sides)
-        self._common = Common(self._shared_client, self._keep, self.whole, blind=self.blind)
+        self._common = Common(
+            self._shared_client,
+            self._keep,
+            self.whole,
+            blind=self.blind,
+            sides=lambda: self.sides,
+        )
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
         self._place = _Place()
@@ -86,6 +92,11 @@ class Conversation:
     def id(self) -> int | None:
         """The store's; None until a turn is kept."""
         return self._place.id
+
+    @property
+    def hidden_id(self) -> int | None:
+        """The store's, while it is a blind draw whose names nobody may read there."""
+        return self.id if self.blind.hidden else None
 
     @property
     def busy(self) -> bool:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.aftermath import Aftermath
+from gputui.chat.answering.endings import in_words
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
 from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking import context
 from gputui.chat.asking.attachments import check_sight, user_message
+from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
 from gputui.chat.model import Answer, Attachment, Endpoint, Message, Settings, Turn
 from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
-from gputui.text import error_words
 
 if TYPE_CHECKING:
     import httpx
@@ -37,7 +38,7 @@ class Common:
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
     said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
     side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
-    meanwhile.
+    meanwhile. ``sides`` are all of them.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -48,6 +49,7 @@ class Common:
     blind: Blind = field(default_factory=Blind)
     refusals: Refusals = field(default_factory=Refusals)
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    sides: Callable[[], Mapping[str, Side]] = dict
 
     def beside(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Work that no answer waits for, and that ends with the conversation."""
@@ -123,7 +125,10 @@ class Side:
 
     @property
     def context_use(self) -> context.ContextUse | None:
-        """How much of the server's context the conversation uses; None where that is not known."""
+        """How much of the server's context the conversation uses; None where that is not known, or may
+        not be."""
+        if self.veiled:
+            return None
         size = self.endpoint.context if self.endpoint else None
         live = self.live if self._live and self._live.begun else None
         return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)
@@ -187,6 +192,17 @@ class Side:
         """Leave out the ``count`` oldest turns from the next prompt on; 0 takes all back in."""
         self.dropped = max(0, min(count, len(self._turns)))
         self.version += 1
+
+    def touch(self) -> None:
+        """There is something new to draw: what it is asked with, for one."""
+        self.version += 1
+
+    def note_of(self, turn: Turn) -> TurnNote:
+        """What is to be said beside one of its finished turns."""
+        others = {
+            one.name: one.finished for one in self._common.sides().values() if one is not self
+        }
+        return note_of(self.name, turn, self._turns, self.dropped, others)
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""
@@ -298,7 +314,8 @@ class Side:
         if task.cancelled():
             answer = replace(answer, finish_reason=STOPPED)
         elif error := task.exception():
-            problem = self._in_words(error, live)
+            problem = in_words(error, live, self.name, self._turns, self.dropped)
+            self._learn_size(error, live.endpoint)
             answer = replace(answer, finish_reason=None, error=problem.message, hint=problem.hint)
         self._live = None
         self.version += 1
@@ -312,25 +329,11 @@ class Side:
         self._common.blind.ended()
         self._common.ended(live.exchange, answer)
 
-    def _in_words(self, error: BaseException, live: LiveAnswer) -> GputuiError:
-        """Why an answer failed; where the conversation is too long, with what to leave out of it."""
-        if isinstance(error, ContextExceededError):
-            return self._too_long(error, live)
-        if isinstance(error, GputuiError):
-            return error
-        what = error_words(error, 300)
-        return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
-
-    def _too_long(self, error: ContextExceededError, live: LiveAnswer) -> GputuiError:
-        size = error.context or live.endpoint.context
-        if size is None or error.tokens is None:
-            return error
-        if self.seated is not None and self.seated.url == live.endpoint.url:
+    def _learn_size(self, error: BaseException, endpoint: Endpoint) -> None:
+        """A server that refused a conversation as too long has said how long it may be."""
+        size = error.context if isinstance(error, ContextExceededError) else None
+        if size and self.seated is not None and self.seated.url == endpoint.url:
             self.learn(replace(self.seated, context=size))
-        room = context.reserve(size, live.settings.sampling.max_tokens)
-        before = self._turns[:-1] if live.replaces else self._turns
-        words = context.drop_words(before, self.name, self.dropped, error.tokens - size + room)
-        return GputuiError(error.message, words or error.hint)
 
     async def _receive(self, live: LiveAnswer) -> None:
         await self._common.whole()

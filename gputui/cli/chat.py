@@ -17,9 +17,10 @@ from gputui.chat.asking.attachments import check_number, read_attachment
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
 from gputui.chat.figures import figures_line
-from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings, answer_json
+from gputui.chat.model import Answer, Attachment, Endpoint, Settings, answer_json
 from gputui.chat.side import STOPPED, Side
 from gputui.cli.chat_many import asked_names, summary
+from gputui.cli.chat_settings import chosen, settings_options
 from gputui.cli.compose import Options, make_conversation, make_supervisor
 from gputui.cli.root import common_options, options_of, report
 from gputui.config import Config
@@ -43,10 +44,7 @@ _PATIENCE = 1.0
 @click.option("--all", "everyone", is_flag=True, help="Ask every configured model that is ready.")
 @click.option("--at-once", type=click.IntRange(1), help="How many answer at a time; else all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
-@click.option("--system", metavar="TEXT", help="System prompt, for both sides.")
-@click.option("--temperature", type=click.FloatRange(0), help="The server's default without it.")
-@click.option("--seed", type=int, help="The same for both sides.")
-@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@settings_options
 @click.option(
     "--attach",
     "files",
@@ -64,10 +62,6 @@ def command(
     everyone: bool,
     at_once: int | None,
     as_json: bool,
-    system: str | None,
-    temperature: float | None,
-    seed: int | None,
-    max_tokens: int | None,
     files: Sequence[str],
     prompt: str | None,
 ) -> None:
@@ -78,14 +72,14 @@ def command(
     """
     options = options_of(context)
     config = options.load_config()
+    settings, limit = chosen(context, config)
     names = asked_names(config, side_a, side_b, to, everyone=everyone)
     endpoints = {side: _endpoint(config, name) for side, name in names.items()}
     text = _prompt(prompt)
     attachments = _attachments(files)
     endpoints = asyncio.run(_as_they_run(options, config, endpoints, only_ready=everyone))
-    sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens)
     alone = len(endpoints) == 1 and not as_json
-    question = _Question(text, attachments, Settings(system, sampling), at_once)
+    question = _Question(text, attachments, settings, at_once or limit)
     answers, interrupted = asyncio.run(_ask(endpoints, question, live=alone))
     if as_json:
         shape = {"prompt": text, "answers": [answer_json(answer) for answer in answers.values()]}

@@ -100,11 +100,16 @@ def make_layouts(supervisor: Supervisor) -> Layouts:
     return Layouts(supervisor, configuration.state_dir())
 
 
-def make_conversation() -> Conversation:
-    """A new conversation whose turns are kept in the user's database."""
+def make_conversation(config: Config | None = None) -> Conversation:
+    """A new conversation whose turns are kept in the user's database; with ``config`` as its ``[chat]``
+    begins one."""
+    from gputui.chat.asking.choosing import choose_configured
     from gputui.chat.conversation import Conversation
 
-    return Conversation(make_store())
+    conversation = Conversation(make_store())
+    if config is not None:
+        choose_configured(conversation, None, config.chat)
+    return conversation
 
 
 def make_store() -> Store:

@@ -140,7 +140,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         alerts = make_alerts(options, replace(config, alerts=(), on_alert=()))
         problem = error
     supervisor = make_supervisor(options, config, (), sampler.memory)
-    conversation = make_conversation()
+    conversation = make_conversation(config)
     keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
     themes = load_themes()
     services: Services = Services(

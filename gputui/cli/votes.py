@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 
 import click
@@ -92,7 +93,7 @@ def command(
 def table(found: Standings, width: int | None, *, colour: bool = False) -> Iterator[str]:
     """The lines of the table; groups that were never compared with each other stand apart."""
     if not found.rows:
-        yield how_to_vote(found)
+        yield from textwrap.wrap(how_to_vote(found), width or 200)
         return
     fitted = grid(COLUMNS, found.rows, width)
     yield painted(fitted.heading, width, colour=colour)
@@ -101,11 +102,12 @@ def table(found: Standings, width: int | None, *, colour: bool = False) -> Itera
         here = row.rating.group if row.rating else None
         if here != group:
             yield ""
-            yield _apart(here)
+            yield from textwrap.wrap(_apart(here), width or 200)
             group = here
         yield painted(line, width, colour=colour)
     yield ""
-    yield from _words(found)
+    for words in _words(found):
+        yield from textwrap.wrap(words, width or 200)
 
 
 def _apart(group: int | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from textual.screen import Screen
 
 from gputui.alerts.rules import rules_of
+from gputui.chat.asking.choosing import follow
 from gputui.config import Config
 from gputui.config.watch import LOOK_SECONDS, Seen
 from gputui.errors import ConfigError, GputuiError
@@ -89,6 +90,7 @@ class Configuring:
         if services.power is not None:
             services.power.schedule.set_tables(config.power_limits)
         self._screen.query_one(Header).set_power(config.power)
+        follow(services.conversation, before.chat, config.chat)
         if keys != before.keys:
             self._screen.app.set_keymap(keys)
         if config.theme != before.theme and config.theme in services.themes.by_name:

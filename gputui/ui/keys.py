@@ -35,6 +35,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("right", "side('B')", "Side B", show=False, id="chat.side_b"),
     Binding("ctrl+o", "other_side", "Other side", show=False, id="chat.other_side"),
     Binding("o", "chat('open')", "Conversations", show=False, id="chat.open"),
+    Binding("t", "chat('settings')", "Chat settings", show=False, id="chat.settings"),
     Binding("k", "chat('stop')", "Stop answers", show=False, id="chat.stop"),
     Binding("exclamation_mark", "events", "Events", show=False, key_display="!", id="view.events"),
     Binding("p", "processes", "Processes", id="view.processes"),
@@ -50,6 +51,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.chat.kept.screen import ConversationsScreen
     from gputui.ui.chat.prompt import Prompt
     from gputui.ui.chat.reading.difference_screen import DifferenceView
+    from gputui.ui.chat.settings.screen import SettingsTable
     from gputui.ui.chat.side_pane import SidePane
     from gputui.ui.chat.voting.dialogs import VoteDialog
     from gputui.ui.chat.voting.screen import VotesView
@@ -75,6 +77,7 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("Among the conversations", ConversationsScreen),
         ("In their list", FoundList),
         ("Among the differences", DifferenceView),
+        ("In the chat's settings", SettingsTable),
         ("In a GPU's details", GpuDetails),
         ("In its readings", FactsView),
         ("In its charts", ChartView),

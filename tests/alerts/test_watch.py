@@ -268,7 +268,7 @@ def test_it_may_be_asked_from_all_threads_at_once(tmp_path: Path) -> None:
         hot(watch, clock, 1, celsius=87 if n // 5 % 2 else 50)
     stop.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
     assert watch.take_problems() == ()
     watch.close()

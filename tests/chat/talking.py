@@ -15,7 +15,7 @@ from gputui.errors import GputuiError
 from tests.chat.raw_server import RawServer, Request, Responder, serve
 
 PIECE = b'data: {"model":"m","choices":[{"delta":{"content":"first piece"}}]}\n\n'
-PATIENCE = 20
+PATIENCE = 60
 
 
 @contextlib.asynccontextmanager

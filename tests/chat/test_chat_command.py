@@ -36,11 +36,11 @@ def served(*responders: Responder) -> Iterator[RawServer]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
     try:
-        assert up.wait(20)
+        assert up.wait(60)
         yield ready[0]
     finally:
         loop.call_soon_threadsafe(down.set)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 

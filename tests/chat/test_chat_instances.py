@@ -96,7 +96,7 @@ def test_a_server_started_by_hand_may_have_any_alias(rig: Rig, free_port: int) -
         result = rig.chat("--a", "one", "hi")
     finally:
         by_hand.terminate()
-        by_hand.wait(20)
+        by_hand.wait(60)
     assert result.exit_code == 0, result.output
     assert result.stdout == "one one one \n"
 

@@ -284,7 +284,7 @@ async def test_closing_the_iterator_closes_the_connection() -> None:
     never = asyncio.Event()
     async with serve(reply_then(first, wait=never)) as server, make_client() as client:
         await _read_one_piece(server, client)
-        await asyncio.wait_for(server.hung_up.wait(), 10)
+        await asyncio.wait_for(server.hung_up.wait(), 60)
 
 
 async def _read_one_piece(server: RawServer, client: object) -> None:

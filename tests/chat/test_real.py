@@ -14,10 +14,12 @@ import pytest
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import running_endpoint
-from gputui.chat.model import Answer, Endpoint, Sampling, Settings
+from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings
 from gputui.chat.side import STOPPED
 from gputui.demo.config import INSTANCES
 from gputui.demo.parts import Parts
+from gputui.errors import GputuiError
+from tests.support.pictures import png
 from tests.support.ports import new_port
 
 pytestmark = pytest.mark.real
@@ -48,7 +50,7 @@ def servers(
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(20)
+            process.wait(60)
 
 
 def _start(program: Path, model: Path, name: str, port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -221,3 +223,22 @@ async def test_the_second_turn_knows_the_first(servers: tuple[Endpoint, Endpoint
     assert first.measurement.prompt_tokens
     assert second.measurement.prompt_tokens
     assert second.measurement.prompt_tokens.value > first.measurement.prompt_tokens.value
+
+
+async def test_a_model_that_sees_nothing_is_known_and_its_server_refuses_pictures(
+    servers: tuple[Endpoint, Endpoint],
+) -> None:
+    """What /props says of vision is what is refused beforehand; unasked, the server says it itself."""
+    props = (await asyncio.to_thread(httpx.get, f"{servers[0].root}/props")).json()
+    assert props["modalities"]["vision"] is False
+    picture = Attachment("cat.png", "image/png", png())
+    conversation = _conversation(servers)
+    conversation.sides["A"].choose(replace(servers[0], sees=props["modalities"]["vision"]))
+    with pytest.raises(GputuiError, match="smollm2 takes no pictures: start it with mmproj"):
+        conversation.send("What is it?", attachments=(picture,))
+    conversation.send("What is it?", ("B",), (picture,))
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    answer = conversation.sides["B"].finished[-1].answers["B"]
+    await conversation.close()
+    assert answer.error is not None
+    assert "image" in answer.error

@@ -107,7 +107,7 @@ def _write_many(folder: Path, start: object, count: int) -> None:
 
 def test_sessions_that_write_at_once_all_succeed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    start = context.Barrier(4, timeout=20)
+    start = context.Barrier(4, timeout=60)
     writers = [context.Process(target=_write_many, args=(tmp_path, start, 5)) for _ in range(4)]
     for writer in writers:
         writer.start()
@@ -123,9 +123,9 @@ def test_sessions_that_write_at_once_all_succeed(tmp_path: Path) -> None:
 def test_a_locked_database_is_said_so_and_works_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gputui.database._BUSY_SECONDS", 0.05)
     path = tmp_path / "gputui.db"
     store = Store(path)
+    monkeypatch.setattr(store._database, "_patience", 0.05)
     store.new_conversation(0)
     other = sqlite3.connect(path, isolation_level=None)
     store.close()

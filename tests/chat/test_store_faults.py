@@ -105,7 +105,6 @@ def test_a_damaged_file(
 def test_a_database_that_another_program_locks(
     tmp_path: Path, kept: bytes, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gputui.database._BUSY_SECONDS", 0.02)
     path = tmp_path / "gputui.db"
     path.write_bytes(kept)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -318,7 +318,7 @@ def test_a_reader_that_has_seen_enough_of_a_log_is_no_error(machine: Machine) ->
     assert reading.stderr
     with reading.stderr:
         assert reading.stderr.read() == ""
-    reading.wait(20)
+    reading.wait(60)
 
 
 def test_a_log_is_filtered_and_the_one_before_is_kept(machine: Machine) -> None:
@@ -376,6 +376,6 @@ def test_follow_ends_quietly(machine: Machine) -> None:
     following = machine.popen("logs", "-f", "one")
     wait_for(lambda: following.poll() is None)
     following.terminate()
-    _, err = following.communicate(timeout=20)
+    _, err = following.communicate(timeout=60)
     assert "Traceback" not in err
     machine.run("stop", "one")

@@ -102,7 +102,7 @@ def test_ctrl_c_says_where_it_stands(tmp_path: Path) -> None:
     switching = machine.popen("layout", "pair", "--yes")
     wait_for(lambda: machine.running == ["deepseek"], "the start")
     switching.send_signal(signal.SIGINT)
-    _, error = switching.communicate(timeout=20)
+    _, error = switching.communicate(timeout=60)
     assert switching.returncode == 130
     assert "layout pair is broken off (stopped: split; started: deepseek)" in error
     assert "Back: gputui stop deepseek && gputui start split" in error

@@ -254,7 +254,7 @@ def test_a_call_that_hangs_is_reported_and_the_rest_goes_on(
     wait_for(lambda: told[-1].problem is not None)
     sampler.stop()  # does not wait
     standin_nvml.clear()
-    sampler.stop(wait=20)
+    sampler.stop(wait=60)
 
 
 def test_pcie_throughput_delays_no_sample(

@@ -130,7 +130,7 @@ def test_stop_does_not_wait_for_a_call_that_hangs(
     sampler.stop(wait=0.05)
     assert not source.closed.is_set()
     source.gate.set()
-    assert source.closed.wait(20), "closed as soon as the call is back"
+    assert source.closed.wait(60), "closed as soon as the call is back"
 
 
 def test_stop_ends_the_samples_and_closes_the_source(
@@ -138,7 +138,7 @@ def test_stop_ends_the_samples_and_closes_the_source(
 ) -> None:
     sampler.start()
     wait_for(lambda: listener.told)
-    sampler.stop(wait=20)
+    sampler.stop(wait=60)
     assert source.closed.is_set(), "the thread is over, nothing samples any more"
     sampler.stop()
 
@@ -176,7 +176,7 @@ def test_a_listener_that_fails_ends_nothing() -> None:
         assert failed.problem is not None
         assert failed.problem.message == "passing a sample on failed: KeyError: 'once'"
     finally:
-        sampler.stop(wait=20)
+        sampler.stop(wait=60)
 
 
 def test_a_machine_that_cannot_be_read_costs_no_sample() -> None:
@@ -192,7 +192,7 @@ def test_a_machine_that_cannot_be_read_costs_no_sample() -> None:
         wait_for(lambda: len(told) > 5)
         assert all(one.host is None and one.problem is None and one.gpus for one in told)
     finally:
-        sampler.stop(wait=20)
+        sampler.stop(wait=60)
 
 
 def test_without_a_history_none_takes_memory() -> None:
@@ -204,7 +204,7 @@ def test_without_a_history_none_takes_memory() -> None:
         wait_for(lambda: len(told) > 5)
         assert sampler.history.memory_bytes < 1000
     finally:
-        sampler.stop(wait=20)
+        sampler.stop(wait=60)
 
 
 def test_a_hung_call_does_not_hold_the_exit_of_the_program() -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gputui.instances.supervisor import Supervisor
 from gputui.processes import NotOursError, send_signal
 from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
+from tests.support.waiting import PATIENCE
 
 PRO = GpuIdentity(0, "GPU-aaaaaaaa-0001", "NVIDIA RTX PRO 6000 Blackwell", "00000000:01:00.0")
 RTX = GpuIdentity(1, "GPU-bbbbbbbb-0002", "NVIDIA GeForce RTX 5090", "00000000:21:00.0")
@@ -125,19 +126,24 @@ async def status_of(supervisor: Supervisor, name: str) -> InstanceStatus:
 
 async def started(supervisor: Supervisor, name: str) -> InstanceStatus:
     await supervisor.start(name)
-    status = await supervisor.wait(name, 20)
+    status = await supervisor.wait(name, PATIENCE)
     assert status.state is State.READY, status
     return status
 
 
 async def until(supervisor: Supervisor, name: str, *states: State) -> InstanceStatus:
-    end = time.monotonic() + 20
-    while True:
-        status = await status_of(supervisor, name)
-        if status.state in states:
-            return status
+    return await until_so(supervisor, name, lambda status: status.state in states)
+
+
+async def until_so(
+    supervisor: Supervisor, name: str, holds: Callable[[InstanceStatus], object]
+) -> InstanceStatus:
+    """The first status of which that is true."""
+    end = time.monotonic() + PATIENCE
+    while not holds(status := await status_of(supervisor, name)):
         assert time.monotonic() < end, status
         await asyncio.sleep(0.02)
+    return status
 
 
 def run(argv: list[str], **environment: str) -> subprocess.Popen[bytes]:

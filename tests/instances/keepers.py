@@ -31,7 +31,7 @@ class Session:
         return statuses
 
     async def until(self, name: str, holds: Callable[[InstanceStatus], bool]) -> InstanceStatus:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             status = next(s for s in await self.look() if s.name == name)
             if holds(status):

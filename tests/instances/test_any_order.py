@@ -98,7 +98,7 @@ class TwoSessions(RuleBasedStateMachine):
     def all_agree(self) -> None:
         for supervisor in self.supervisors:
             for name, state in self.expected.items():
-                status = self.loop.run_until_complete(supervisor.wait(name, 20))
+                status = self.loop.run_until_complete(supervisor.wait(name, 60))
                 assert status.state is state, status
                 assert status.owned == (state is State.READY)
         assert len(records.running(self.rig.state)) == (self.running is not None)

@@ -82,7 +82,7 @@ async def test_a_server_dies_at_the_load(rig: Rig, case: str) -> None:
     rig.add("one", {"load_log": log, "crash": code}, restart="on-failure")
     session = rig.session()
     await session.start("one")
-    check(await session.wait("one", 20), expected)
+    check(await session.wait("one", 60), expected)
 
 
 WHILE_ANSWERING: dict[str, tuple[str, int, Case]] = {

@@ -37,7 +37,7 @@ async def known(
     session: Supervisor, name: str, condition: Callable[[InstanceDetails], object]
 ) -> InstanceDetails:
     """The details once they are as wanted."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         details = await session.details(name)
         if condition(details):

@@ -9,7 +9,7 @@ import httpx
 
 from gputui.instances import records
 from gputui.instances.status import State
-from tests.instances.conftest import Rig, started, status_of
+from tests.instances.conftest import Rig, started, status_of, until_so
 from tests.instances.keepers import is_, keeping
 
 # ── unloading what idles ─────────────────────────────────────────────────────────────────────────
@@ -36,7 +36,8 @@ async def ask(url: str, **more: object) -> None:
 
 
 async def test_a_request_begins_the_time_anew_and_an_answer_holds_it(rig: Rig) -> None:
-    rig.add("one", {"rate": 30}, idle_unload=30)
+    goes_on = rig.folder / "goes on"
+    rig.add("one", {"rate": 1000, "hold_file": str(goes_on)}, idle_unload=30)
     session = rig.session()
     status = await started(session, "one")
     await asyncio.sleep(0.3)
@@ -44,11 +45,9 @@ async def test_a_request_begins_the_time_anew_and_an_answer_holds_it(rig: Rig) -
     assert idle is not None
     assert idle >= 0.3
     asking = asyncio.create_task(ask(status.url))
-    seen: list[float | None] = []
-    while not asking.done():
-        await asyncio.sleep(0.05)
-        seen.append((await status_of(session, "one")).idle_seconds)
-    assert 0.0 in seen
+    await until_so(session, "one", lambda status: status.idle_seconds == 0.0)
+    goes_on.touch()
+    await asking
     await status_of(session, "one")  # this look sees that the counters have moved
     await asyncio.sleep(0.1)
     after = (await status_of(session, "one")).idle_seconds
@@ -112,7 +111,7 @@ async def test_one_that_answers_health_alone_stalls_too(rig: Rig) -> None:
     session = rig.session()
     await started(session, "one")
     hang.touch()
-    end_at = time.monotonic() + 30
+    end_at = time.monotonic() + 60
     while (await status_of(session, "one")).stalled_seconds is None:
         assert time.monotonic() < end_at
         await asyncio.sleep(0.1)

@@ -113,7 +113,7 @@ async def test_two_keepers_start_one_server(rig: Rig) -> None:
         )
         assert sorted(done) == [False, True]
         assert len(records.running(rig.state)) == 1
-        assert (await sessions[1].supervisor.wait("one", 20)).state is State.READY
+        assert (await sessions[1].supervisor.wait("one", 60)).state is State.READY
     await sessions[1].supervisor.stop("one")
 
 

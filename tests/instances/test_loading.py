@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gputui.identity import GpuMemory
+from gputui.instances import loading
 from gputui.instances.loading import Durations, GpuBytes, Loaded, estimate, load_note, seconds_left
 from gputui.instances.status import State, status_json
 from gputui.processes import read_bytes
-from tests.instances.conftest import Rig, started, status_of, until
+from tests.instances.conftest import Rig, started, status_of, until, until_so
 
 amounts = st.none() | st.integers(0, 2**45)
 times = st.floats(-1e6, 1e6)
@@ -64,42 +65,44 @@ def test_the_time_that_is_left() -> None:
 
 
 async def test_a_load_is_estimated_and_ends_in_ready_with_its_duration_remembered(rig: Rig) -> None:
-    rig.add("slow", {"load_seconds": 0.6})
+    ends = rig.folder / "ends"
+    rig.add("slow", {"load_file": str(ends)})
     session = rig.session()
     for known in (False, True):
+        ends.unlink(missing_ok=True)
         await session.start("slow")
-        seen = []
+        seen, loads = [], []
         while (status := await status_of(session, "slow")).state is not State.READY:
             seen.append(status)
-            await asyncio.sleep(0.03)
+            loads = [status for status in seen if status.state is State.LOADING]
+            if len(loads) >= 3:
+                ends.touch()
+            await asyncio.sleep(0.02)
         progress = [status.load_progress for status in seen]
         assert None not in progress  # its bytes, at least
         assert progress == sorted(progress, key=float)  # type: ignore[arg-type]
         assert all(0 <= part <= 0.99 for part in progress if part is not None)
-        loading = [status for status in seen if status.state is State.LOADING]
-        assert [status.load_seconds_left is not None for status in loading] == [known] * len(
-            loading
-        )
-        assert any("by its last load" in status.note for status in loading) == known
+        assert [status.load_seconds_left is not None for status in loads] == [known] * len(loads)
+        words = ("by its last load", "longer than last time")
+        assert [any(w in one.note for w in words) for one in loads] == [known] * len(loads)
         assert (status.load_progress, status.load_seconds_left) == (None, None)
         await session.stop("slow")
 
 
 async def test_one_that_takes_longer_than_the_last_says_so(rig: Rig) -> None:
-    slow = rig.add("slow", {"load_seconds": 1.0})
+    ends = rig.folder / "ends"
+    slow = rig.add("slow", {"load_file": str(ends)})
     durations = Durations(rig.state / "loads.json")
     durations.put(Path(slow.model), 0.2)
     session = rig.session()
     await session.start("slow")
-    await until(session, "slow", State.LOADING)
-    await asyncio.sleep(0.3)
-    status = await status_of(session, "slow")
+    status = await until_so(session, "slow", lambda status: status.load_seconds_left == 0)
     assert status.state is State.LOADING
-    assert status.load_seconds_left == 0
     assert "longer than last time (0.2 s)" in status.note
     (told,) = status_json((status,))["instances"]
     assert told["load_progress"] == status.load_progress
     assert told["load_seconds_left"] == 0
+    ends.touch()
     await until(session, "slow", State.READY)
     await session.stop("slow")
 
@@ -127,14 +130,17 @@ def test_bytes_that_are_read_count(tmp_path: Path) -> None:
     assert read_bytes(2**22 + 1) is None
 
 
-async def test_what_a_process_holds_on_its_gpus_and_a_driver_that_hangs() -> None:
+async def test_what_a_process_holds_on_its_gpus_and_a_driver_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "_GPU_SECONDS", 20.0)
     free = threading.Event()
     free.set()
     asked = []
 
     def read() -> Mapping[str, GpuMemory]:
         asked.append(time.monotonic())
-        free.wait(20)
+        free.wait(60)
         return {
             "A": GpuMemory(1.0, 100, 90, {7: 40.0, 8: 1.0}),
             "B": GpuMemory(1.0, 100, 90, {7: 2.0, 9: None}),
@@ -148,7 +154,8 @@ async def test_what_a_process_holds_on_its_gpus_and_a_driver_that_hangs() -> Non
     assert await held.held(7, ("B",)) == 2
     assert await held.held(9, ("A", "B")) is None
     assert len(asked) == 1
-    await asyncio.sleep(0.3)
+    monkeypatch.setattr(loading, "_GPU_SECONDS", 0.05)
+    await asyncio.sleep(0.1)  # what is known is old by now
     free.clear()
     for _ in range(3):
         assert await held.held(8, ("A",)) == 1  # what was known stays, and nobody waits long
@@ -158,7 +165,7 @@ async def test_what_a_process_holds_on_its_gpus_and_a_driver_that_hangs() -> Non
 
 
 async def test_a_load_in_which_nothing_is_known_has_no_bar(rig: Rig) -> None:
-    slow = rig.add("slow", {"load_seconds": 0.5})
+    slow = rig.add("slow", {"load_seconds": 600})
     session = rig.session()
     await session.start("slow")
     Path(slow.model).unlink()  # noqa: ASYNC240 - its size is not known any more

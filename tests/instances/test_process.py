@@ -87,7 +87,7 @@ def test_nobody_else_is_signalled() -> None:
                 send_signal(other, signal.SIGKILL)
         assert process.poll() is None
         send_signal(true, signal.SIGKILL)
-        assert process.wait(20) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
         with pytest.raises(NotOursError):
             send_signal(true, signal.SIGKILL)
 
@@ -137,7 +137,7 @@ def test_a_server_runs_from_let_go_on_as_the_process_that_was_recorded(
     assert matches(identity)
     assert not written.exists()
     let_go(child)
-    assert child.wait(20) == 0
+    assert child.wait(60) == 0
     assert written.read_text() == "v a  b $x;'\n"  # and nothing on its input
     assert exit_code(identity) is None  # the same process: it has been waited for
 
@@ -148,7 +148,7 @@ def test_a_server_whose_gputui_ends_before_it_is_let_go_never_begins(
     child = spawn_writer(tmp_path, written)
     assert child.stdin
     child.stdin.close()  # what the end of the process does
-    assert child.wait(20) == 75
+    assert child.wait(60) == 75
     assert not written.exists()
     assert "cannot begin" in diagnose((tmp_path / "log").read_text(), 75, 1).reason
 
@@ -176,6 +176,6 @@ def test_one_that_is_killed_before_it_is_let_go_is_no_trouble(
 ) -> None:
     child = spawn_writer(tmp_path, written)
     child.kill()
-    child.wait(20)
+    child.wait(60)
     let_go(child)
     assert not written.exists()

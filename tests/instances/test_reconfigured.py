@@ -58,7 +58,7 @@ async def test_a_changed_instance_runs_on_as_it_was_until_it_is_restarted(rig: R
     assert (status.state, status.pid, status.port) == (State.READY, before.pid, one.port)
     assert status.differs == ("port", "ctx_size")
     await session.restart("one")
-    status = await session.wait("one", 20)
+    status = await session.wait("one", 60)
     assert (status.state, status.port, status.differs) == (State.READY, changed.port, ())
 
 

@@ -49,7 +49,7 @@ async def test_two_starts_at_once_are_one_server_and_one_refusal(rig: Rig) -> No
     a, b = rig.session(), rig.session()
     results = await asyncio.gather(a.start("one"), b.start("one"), return_exceptions=True)
     assert {type(result) for result in results} == {type(None), GputuiError}
-    assert (await a.wait("one", 20)).pid == (await b.wait("one", 20)).pid
+    assert (await a.wait("one", 60)).pid == (await b.wait("one", 60)).pid
     await b.stop("one")
 
 

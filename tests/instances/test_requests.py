@@ -138,7 +138,7 @@ async def test_a_running_instance_has_its_requests_in_its_metrics(rig: Rig) -> N
     shown = json.loads(json.dumps(status_json((again,))))["instances"][0]["metrics"]
     assert (shown["requests_total"], shown["requests_failed"]) == (3, 1)
     await session.restart("a")
-    assert (await session.wait("a", 20)).state is State.READY
+    assert (await session.wait("a", 60)).state is State.READY
     assert (await status_of(session, "a")).metrics.requests_total == 2, "a new process, a new log"
 
 

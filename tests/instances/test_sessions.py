@@ -67,7 +67,7 @@ async def test_a_server_outlives_the_gputui_that_started_it_and_is_adopted(
     os.killpg(first.pid, number)  # what a closing terminal does to all of its session
     first.communicate()
     session = rig.session()
-    status = await session.wait("one", 20)
+    status = await session.wait("one", 60)
     assert (status.state, status.owned) == (State.READY, True)
     await session.stop("one")
     assert (await status_of(session, "one")).state is State.STOPPED

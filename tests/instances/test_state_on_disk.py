@@ -273,7 +273,7 @@ async def test_on_a_full_disk_nothing_starts_and_what_runs_is_seen_and_stopped(
     session = rig.session()
     await session.start("one")
     full_disk()
-    assert (await session.wait("one", 20)).state is State.READY  # though that cannot be noted
+    assert (await session.wait("one", 60)).state is State.READY  # though that cannot be noted
     with pytest.raises(GputuiError, match="No space left") as refused:
         await session.start("two")
     assert refused.value.hint

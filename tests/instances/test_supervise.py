@@ -57,7 +57,7 @@ def supervise(rig: Rig, *words: str) -> subprocess.Popen[str]:
 
 def end(keeper: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> str:
     keeper.send_signal(number)
-    out, err = keeper.communicate(timeout=30)
+    out, err = keeper.communicate(timeout=60)
     assert (keeper.returncode, err) == (0, "")
     return out
 
@@ -98,7 +98,7 @@ async def test_supervise_tells_what_happens_in_a_line_each(rig: Rig) -> None:
         line("one", "stopped")
     finally:
         keeper.send_signal(signal.SIGINT)
-        keeper.communicate(timeout=30)
+        keeper.communicate(timeout=60)
     assert keeper.returncode == 0
 
 
@@ -159,7 +159,7 @@ async def test_supervise_goes_by_the_file_as_it_is_now_and_on_after_a_fault(
         return errors.count(words)
 
     async def seen(holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():
                 assert not running.done()
                 await asyncio.sleep(0.02)
@@ -185,17 +185,17 @@ async def test_stop_all_also_stops_the_waiting(rig: Rig) -> None:
     rig.kill("one")
     assert (await until(session, "one", State.FAILED)).restart_at is not None
     stop = gputui(rig, "stop", "--all")
-    assert stop.communicate(timeout=30)[0] == "one: stopped\n"
+    assert stop.communicate(timeout=60)[0] == "one: stopped\n"
     assert (await status_of(session, "one")).state is State.STOPPED
 
 
 def test_supervise_refuses_what_it_could_not_do(rig: Rig) -> None:
     rig.add("one")
     keeper = supervise(rig, "--readonly")
-    out, err = keeper.communicate(timeout=30)
+    out, err = keeper.communicate(timeout=60)
     assert (keeper.returncode, out) == (1, "")
     assert "--readonly" in err
     keeper = supervise(rig, "--start", "onne")
-    out, err = keeper.communicate(timeout=30)
+    out, err = keeper.communicate(timeout=60)
     assert (keeper.returncode, out) == (2, "")
     assert 'Did you mean "one"?' in err

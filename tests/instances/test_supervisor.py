@@ -65,13 +65,15 @@ async def test_a_server_has_nothing_of_ours_but_its_environment(
 
 
 async def test_loading_is_shown_with_an_estimate_until_ready(rig: Rig) -> None:
-    rig.add("slow", {"load_seconds": 1.0})
+    ends = rig.folder / "ends"
+    rig.add("slow", {"load_file": str(ends)})
     session = rig.session()
     await session.start("slow")
     status = await until(session, "slow", State.LOADING)
     assert status.load_progress is not None
     assert 0 <= status.load_progress <= 0.99
-    assert (await session.wait("slow", 20)).state is State.READY
+    ends.touch()
+    assert (await session.wait("slow", 60)).state is State.READY
     assert (await status_of(session, "slow")).load_progress is None
     await session.stop("slow")
 
@@ -96,7 +98,7 @@ async def test_a_crash_says_why_in_every_session_until_the_next_start(rig: Rig) 
     )
     session, other = rig.session(), rig.session()
     await session.start("one")
-    status = await session.wait("one", 20)
+    status = await session.wait("one", 60)
     assert status.state is State.FAILED
     assert status.last_error == "the model file is not a GGUF: it begins with 'hell'"
     assert status.hint
@@ -168,7 +170,7 @@ async def test_restart_is_another_process_on_the_same_port(rig: Rig) -> None:
     async with httpx.AsyncClient() as client:  # an open connection leaves TIME_WAIT behind
         await client.get(f"{before.url}/health")
         await session.restart("one")
-    after = await session.wait("one", 20)
+    after = await session.wait("one", 60)
     assert after.state is State.READY
     assert after.pid != before.pid
     log = records.Paths(rig.state).log("one")
@@ -181,7 +183,7 @@ async def test_restart_starts_what_does_not_run(rig: Rig) -> None:
     rig.add("one")
     session = rig.session()
     await session.restart("one")
-    assert (await session.wait("one", 20)).state is State.READY
+    assert (await session.wait("one", 60)).state is State.READY
     await session.stop("one")
 
 
@@ -197,7 +199,7 @@ async def test_a_start_waits_for_gpus_that_are_not_known_yet(rig: Rig) -> None:
     await asyncio.sleep(0)
     session.set_gpus((PRO, RTX))
     await starting
-    status = await session.wait("one", 20)
+    status = await session.wait("one", 60)
     assert status.gpus == (RTX.uuid,)
     assert json.loads(dump.read_text())["environment"]["CUDA_VISIBLE_DEVICES"] == RTX.uuid
     assert records.running_pids(rig.state) == {RTX.uuid: [status.pid]}

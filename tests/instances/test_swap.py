@@ -55,7 +55,7 @@ async def states(session: Supervisor) -> dict[str, State]:
 
 async def condition(check: Any, what: str = "") -> None:
     """Wait for an asynchronous condition."""
-    for _ in range(1000):
+    for _ in range(3000):
         if await check():
             return
         await asyncio.sleep(0.02)
@@ -69,10 +69,10 @@ async def test_a_start_stops_the_other_member_whoever_started_that(rig: Rig) -> 
     told: list[str] = []
     await mine.start("two", told.append)
     assert told == ["waiting for one to stop"]
-    assert (await mine.wait("two", 20)).state is State.READY
+    assert (await mine.wait("two", 60)).state is State.READY
     assert await states(other) == {"one": State.STOPPED, "two": State.READY}
     await other.start("one")
-    again = await other.wait("one", 20)
+    again = await other.wait("one", 60)
     assert again.state is State.READY
     assert again.pid != first.pid
     assert await states(mine) == {"one": State.READY, "two": State.STOPPED}
@@ -138,7 +138,7 @@ async def test_an_answer_refuses_the_start(rig: Rig) -> None:
         return False
 
     await condition(idle, "the closed answers end")
-    assert (await session.wait("two", 20)).state is State.READY
+    assert (await session.wait("two", 60)).state is State.READY
 
 
 async def test_a_server_that_says_nothing_counts_as_answering(rig: Rig, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_an_answer_is_broken_off_where_the_group_says_so_or_it_is_forced(r
     await started(session, "one")
     async with answering(session, "one"):
         await session.start("two")
-    assert (await session.wait("two", 20)).state is State.READY
+    assert (await session.wait("two", 60)).state is State.READY
     rig.groups = (GroupConfig(name="big"),)
     session = rig.session()
     await started(session, "one")
@@ -165,7 +165,7 @@ async def test_an_answer_is_broken_off_where_the_group_says_so_or_it_is_forced(r
         await session.start("two", force=True)
     assert (
         await states(session) == {"one": State.STOPPED, "two": State.READY}
-        or (await session.wait("two", 20)).state is State.READY
+        or (await session.wait("two", 60)).state is State.READY
     )
 
 
@@ -183,7 +183,7 @@ async def test_a_start_queues_behind_an_answer_and_every_session_sees_it(rig: Ri
             await other.start("two")
         assert not start.done()
     await start
-    assert (await session.wait("two", 20)).state is State.READY
+    assert (await session.wait("two", 60)).state is State.READY
     assert (await status_of(session, "one")).state is State.STOPPED
 
 
@@ -222,7 +222,7 @@ async def test_a_queue_dies_with_its_gputui(rig: Rig) -> None:
         interrupted = gputui(rig, "start", "two")
         await condition(lambda: _noted(session, "two", "waiting for one to finish its answer"))
         interrupted.send_signal(signal.SIGINT)
-        _, words = interrupted.communicate(timeout=20)
+        _, words = interrupted.communicate(timeout=60)
         assert interrupted.returncode == 130
         assert words.split("\n")[0] == "two: waiting for one to finish its answer"
         assert await states(session) == {"one": State.READY, "two": State.STOPPED}
@@ -250,7 +250,7 @@ async def test_a_server_that_fails_in_its_load_names_the_way_back(rig: Rig) -> N
     session = rig.session()
     await started(session, "one")
     await session.start("two")
-    status = await session.wait("two", 20)
+    status = await session.wait("two", 60)
     assert status.state is State.FAILED
     assert status.hint.endswith("Back: gputui start one")
     await started(session, "one")
@@ -322,7 +322,7 @@ async def test_ctrl_c_in_the_middle_of_a_swap_says_where_it_stands(rig: Rig) -> 
     swapping = gputui(rig, "start", "two")
     await until(session, "one", State.STOPPING)
     swapping.send_signal(signal.SIGINT)
-    _, words = await asyncio.to_thread(swapping.communicate, timeout=20)
+    _, words = await asyncio.to_thread(swapping.communicate, timeout=60)
     assert swapping.returncode == 130
     assert "broken off: one was told to stop, and two is not started" in words
     assert "Back: gputui start one" in words

@@ -160,13 +160,15 @@ async def test_what_the_user_has_not_seen_is_not_stopped(rig: Rig) -> None:
 
 
 async def test_two_switches_at_once_are_one_and_a_clear_word(rig: Rig) -> None:
-    rig_of(rig, deepseek={"load_seconds": 0.5})
+    ends = rig.folder / "ends"
+    rig_of(rig, deepseek={"load_file": str(ends)})
     _, mine = layouts_of(rig)
     _, other = layouts_of(rig)
     switch = asyncio.create_task(mine.switch(await mine.plan("pair")))
     await until(rig.sessions[1], "deepseek", State.STARTING, State.LOADING)
     with pytest.raises(GputuiError, match=r"gputui, pid \d+, switches to layout pair"):
         await other.switch(await other.plan("whole"))
+    ends.touch()
     await switch
     assert (await other.plan("pair")).active
 

@@ -51,14 +51,14 @@ class PtyTerminal:
         """What a person sees now."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
-    def until(self, condition: Callable[[str], bool], what: str, seconds: float = 20.0) -> None:
+    def until(self, condition: Callable[[str], bool], what: str, seconds: float = 60.0) -> None:
         """Take in what the program writes until the screen fulfils a condition."""
         deadline = time.monotonic() + seconds
         while not condition(self.screen()):
             assert time.monotonic() < deadline, f"in vain for {what}; screen:\n{self.screen()}"
             assert self._read(0.1), f"ended before {what}; the screen:\n{self.screen()}"
 
-    def until_ended(self, seconds: float = 20.0) -> int:
+    def until_ended(self, seconds: float = 60.0) -> int:
         """Take in the rest; the program's exit code."""
         deadline = time.monotonic() + seconds
         while self._read(0.1):

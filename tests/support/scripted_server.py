@@ -9,6 +9,7 @@ list_error     --list-devices fails with this text and exit code 127
 dump           a file that gets {"argv", "environment", "cwd", "session", "fds"} as JSON at the start
 log_starts     a file that gets a line at each start
 load_seconds   how long the model loads (503 until then); 0
+load_file      the model loads until this file exists
 load_log       text printed at the start of the load
 crash          exit at the end of the load: an exit code, negative for a signal
 health         "hang": no answer on /health, "garbage": 200 with no JSON
@@ -20,6 +21,7 @@ bodies         {"/props": "text"}: what a route answers instead
 slots          4; sleeping: False
 comm           the name of its process, as the kernel shows it
 reply          the words that are streamed; rate: tokens per second, 50; prompt_seconds: 0
+hold_file      an answer stops after its first token until this file exists
 die_after      exit with 1 after so many tokens of a stream; stall_after: stop streaming there
 die_log        text printed before that; die_code: another exit code, negative for a signal
 """
@@ -204,6 +206,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 end(int(script.get("die_code", 1)))
             if script.get("stall_after") == count:
                 time.sleep(3600)
+            until_there(script.get("hold_file"))
         last = timings(len(words))
         self.chunk({}, finish="stop", timings=last)
         usage = {"prompt_tokens": prompt, "completion_tokens": len(words)}
@@ -328,6 +331,7 @@ def main() -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     time.sleep(float(script.get("load_seconds", 0)))
+    until_there(script.get("load_file"))
     if "crash_file" in script:
         if Path(script["crash_file"]).exists():
             end(int(script.get("crash", 1)))
@@ -335,6 +339,11 @@ def main() -> None:
         end(int(script["crash"]))
     state.ready.set()
     threading.Event().wait()
+
+
+def until_there(file: str | None) -> None:
+    while file and not Path(file).exists():
+        time.sleep(0.005)
 
 
 def dump(file: Path) -> None:

@@ -57,7 +57,7 @@ class Tmux:
         """Type a text as it is."""
         self._tmux("send-keys", "-l", text)
 
-    def until(self, condition: Callable[[str], bool], what: str, seconds: float = 30.0) -> None:
+    def until(self, condition: Callable[[str], bool], what: str, seconds: float = 60.0) -> None:
         """Wait until the screen fulfils a condition; the AssertionError shows the screen."""
         try:
             wait_for(lambda: condition(self.screen()), what, seconds)
@@ -91,7 +91,7 @@ class Tmux:
             env=self._environment,
             capture_output=True,
             encoding="utf-8",
-            timeout=20,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 0, f"tmux {arguments[0]}: {done.stderr}"

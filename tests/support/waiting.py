@@ -8,8 +8,11 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+PATIENCE = 60.0
+"""Seconds after which what a test waits for will not come, on the busiest machine."""
 
-def wait_for(condition: Callable[[], Result], what: str = "", seconds: float = 20.0) -> Result:
+
+def wait_for(condition: Callable[[], Result], what: str = "", seconds: float = PATIENCE) -> Result:
     """The first true answer of ``condition``; AssertionError where it does not come in time."""
     deadline = time.monotonic() + seconds
     while True:

@@ -10,6 +10,23 @@ from pathlib import Path
 import pytest
 
 from tests.ui.editing import Desk, make_desk
+from tests.ui.idle import loop_is_idle
+
+
+@pytest.fixture(autouse=True)
+def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was pressed has had its effect, on a busy machine too."""
+    for module in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", loop_is_idle)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at once a second is looked at ten times: nobody waits for the clock."""
+    monkeypatch.setattr("gputui.ui.instances.caretaker.OBSERVE_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.instances.details.DETAILS_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.log.view.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.ui.configuring.LOOK_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -255,20 +256,26 @@ def screen_text(app: GputuiApp) -> str:
 
 
 async def until(
-    pilot: Pilot[str | None], condition: Callable[[], bool], seconds: float = 10.0
+    pilot: Pilot[str | None], condition: Callable[[], bool], seconds: float = 30.0
 ) -> None:
     """Wait for a condition, however long that takes within reason."""
-    for _ in range(int(seconds / 0.02)):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         await pilot.pause()
         if condition():
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
     raise AssertionError(f"not so after {seconds} s; the screen:\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
 
 
-async def until_shown(pilot: Pilot[str | None], text: str) -> None:
-    """Wait until the screen holds ``text``."""
-    await until(pilot, lambda: text in screen_text(pilot.app))  # type: ignore[arg-type]
+async def until_shown(pilot: Pilot[str | None], *texts: str) -> None:
+    """Wait until the screen holds all of these at once."""
+
+    def shown() -> bool:
+        screen = screen_text(pilot.app)  # type: ignore[arg-type]
+        return all(text in screen for text in texts)
+
+    await until(pilot, shown)
 
 
 DEEPSEEK = InstanceConfig(name="deepseek", model="/m.gguf", port=8080, key="1", gpus=("0",))

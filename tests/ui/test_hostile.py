@@ -16,10 +16,11 @@ from gputui.ui.app import GputuiApp
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.dashboard import Dashboard
 from tests.support.hostile import HOSTILE
-from tests.ui.harness import gpu_sample, make_rig, screen_text, status, until, until_shown
+from tests.ui.harness import gpu_sample, make_rig, status, until, until_shown
 
 SHORT = [(name, text[:4000]) for name, text in HOSTILE]
-EACH = pytest.mark.parametrize(("name", "text"), SHORT, ids=[name for name, _ in SHORT])
+GROUPS = [tuple(SHORT[first : first + 7]) for first in range(0, len(SHORT), 7)]
+"""Texts that share one dashboard."""
 
 
 def assert_harmless(app: GputuiApp) -> None:
@@ -34,45 +35,57 @@ def assert_harmless(app: GputuiApp) -> None:
             assert action is None or "app.quit" not in str(action), segment
 
 
-@EACH
-async def test_in_every_panel(name: str, text: str) -> None:
+@pytest.mark.parametrize("texts", GROUPS, ids=[texts[0][0] for texts in GROUPS])
+async def test_in_every_panel(texts: tuple[tuple[str, str], ...]) -> None:
     """As the rooms hand it over: through the cleaning function, markup and all."""
-    line = clean_line(text, 200)
-    gpu = gpu_sample(0)
-    gpu = replace(gpu, identity=replace(gpu.identity, name=line))
-    lost = gpu_sample(1, problem=Problem(line, line))
-    failed = status(
-        "a", State.FAILED, 0, 1, model=line, last_error=line or "x", hint=line, note=line
-    )
+    lines = [clean_line(text, 200) for _, text in texts]
     config = Config(
-        instances=(InstanceConfig(name="a", model="m", port=1),),
-        endpoints=(EndpointConfig(name="e", url=f"http://{line or 'h'}"),),
+        instances=tuple(
+            InstanceConfig(name=f"a{n}", model="m", port=n + 1) for n in range(len(texts))
+        ),
+        endpoints=tuple(
+            EndpointConfig(name=f"e{n}", url=f"http://{line or 'h'}")
+            for n, line in enumerate(lines)
+        ),
     )
-    one = make_rig(
-        config,
-        snapshots=[Snapshot(line, 1.0, (gpu, lost), line, Problem(line, line))],
-        statuses=[failed],
-        host=text,
-    )
-    one.supervisor.log_text = clean(text)
-    one.supervisor.refusal = GputuiError(text, text)
-    one.conversation.store_problem = clean(text)
+    failed = [
+        status(
+            f"a{n}", State.FAILED, 0, 1, model=line, last_error=line or "x", hint=line, note=line
+        )
+        for n, line in enumerate(lines)
+    ]
+    one = make_rig(config, snapshots=[on_gpus(lines[0])], statuses=failed, host=texts[0][1])
+    one.supervisor.log_text = "\n".join(clean(text) for _, text in texts) + "\nthe end\n"
     async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
-        await until_shown(pilot, "failed")
-        assert_harmless(one.app)
-        await pilot.press("s")
-        await until(pilot, lambda: one.supervisor.asked == [("start", "a")])
-        await pilot.pause()
-        assert_harmless(one.app)
+        await until_shown(pilot, "failed", f"a{len(texts) - 1}")
+        for n, (name, text) in enumerate(texts):
+            one.supervisor.asked.clear()
+            one.supervisor.refusal = GputuiError(f"refused {name}: {text}", text)
+            one.conversation.store_problem = clean(text)
+            one.sampler.take(on_gpus(lines[n]))
+            await pilot.press("s")
+            await until_shown(pilot, f"refused {name}")
+            assert one.supervisor.asked == [("start", f"a{n}")]
+            assert_harmless(one.app)
+            one.app.clear_notifications()
+            await pilot.press("down")
         await pilot.press("l")
-        await until_shown(pilot, "log of a")
+        await until_shown(pilot, "log of a", "the end")
         assert_harmless(one.app)
         await pilot.press("escape", "b")
         await until_shown(pilot, "Who answers on side B?")
         assert_harmless(one.app)
         await pilot.press("escape", "c", "x")
-        assert "x" in screen_text(one.app)
+        await until(pilot, lambda: one.app.screen.query_one(Prompt).text == "x")
         assert one.app.is_running
+
+
+def on_gpus(line: str) -> Snapshot:
+    """A GPU of that name, and one that is lost with these words."""
+    gpu = gpu_sample(0)
+    gpu = replace(gpu, identity=replace(gpu.identity, name=line))
+    lost = gpu_sample(1, problem=Problem(line, line))
+    return Snapshot(line, 1.0, (gpu, lost), line, Problem(line, line))
 
 
 async def test_in_toasts() -> None:

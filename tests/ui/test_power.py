@@ -58,7 +58,7 @@ class Driver:
 
     def __call__(self, gpu: GpuIdentity, watts: float) -> LimitChange:
         self.asked.append((gpu.index, watts))
-        self.gate.wait(30)
+        self.gate.wait(60)
         if self.refusal is not None:
             raise self.refusal
         return LimitChange(gpu, 575.0, watts)

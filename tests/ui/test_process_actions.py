@@ -80,7 +80,7 @@ async def test_a_signal_is_asked_for_twice_and_arrives(
         await until_shown(pilot, f"Send {number.name} to {process.pid} sleep?")
         await pilot.press("y")
         await until_shown(pilot, f"{number.name} was sent to {process.pid} sleep.")
-        assert await asyncio.to_thread(popen(children).wait, 10) == -number
+        assert await asyncio.to_thread(popen(children).wait, 60) == -number
 
 
 async def test_enter_alone_signals_nothing(children: Callable[..., GpuProcess]) -> None:

@@ -12,7 +12,7 @@ from tests.ui.harness import rig, screen_text, snapshot, until, until_shown
     ("key", "words"),
     [
         ("question_mark", "Any key can be changed"),
-        ("l", "log of"),
+        ("l", "never started"),
         ("1", "Its open answers end"),
     ],
 )
@@ -32,6 +32,8 @@ async def test_a_covered_dashboard_sends_nothing(
                 sent.append(renderable)
             display(screen, renderable)  # type: ignore[arg-type]
 
+        await pilot.pause()  # what covers it is drawn
+        await pilot.pause()
         monkeypatch.setattr(one.app, "_display", spy)
         for tick in range(90, 96):
             one.sampler.take(snapshot(tick=tick))

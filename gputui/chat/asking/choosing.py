@@ -11,7 +11,7 @@ from typing import Any
 
 from gputui.chat.asking.context import turn_tokens
 from gputui.chat.asking.parameters import parameter_of, shown, value_of, with_value
-from gputui.chat.asking.settings import at_once_of, settings_of
+from gputui.chat.asking.settings import at_once_of, followed, settings_of
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Settings
 from gputui.config import ChatConfig, PresetConfig
@@ -86,6 +86,15 @@ def choose_configured(conversation: Conversation, side: str | None, config: Chat
     conversation.at_once = at_once_of(config.order)
     choose_settings(conversation, None, settings_of(config))
     return "both: as configured"
+
+
+def follow(conversation: Conversation, before: ChatConfig, now: ChatConfig) -> None:
+    """The file is another: what it changed holds from now on, what the user chose here stays."""
+    if before == now:
+        return
+    if before.order != now.order:
+        conversation.at_once = at_once_of(now.order)
+    choose_settings(conversation, None, followed(conversation.settings, before, now))
 
 
 def choose_order(conversation: Conversation, word: str) -> str:

@@ -63,7 +63,7 @@ def _create(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute(
             f"CREATE VIRTUAL TABLE IF NOT EXISTS words USING {MODULE}"
-            " (prompt, answers, reasoning, tokenize = 'unicode61 remove_diacritics 2')"
+            " (prompt, answers, reasoning, tokenize = 'unicode61 remove_diacritics 2', prefix = '1')"
         )
         connection.execute("INSERT OR IGNORE INTO unindexed SELECT id FROM turns")
     except sqlite3.OperationalError as error:

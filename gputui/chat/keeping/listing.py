@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gputui.chat.keeping.found import Summary
+from gputui.chat.keeping.rows import typed
 from gputui.text import clean, clean_line
 
 _TITLE_LIMIT = 120
@@ -122,7 +123,7 @@ def prompts(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
     for row in connection.execute("SELECT prompt FROM turns ORDER BY id DESC"):
         if len(found) >= limit:
             break
-        found[row["prompt"]] = None
+        found |= dict.fromkeys(typed(row, ("prompt",), str).values())
     return tuple(found)
 
 
@@ -132,16 +133,16 @@ def _summaries(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> t
     who: dict[int, tuple[dict[str, None], dict[str, None]]] = {id_: ({}, {}) for id_ in ids}
     for row in connection.execute(_WHO.format(marks=marks), ids):
         names, models = who[row["conversation_id"]]
-        names[row["name"]] = None
-        if row["model"]:
-            models[row["model"]] = None
+        one = typed(row, ("name", "model"), str)
+        names[one["name"]] = None
+        if one["model"]:
+            models[one["model"]] = None
     return tuple(
         Summary(
             id=row["id"],
             title=title_of(row["title"], row["prompt"]),
             given=bool(row["title"]),
-            created_at=row["created_at"],
-            changed_at=row["changed_at"],
+            **typed(row, ("created_at", "changed_at"), float),
             turns=row["turns"],
             names=tuple(who[row["id"]][0]),
             models=tuple(who[row["id"]][1]),

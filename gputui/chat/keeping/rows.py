@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import msgspec
 
-from gputui.chat.model import FIGURES, Answer, Attachment, Figure, Measurement, Settings, Turn
+from gputui.chat.model import (
+    FIGURES,
+    Answer,
+    Attachment,
+    Figure,
+    Measurement,
+    Origin,
+    Settings,
+    Turn,
+)
 
-_WORDS = ("side", "name", "model", "text", "reasoning", "finish_reason", "error", "hint")
+_WORDS = ("side", "name", "model", "text", "reasoning", "hint")
+_OUTCOME = ("finish_reason", "error")
+_ORIGINS: Mapping[str, Origin] = {"server": "server", "client": "client"}
 _TIMES = ("ttft_seconds", "ttfo_seconds", "elapsed_seconds")
 
 
@@ -25,25 +37,33 @@ def by_turn(rows: Sequence[sqlite3.Row]) -> defaultdict[int, list[sqlite3.Row]]:
 
 
 def turn_of(row: sqlite3.Row, answers: Sequence[sqlite3.Row], files: Sequence[sqlite3.Row]) -> Turn:
-    """A turn of its row, those of its answers and those of its attachments."""
+    """A turn of its row, those of its answers and those of its attachments. Raises TypeError."""
     return Turn(
-        prompt=row["prompt"],
-        created_at=row["created_at"],
+        **typed(row, ("prompt", "tag"), str),
+        **typed(row, ("created_at",), float),
         answers={answer["side"]: _answer(answer) for answer in answers},
         id=row["id"],
         attachments=tuple(attachment_of(one) for one in files),
-        tag=row["tag"],
     )
 
 
 def attachment_of(row: sqlite3.Row) -> Attachment:
-    """An attachment of its row."""
-    return Attachment(row["name"], row["media_type"], row["data"])
+    """An attachment of its row. Raises TypeError."""
+    return Attachment(**typed(row, ("name", "media_type"), str), **typed(row, ("data",), bytes))
+
+
+def typed(row: sqlite3.Row, names: Sequence[str], *kinds: type) -> dict[str, Any]:
+    """Those columns of a row, by name. Raises TypeError where one is of another kind: SQLite keeps
+    anything in any column, and a damaged file has that."""
+    values = {name: row[name] for name in names}
+    if not all(isinstance(value, kinds) for value in values.values()):
+        raise TypeError(f"a column of {names} is none of {kinds}")
+    return values
 
 
 def answer_row(answer: Answer) -> dict[str, object]:
     """The columns of an answer, all but the turn's id."""
-    row: dict[str, object] = {name: getattr(answer, name) for name in _WORDS}
+    row: dict[str, object] = {name: getattr(answer, name) for name in (*_WORDS, *_OUTCOME)}
     row |= {name: getattr(answer.measurement, name) for name in _TIMES}
     for name in FIGURES:
         figure: Figure | None = getattr(answer.measurement, name)
@@ -55,12 +75,16 @@ def answer_row(answer: Answer) -> dict[str, object]:
 
 
 def _answer(row: sqlite3.Row) -> Answer:
-    measured: dict[str, Any] = {name: row[name] for name in _TIMES}
-    for name in FIGURES:
-        if row[name] is not None:
-            measured[name] = Figure(row[name], row[f"{name}_origin"])
+    measured = typed(row, _TIMES, float, NoneType)
+    values = typed(row, FIGURES, float, NoneType)
+    measured |= {
+        name: Figure(value, _ORIGINS[row[f"{name}_origin"]])
+        for name, value in values.items()
+        if value is not None
+    }
     return Answer(
-        **{name: row[name] for name in _WORDS},
+        **typed(row, _WORDS, str),
+        **typed(row, _OUTCOME, str, NoneType),
         measurement=Measurement(**measured),
         settings=_settings(row["settings"]),
         left_out=tuple(row["left_out"].split()),

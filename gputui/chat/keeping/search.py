@@ -57,16 +57,13 @@ def search(
             else _scan_hits(connection, query, left)
         )
     names = titles(connection, {hit.conversation_id for hit in hits})
-    return tuple(
-        Match(
-            hit.conversation_id,
-            names[hit.conversation_id],
-            hit.turn_id,
-            hit.created_at,
-            *marked(hit.text),
-        )
-        for hit in hits
-    )
+    return tuple(_match(hit, names[hit.conversation_id]) for hit in hits)
+
+
+def _match(hit: _Hit, title: str) -> Match:
+    if not isinstance(hit.created_at, float):
+        raise TypeError("a damaged row")
+    return Match(hit.conversation_id, title, hit.turn_id, hit.created_at, *marked(hit.text))
 
 
 def marked(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:

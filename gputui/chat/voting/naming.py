@@ -29,7 +29,7 @@ MAKERS = (
     "alibaba", "alibaba cloud", "deepseek", "deepseek ai", "mistral ai", "mistral", "microsoft", "ibm",
     "cohere", "cohere for ai", "zhipu", "zhipu ai", "z.ai", "moonshot", "moonshot ai", "hugging face",
     "huggingface", "nvidia", "xai", "01.ai", "tii", "technology innovation institute", "ai2",
-    "the allen institute", "allen institute for ai", "stability ai", "tencent", "baidu", "bytedance",
+    "allen institute", "allen institute for ai", "stability ai", "tencent", "baidu", "bytedance",
     "lg ai research", "ai21 labs", "upstage", "liquid ai", "nous research", "tsinghua university",
     "swiss ai", "阿里", "阿里云", "阿里巴巴", "智谱", "月之暗面", "百度", "腾讯", "字节跳动",
 )  # fmt: skip
@@ -88,10 +88,11 @@ def _patterns(own: frozenset[str]) -> tuple[re.Pattern[str], ...]:
     plain = _any_of(one for one in FAMILIES if one not in _COMMON)
     common = _any_of({*_COMMON, *_spellings(own)})  # an instance may be called "coder"
     article = r"(?<!\ba )(?<!\ban )(?<!\bthe )"
-    kind = r"(?=[\s-]*(?:\d|v\d|model|assistant|chatbot|instruct|chat\b|ai\b|llm))"
+    kind = r"(?=[\s-]*(?:\d|v\d|model|assistant|chatbot|instruct|famil|series|chat\b|ai\b|llm))"
     tail = r"(?:[\s._-]*[\dv][\w.-]*)?"
     end, whole = r"(?!\w)", r"(?!\w|['’]s\b)"
     name = rf"(?:(?:{plain}){tail}{whole}|{article}(?:{common}){tail}{whole}|(?:{common}){kind})"
+    maker = rf"(?:{_any_of(MAKERS)})(?:{whole}|['’]s\s+(?=ai\b|assistant|chatbot|model|large|language|own))"
     lead = rf"(?<![\w\"“„«])(?:{'|'.join(_LEADS)})"
     # A filler takes all it can and gives nothing back: a text costs its length, whatever it is.
     return tuple(
@@ -100,7 +101,7 @@ def _patterns(own: frozenset[str]) -> tuple[re.Pattern[str], ...]:
             rf"{lead}{_GAP}{filler}{makers_own}{filler}{name}",
             rf"\bas{_GAP}{filler}{makers_own}{filler}{name}[\w.-]*[*_\"”]*\s*(?:\([^)\n]{{0,40}}\))?,?\s*"
             r"(?:i|my|i['’]m|i['’]d|i['’]ve)\b",
-            rf"{lead}{_GAP}{filler}(?:{_any_of(MAKERS)}){end}",
+            rf"{lead}{_GAP}{filler}{maker}",
             rf"\bas{_GAP}{filler}(?:{_any_of(MAKERS)}){end},\s*(?:i|my)\b",
             rf"\b{_MADE}\s+me\b[^.!?\n]{{0,40}}(?:{_any_of(MAKERS)}){end}",
             rf"\b(?:{_any_of(MAKERS)})\s+(?:has\s+|have\s+)?{_MADE}\s+me\b",

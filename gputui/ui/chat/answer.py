@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
+from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Answer, Measurement
 from gputui.instances.log.lines import Search
 from gputui.text import number
@@ -18,6 +19,8 @@ from gputui.ui.palette import Look
 LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
 
+
+LEFT_OUT = "not sent any more, /drop 0 takes it back in"
 
 SHOWN_CHARACTERS = 50_000
 """Of a finished text, at most this much of its start is laid out; all of it is kept."""
@@ -79,8 +82,14 @@ class FinishedAnswer(Static):
     """A finished turn: prompt, folded reasoning, the answer as Markdown, its numbers or its error."""
 
     def __init__(
-        self, prompt: str, answer: Answer, look: Look, search: Search | None = None
+        self,
+        prompt: str,
+        answer: Answer,
+        look: Look,
+        search: Search | None = None,
+        note: TurnNote | None = None,
     ) -> None:
+        self._note = note or TurnNote()
         self._prompt = prompt
         self._answer = answer
         self._look = look
@@ -88,6 +97,7 @@ class FinishedAnswer(Static):
         self._current: int | None = None
         self.unfolded = False
         super().__init__(self._build(), markup=False, classes="turn")
+        self.set_class(not self._note.sent, "-unsent")
 
     @property
     def answer(self) -> Answer:
@@ -102,6 +112,13 @@ class FinishedAnswer(Static):
     def restyle(self) -> None:
         """Draw again in the theme of now."""
         self.update(self._build())
+
+    def annotate(self, note: TurnNote) -> None:
+        """Say this beside it; drawn again where that differs."""
+        if note != self._note:
+            self._note = note
+            self.set_class(not note.sent, "-unsent")
+            self.update(self._build())
 
     def find(self, search: Search | None, current: int | None, *, unfold: bool = False) -> None:
         """Mark what was found, the word of number ``current`` above all; drawn again where that differs."""
@@ -125,9 +142,14 @@ class FinishedAnswer(Static):
         marks = Marks(self._search, self._current, palette)
         prompt = _Marked(f"› {_shown(self._prompt)}", palette.dim, marks)
         parts: list[RenderableType] = [prompt, Text(""), *self._reasoning(marks)]
+        if not self._note.sent:
+            parts.insert(0, Text(LEFT_OUT, style=palette.warning))
         if answer.text:
             parts.append(AnswerMarkdown(_shown(answer.text), palette, marks))
         parts += [Text(text, style=style) for text, style in self._endings()]
+        if self._note.otherwise:
+            words = self._note.words
+            parts.append(Text(words, style=palette.warning + Style(bold=False)))
         numbers = _Figures(answer.measurement, palette.dim)
         self._laid_out = LaidOut([*parts, numbers], look, marks)
         return self._laid_out

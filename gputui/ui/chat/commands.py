@@ -15,7 +15,6 @@ from gputui.ui.chat.voting.commands import VOTING_COMMANDS
 
 COMMANDS: tuple[ChatCommand, ...] = (
     *BASIC_COMMANDS,
-    *PROMPT_COMMANDS,
     *KEPT_COMMANDS,
     *READING_COMMANDS,
     *SETTINGS_COMMANDS,

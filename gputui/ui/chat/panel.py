@@ -18,6 +18,7 @@ from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.prompting.typed import as_sent, command_in
 from gputui.ui.chat.queue.line import QueueLine
 from gputui.ui.chat.reading.find_bar import FindBar
+from gputui.ui.chat.settings.notice import ChatNotice
 from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
@@ -47,6 +48,7 @@ class ChatPanel(Vertical):
         self._target = 0
         self._width = 0
         self.alone = False
+        self._annotated: list[tuple[str, int]] = []
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
@@ -54,6 +56,7 @@ class ChatPanel(Vertical):
                 yield SidePane(self._look, self._conversation.sides[name])
         yield FindBar(self._look)
         yield QueueLine(self._look, self._conversation)
+        yield ChatNotice(self._look)
         yield PromptArea(self._look, self._drafting, self.submit)
 
     def on_mount(self) -> None:
@@ -96,12 +99,21 @@ class ChatPanel(Vertical):
         unsettled = self._conversation.unsettled
         for pane in self.panes:
             pane.refresh_side()
+        self._annotate()
         self.query_one(QueueLine).update()
         self.redraw_prompt()
         if unsettled:
             self._drawing.resume()
         else:
             self._drawing.pause()
+
+    def _annotate(self) -> None:
+        """What stands beside a turn may come from the other side: both, where either has news."""
+        versions = [(pane.side.name, pane.side.version) for pane in self.panes]
+        if versions != self._annotated:
+            self._annotated = versions
+            for pane in self.panes:
+                pane.annotate()
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""
@@ -211,7 +223,8 @@ class ChatPanel(Vertical):
 
     def retry(self, side: str) -> None:
         """Have a side answer its last prompt again; why it cannot is told."""
-        self._ask([side], partial(self._conversation.retry, side))
+        sides = self._conversation.blind.together(side)
+        self._ask(sides, partial(self._conversation.retry, side))
 
     def _show_target(self) -> None:
         to = self.targets

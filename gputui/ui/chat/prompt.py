@@ -58,7 +58,7 @@ class Prompt(TextArea):
             compact=True,
             soft_wrap=True,
             show_line_numbers=False,
-            placeholder="one prompt, two answers",
+            placeholder="one prompt, two answers; / for commands",
             tab_behavior="focus",
         )
         self._drafting = drafting
@@ -209,9 +209,10 @@ class Prompt(TextArea):
         self.move_cursor(self.document.end)
 
     def give_back(self, text: str) -> None:
-        """A text that was not taken, before what was typed since."""
+        """A text that was not taken, before what was typed since. Why is told where suggestions would be."""
         rest = self.text
         self.show(f"{text}\n{rest}" if rest else text)
+        self._drafting.suggest(self.command_text).close()
 
     def insert_prompt(self, text: str) -> None:
         """A text of the library at the cursor, which goes to its first placeholder."""

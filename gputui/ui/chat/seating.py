@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from rich.style import Style
 from textual.screen import Screen
 
+from gputui.chat.asking.settings import own_words
 from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.chat.voting.blind import NOBODY
@@ -16,6 +18,7 @@ from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import UNKNOWN
 from gputui.ui.chat.panel import SIDES, ChatPanel
+from gputui.ui.chat.settings.notice import ChatNotice, notice
 from gputui.ui.dialogs import Choice, ChoiceDialog
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
@@ -145,20 +148,51 @@ class Seating:
         self._screen.query_one(ChatPanel).refresh_sides()
 
     def frame(self) -> None:
-        """A side wears the hue of the GPU that answers on it; a narrow one names the other."""
+        """A side wears the hue of the GPU that answers on it, and says in what it is asked otherwise than
+        both; a narrow one names the other."""
         chat, palette = self._screen.query_one(ChatPanel), self._look.palette
-        names = list(self._services.conversation.sides)
+        conversation = self._services.conversation
+        self._learn()
+        own = {name: side.settings for name, side in conversation.sides.items()}
+        endpoints = {name: side.endpoint for name, side in conversation.sides.items()}
+        names = list(conversation.sides)
         shown = [pane.side.name for pane in chat.panes]
         for pane, other in zip(chat.panes, reversed(shown), strict=True):
             name, endpoint = pane.side.name, pane.side.endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu_of(endpoint.name) if endpoint else None
-            hue = palette.hue_color(gpu.index) if gpu else palette.theme.colors.border
+            neutral = (
+                palette.theme.colors.dim if endpoint is NOBODY else palette.theme.colors.border
+            )
+            hue = palette.hue_color(gpu.index) if gpu else neutral
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
             if len(names) > len(SIDES) and name in names:
                 title = f"{names.index(name) + 1}/{len(names)} {title}"
+            words = own_words(name, own, endpoints, conversation.settings)
+            title = self._look.text("  ·  ".join([title, *words]))
             pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "")
             pane.say_when_empty(_first_words(endpoint, status))
+        chat.query_one(ChatNotice).say(notice(conversation, self._caretaker.status, self.gpus))
+
+    def _learn(self) -> None:
+        """What statuses say of those who sit here: the context that a conversation may have."""
+        watch = self._services.endpoints
+        far = {one.name: one for one in (watch.statuses if watch else ())}
+        for side in self._services.conversation.sides.values():
+            if (endpoint := side.seated) is None:
+                continue
+            status, distant = self._caretaker.status(endpoint.name), far.get(endpoint.name)
+            if status is not None and status.slot_context:
+                side.learn(replace(endpoint, context=status.slot_context))
+            elif distant is not None and distant.url == endpoint.url:
+                side.learn(
+                    replace(
+                        endpoint,
+                        context=distant.context or endpoint.context,
+                        sees=endpoint.sees if distant.sees is None else distant.sees,
+                        llama=distant.llama or endpoint.llama,
+                    )
+                )
 
     def style_of(self, name: str) -> Style:
         """The hue of the GPU that an instance of that name is on."""

@@ -20,6 +20,7 @@ from gputui.ui.chat.queue.bindings import QUEUE_BINDINGS
 from gputui.ui.chat.reading.bindings import READING_BINDINGS
 from gputui.ui.chat.reading.figures import figures
 from gputui.ui.chat.reading.turns import TurnView
+from gputui.ui.chat.settings.context_bar import add_context, context_width
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
@@ -41,11 +42,15 @@ class SideNumbers(CellView):
         if live is None and side.lingering:
             return [Line().add(f"stopped: the server is {side.lingering}", palette.warning)]
         if live is None:
-            return [Line().add(side.endpoint.url, palette.dim)]
+            return [self._with_context(Line().add(side.endpoint.url, palette.dim), width)]
         measurement = live.measurement
         if measurement.ttft_seconds is None:
             return [Line().add(self._waiting(), palette.value)]
-        return [Line().add(figures(measurement, width), palette.value)]
+        room = width - context_width(side.context_use, width)
+        return [self._with_context(Line().add(figures(measurement, room), palette.value), width)]
+
+    def _with_context(self, line: Line, width: int) -> Line:
+        return add_context(line, self.side.context_use, width, self.look)
 
     def _veiled(self) -> str:
         """The same on both sides of a blind draw."""
@@ -55,6 +60,8 @@ class SideNumbers(CellView):
 
     def _waiting(self) -> str:
         live = self.side.live
+        if others := self.side.waits_for:
+            return f"waits for {' and '.join(others)} to finish"
         elapsed = seconds(live.measurement.elapsed_seconds if live else None)
         progress = live.measurement.prompt_progress if live else None
         if live is None or progress is None:
@@ -96,7 +103,7 @@ class SidePane(Vertical):
 
     def compose(self) -> ComposeResult:
         yield SideNumbers(self.look, self.side)
-        yield TurnList(self.look, self.side.name)
+        yield TurnList(self.look, self.side.name, self.side.note_of)
 
     @property
     def turns(self) -> TurnList:
@@ -160,6 +167,10 @@ class SidePane(Vertical):
         if answer is not None and live.display:
             live.update_answer(self.side.prompt, answer)
         turns.follow()
+
+    def annotate(self) -> None:
+        """Bring what stands beside the turns up to date: it comes from the other side, too."""
+        self.turns.annotate()
 
     def say_when_empty(self, text: str) -> None:
         """What the pane says before the first prompt."""

@@ -134,6 +134,8 @@ class Keeping:
     async def export(self, conversation_id: int, format_: str = "", name: str = "") -> None:
         """Write it to a file; format and file are asked for where they are ""."""
         app, store = self._chatting.screen.app, self.store
+        if self._chatting.conversation.hidden_id == conversation_id:
+            raise GputuiError("Its names are hidden until the vote", "Vote first, or /blind off.")
         if not format_:
             choices = [Choice(key, words, note) for key, (words, note) in _FORMATS.items()]
             chosen: str | None = await app.push_screen_wait(ChoiceDialog("Export as", choices))

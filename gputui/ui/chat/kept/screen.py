@@ -16,6 +16,7 @@ from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.kept.finder import PAGE, Finder
 from gputui.ui.chat.kept.found_list import Found, FoundList
 from gputui.ui.chat.kept.keeping import Keeping
+from gputui.ui.chat.voting.veiled import veiled
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.processes.table import FilterBox
 
@@ -80,7 +81,7 @@ class ConversationsScreen(Overlay):
 
     def _show(self, found: Found) -> None:
         if self.is_mounted:
-            self._list.show(found)
+            self._list.show(veiled(found, self._chatting.conversation))
 
     @on(Input.Changed)
     def words_changed(self, message: Input.Changed) -> None:

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gputui.chat.asking.attachments import asked_words
+from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Turn
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.reading.turns import Turns
@@ -53,8 +54,12 @@ class TurnList(Turns):
     ``follows``: the end is followed as it grows; whoever scrolled back reads on in peace.
     """
 
-    def __init__(self, look: Look, side: str) -> None:
+    def __init__(
+        self, look: Look, side: str, note_of: Callable[[Turn], TurnNote] = lambda turn: TurnNote()
+    ) -> None:
+        """``note_of`` gives what is said beside a turn."""
         super().__init__(classes="turns")
+        self._note_of = note_of
         self.follows = True
         self._look = look
         self._side = side
@@ -156,16 +161,26 @@ class TurnList(Turns):
         if new:
             self.mount(*new, before=self._newer)
             self._views += new
-            self.call_after_refresh(self._fill)
         if too_many > 0:
             self._hold(self._views[too_many])
             self._drop(self._views[:too_many])
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
         return [
-            FinishedAnswer(asked_words(turn), turn.answers[self._side], self._look, self.search)
+            FinishedAnswer(
+                asked_words(turn),
+                turn.answers[self._side],
+                self._look,
+                self.search,
+                self._note_of(turn),
+            )
             for turn in self._turns[first:last]
         ]
+
+    def annotate(self) -> None:
+        """Bring what is said beside each turn up to date."""
+        for view, turn in zip(self._views, self._turns[self._first : self._last], strict=False):
+            view.annotate(self._note_of(turn))
 
     def _drop(self, views: Iterable[FinishedAnswer]) -> None:
         """These are widgets no more."""
@@ -194,6 +209,7 @@ class TurnList(Turns):
             self.call_after_refresh(self._go_to_end)
 
     def _go_to_end(self) -> None:
+        """Unless somebody scrolled meanwhile."""
         if self.follows:
             self.move_to(self.max_scroll_y)
 
@@ -213,11 +229,14 @@ class TurnList(Turns):
 
     def _fill(self) -> None:
         """A window that the mounted turns do not fill takes more of them: nothing can be scrolled there."""
-        if self._first and self.max_scroll_y == 0 and self.size.height:
+        laid_out = all(view.virtual_region.height for view in self._views)
+        if self._first and laid_out and self.max_scroll_y == 0 and len(self._views) < MOST:
             self.call_later(self.show_older)
 
+    def watch_virtual_size(self) -> None:
+        self.follow()
+
     def on_resize(self) -> None:
-        self._fill()
         self.follow()
 
     def action_scroll_home(self) -> None:
@@ -289,6 +308,8 @@ class TurnList(Turns):
         """Where the parts lie. One that is held stays where it is seen: so scrolls Textual (8.2) itself,
         where it is anchored to the end, and nothing is drawn at a place that it then leaves."""
         result = super().arrange(size, optimal)
+        if self._first and result.total_region.bottom <= size.height:
+            self.call_after_refresh(self._fill)
         if self._held is not None and not self._moving.locked():
             view, above = self._held
             for placement in result.placements:

@@ -99,9 +99,8 @@ class Drafting:
 
     def _reconsider(self) -> None:
         """What can be suggested is another now."""
-        if self.menu.text:
-            self.menu.text = ""
-            self._chatting.panel.suggest()
+        self.menu.forget()
+        self._chatting.panel.suggest()
 
     def knows(self, text: str) -> bool:
         """Whether it is a command that can be carried out."""

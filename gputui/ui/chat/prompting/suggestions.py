@@ -114,7 +114,7 @@ class Menu:
         self.shown: tuple[Suggestion, ...] = ()
         self.at = 0
         self.moved = False
-        self.text = ""
+        self.text: str | None = None
 
     @property
     def open(self) -> bool:
@@ -139,6 +139,11 @@ class Menu:
     def close(self) -> None:
         """Suggest nothing until the text is another."""
         self.shown = ()
+
+    def forget(self) -> None:
+        """Suggest nothing, and look anew at the same text."""
+        self.close()
+        self.text = None
 
     def move(self, by: int) -> None:
         """Choose another, from the last to the first and back."""

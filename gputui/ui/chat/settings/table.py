@@ -9,7 +9,7 @@ from rich.style import Style
 
 from gputui.chat.asking import choosing
 from gputui.chat.asking.parameters import PARAMETERS, Parameter, defaults_for, shown
-from gputui.chat.asking.settings import settings_of
+from gputui.chat.asking.settings import sent, settings_of
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint, Settings
 from gputui.config import Config
@@ -140,9 +140,14 @@ def _parameter(conversation: Conversation, parameter: Parameter, side: str | Non
     endpoints = [one.endpoint for one in conversation.sides.values()]
     if side is None:
         return Cell(_default_words(parameter, endpoints), "default")
-    mine = getattr(conversation.sides[side].resolved(None).sampling, name)
-    others = [getattr(one.resolved(None).sampling, name) for one in conversation.sides.values()]
-    return Cell("not sent", "differs") if mine is None and any(others) else Cell(AS_BOTH, "default")
+    # By ``endpoint``: of who is hidden, nothing is said.
+    everyone = {
+        other: sent(one.endpoint, one.settings, conversation.settings, None).sampling
+        for other, one in conversation.sides.items()
+    }
+    values = {other: getattr(sampling, name) for other, sampling in everyone.items()}
+    lacks = values[side] is None and any(one is not None for one in values.values())
+    return Cell("not sent", "differs") if lacks else Cell(AS_BOTH, "default")
 
 
 def _default_words(parameter: Parameter, endpoints: Sequence[Endpoint | None]) -> str:

@@ -8,7 +8,6 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from gputui.chat.model import Answer
 from gputui.chat.voting.casting import Ballot
@@ -107,5 +106,4 @@ class RevealDialog(ModalScreen[None]):
         with Vertical(classes="dialog", id="reveal-frame") as frame:
             frame.border_title = Content("The vote is cast")
             frame.border_subtitle = Content("enter goes on")
-            yield Static("", classes="blank", markup=False)
             yield self._reveal

@@ -17,7 +17,9 @@ from gputui.ui.palette import Palette
 
 GAP = 2
 MOST_NAME, MOST_MODEL = 24, 40
-LEAST_BAR, MOST_BAR = 12, 48
+SMALLEST_BAR, LEAST_BAR, MOST_BAR = 8, 14, 48
+"""Cells: below the first it is left out, the second is what models leave to it."""
+RATING, INTERVAL = 6, 11
 COUNTS = (("won", 5), ("lost", 5), ("tied", 5), ("bad", 5), ("votes", 6))
 METHOD = (
     "Bradley-Terry on Elo's scale, mean 1000: 400 more win ten of eleven. Ties and both bad are half a "
@@ -66,7 +68,7 @@ class _Page:
             if number
         ]
         if left_out:
-            yield Line().add(f"left out: {', '.join(left_out)}", palette.dim)
+            yield from self._wrapped(f"left out: {', '.join(left_out)}")
 
     def table(self) -> Iterator[Line]:
         """A line a contestant; a group that was never compared with another stands alone."""
@@ -108,33 +110,38 @@ class _Page:
 
     @property
     def _names(self) -> int:
-        """As wide as the longest name; where several go by one, room for their models."""
-        return min(MOST_NAME, max(cell_len(row.contestant.name) for row in self.found.rows))
+        """As wide as the longest name, as far as there is room."""
+        longest = max(cell_len(row.contestant.name) for row in self.found.rows)
+        return max(8, min(MOST_NAME, longest, self.width - self._numbers))
 
     @property
     def _models(self) -> int:
         """What is left for them once the bar has what it needs; 0 where that is too little."""
         longest = min(MOST_MODEL, max(cell_len(row.contestant.model) for row in self.found.rows))
-        room = self.width - self._fixed - LEAST_BAR - GAP
+        room = self.width - self._names - self._numbers - LEAST_BAR - 2 * GAP
         return min(longest, room) if room >= min(longest, 12) else 0
 
     @property
-    def _fixed(self) -> int:
-        counts = sum(width for _, width in COUNTS)
-        return self._names + GAP + 5 + GAP + counts + GAP + 9 + GAP
+    def _numbers(self) -> int:
+        """What rating, interval and results take, with the gap before them."""
+        return GAP + RATING + INTERVAL + sum(width for _, width in COUNTS)
 
     @property
     def _bar(self) -> int:
-        models = self._models
-        return max(LEAST_BAR, min(MOST_BAR, self.width - self._fixed - models - GAP * bool(models)))
+        """What is left for it; 0 where that says nothing."""
+        models = self._models + GAP * bool(self._models)
+        room = min(MOST_BAR, self.width - self._names - models - self._numbers - GAP)
+        return room if room >= SMALLEST_BAR else 0
 
     def _heading(self) -> Line:
         dim = self.palette.dim
         line = Line().cell("", self._names, dim, gap=GAP)
         if self._models:
             line.cell("model", self._models, dim, gap=GAP)
-        line.cell("rating", 6, dim, right=True, gap=GAP - 1)
-        line.cell("95 %", 9, dim, gap=GAP).cell("", self._bar, dim, gap=GAP - 2)
+        line.cell("rating", RATING, dim, right=True)
+        line.cell("95 %", INTERVAL, dim, right=True)
+        if self._bar:
+            line.cell("", self._bar + GAP, dim)
         for title, width in COUNTS:
             line.cell(title, width, dim, right=True)
         return line
@@ -147,11 +154,12 @@ class _Page:
         if self._models:
             line.cell(clean_line(row.contestant.model, 120), self._models, palette.dim, gap=GAP)
         value = UNKNOWN if rating is None else f"{rating.value:.0f}"
-        line.cell(value, 6, palette.strong, right=True, gap=GAP - 1)
+        line.cell(value, RATING, palette.strong, right=True)
         interval = "" if rating is None else f"{rating.low:.0f}–{rating.high:.0f}"
-        line.cell(interval, 9, palette.dim, gap=GAP)
-        self._add_bar(line, row)
-        for number, (_, width) in zip(_numbers(row), COUNTS, strict=True):
+        line.cell(interval, INTERVAL, palette.dim, right=True)
+        if self._bar:
+            self._add_bar(line.add(" " * GAP, palette.track), row)
+        for number, (_, width) in zip(_results(row), COUNTS, strict=True):
             line.cell(f"{number}", width, palette.value, right=True)
         return line
 
@@ -176,5 +184,5 @@ class _Page:
                 line.add("│" if cell == place(MEAN) else " ", palette.track)
 
 
-def _numbers(row: Standing) -> Sequence[int]:
+def _results(row: Standing) -> Sequence[int]:
     return row.wins, row.losses, row.ties, row.both_bad, row.votes

@@ -1,0 +1,100 @@
+"""Votes in the database, and what becomes of them where it does not take them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gputui.chat.answering.live import Exchange
+from gputui.chat.keeping.store import Store
+from gputui.chat.model import Turn
+from gputui.chat.voting.box import VoteBox
+from gputui.chat.voting.store import VoteStore
+from gputui.chat.voting.vote import Choice, Contestant, Vote
+from tests.chat.voting.votes import DEEPSEEK, PHI, vote
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+CONTESTANTS = st.builds(Contestant, TEXT, TEXT)
+VOTES = st.builds(
+    Vote,
+    at=st.floats(0, 1e10),
+    asked_at=st.floats(0, 1e10),
+    a=CONTESTANTS,
+    b=CONTESTANTS,
+    choice=st.sampled_from(Choice),
+    blind=st.booleans(),
+    named=st.sampled_from(["", "a", "b", "ab"]),
+    tag=TEXT,
+)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+)
+@given(votes=st.lists(VOTES, max_size=4))
+def test_what_is_kept_comes_back_as_it_was(tmp_path: Path, votes: list[Vote]) -> None:
+    store = VoteStore(tmp_path / "gputui.db")
+    before = list(store.votes())
+    store.add(votes)
+    store.close()
+    assert store.votes() == [*before, *votes]
+    store.close()
+
+
+def test_a_vote_outlives_its_turn(tmp_path: Path) -> None:
+    turns, store = Store(tmp_path / "gputui.db"), VoteStore(tmp_path / "gputui.db")
+    turn = turns.new_turn(turns.new_conversation(0), Turn("p", 5.0, {}))
+    store.add([vote(DEEPSEEK, PHI, Choice.A, 5.0, turn_id=turn)])
+    assert [one.turn_id for one in store.votes()] == [turn]
+    store.close()
+    turns.close()
+    with sqlite3.connect(tmp_path / "gputui.db") as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM turns")
+    connection.close()
+    store.add([vote(DEEPSEEK, PHI, Choice.B, 5.0, turn_id=turn)])  # of a turn that is gone by now
+    kept = store.votes()
+    assert [one.turn_id for one in kept] == [None, None]
+    assert kept[0].turn == kept[1].turn, "still votes on the same answers"
+    store.close()
+
+
+async def test_a_vote_that_cannot_be_kept_is_told_counted_and_kept_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gputui.database._BUSY_SECONDS", 0.01)
+    path = tmp_path / "gputui.db"
+    VoteStore(path).add([])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    box = VoteBox(VoteStore(path))
+    monkeypatch.setattr(box._store._database, "_patience", 0.01)
+    exchange = Exchange("p")
+    box.cast(vote(DEEPSEEK, PHI, Choice.A, 1), exchange)
+    await box.keep()
+    assert box.unkept == 1
+    assert box.problem is not None
+    assert "the vote is not kept" in box.problem.message
+    assert box.lost is not None
+    assert "1 vote could not be kept" in box.lost.message
+    assert '"choice": "a"' in box.lost.hint
+    assert len(await box.votes()) == 1, "it counts all the same"
+    other.execute("ROLLBACK")
+    other.close()
+    await box.keep()
+    assert box.unkept == 0
+    assert [one.choice for one in await box.votes()] == [Choice.A]
+    await box.close()
+
+
+async def test_what_is_not_kept_at_the_end_is_tried_once_more(tmp_path: Path) -> None:
+    box = VoteBox(VoteStore(tmp_path / "gputui.db"))
+    box.cast(vote(DEEPSEEK, PHI, Choice.TIE, 1), Exchange("p"))
+    await box.close()
+    store = VoteStore(tmp_path / "gputui.db")
+    assert len(store.votes()) == 1
+    store.close()
