@@ -22,7 +22,7 @@ def endpoint_of(config: Config, name: str) -> Endpoint:
         if instance.name == name:
             if instance.role != "chat":
                 raise GputuiError(cannot_chat(name, instance.role), "Choose another.")
-            return _instance_endpoint(instance)
+            return instance_endpoint(instance)
     for external in config.endpoints:
         if external.name == name:
             return _external_endpoint(external)
@@ -61,7 +61,9 @@ def running_endpoint(
     )
 
 
-def _instance_endpoint(instance: InstanceConfig) -> Endpoint:
+def instance_endpoint(instance: InstanceConfig) -> Endpoint:
+    """The endpoint of a configured instance, whatever its role. Raises ConfigError for a key file that
+    cannot be read."""
     return Endpoint(
         name=instance.name,
         url=f"{instance.url}/v1",

@@ -145,10 +145,10 @@ def _running(
         raise GputuiError(cannot_chat(status.name, status.role), "Choose another.")
     if status.external and status.state is State.READY:
         return found_endpoint(status.name, status.url, status.model, sees=status.sees)
-    return _ready(endpoint, status)
+    return ready_endpoint(endpoint, status)
 
 
-def _ready(endpoint: Endpoint, status: InstanceStatus) -> Endpoint:
+def ready_endpoint(endpoint: Endpoint, status: InstanceStatus) -> Endpoint:
     """The endpoint of an instance that is ready. Raises GputuiError where it is not."""
     name, state = status.name, status.state
     if state is State.READY:

@@ -16,9 +16,9 @@ from gputui.chat.keeping.store import Store
 from gputui.chat.model import Turn
 from gputui.errors import GputuiError
 from tests.chat.raw_server import reply, reply_then
+from tests.chat.saying import keep, numbers
 from tests.chat.talking import PIECE, kept, last, roles, settled, talking, until
 from tests.support.hostile import completion
-from tests.chat.saying import keep, numbers
 
 COUNT = _OPENED + 25
 OK = (reply(completion("yes")),)

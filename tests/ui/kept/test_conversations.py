@@ -88,7 +88,9 @@ async def test_those_that_answered_are_offered_where_others_sit(tmp_path: Path) 
         await until_shown(pilot, "It was answered by model-A on side A. Seat them again?")
         await pilot.press("y")
         await until_shown(pilot, "A  model-A")
-        assert [side.endpoint.name for side in one.conversation.sides.values() if side.endpoint] == [
+        assert [
+            side.endpoint.name for side in one.conversation.sides.values() if side.endpoint
+        ] == [
             "model-A",
             "right",
         ]

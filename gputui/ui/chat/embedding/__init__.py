@@ -1,0 +1,1 @@
+"""Texts compared by an embedding model."""
