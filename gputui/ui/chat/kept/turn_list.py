@@ -117,10 +117,11 @@ class TurnList(Turns):
     def _last(self) -> int:
         return self._first + len(self._views)
 
-    def of_side(self, side: str) -> None:
+    def of_side(self, side: str, note_of: Callable[[Turn], TurnNote]) -> None:
         """Show the turns of another side from now on; nothing of the one before stays."""
         self._drop(self._views)
-        self._side, self._turns, self._count, self._first = side, (), 0, 0
+        self._side, self._note_of = side, note_of
+        self._turns, self._count, self._first = (), 0, 0
         self._held, self.follows = None, True
 
     def show(self, turns: Sequence[Turn]) -> None:
