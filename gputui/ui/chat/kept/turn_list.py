@@ -307,6 +307,11 @@ class TurnList(Turns):
         """Until somebody scrolls, it stays where it is seen now."""
         self._held = (view, view.virtual_region.y - round(self.scroll_y))
 
+    def stay_at(self, view: FinishedAnswer) -> None:
+        """It grows: its beginning stays in sight, or comes there, and the end is not followed."""
+        self.follows = False
+        self._held = (view, max(0, view.virtual_region.y - round(self.scroll_y)))
+
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
         """Where the parts lie. One that is held stays where it is seen: so scrolls Textual (8.2) itself,
         where it is anchored to the end, and nothing is drawn at a place that it then leaves."""
