@@ -114,7 +114,7 @@ class SidePane(Vertical):
         """Show another side from now on, at its newest turn."""
         if side is not self.side:
             self.side = self.query_one(SideNumbers).side = side
-            self.turns.of_side(side.name)
+            self.turns.of_side(side.name, side.note_of)
             self._told, self._version = side.problem, -1
 
     def frame(self, hue: str, title: str, elsewhere: str) -> None:

@@ -117,9 +117,10 @@ class TurnList(Turns):
     def _last(self) -> int:
         return self._first + len(self._views)
 
-    def of_side(self, side: str) -> None:
+    def of_side(self, side: str, note_of: Callable[[Turn], TurnNote]) -> None:
         """Show the turns of another side from now on; nothing of the one before stays."""
         self._drop(self._views)
+        self._note_of = note_of
         self._side, self._turns, self._count, self._first = side, (), 0, 0
         self._held, self.follows = None, True
 
