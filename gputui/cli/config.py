@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,12 +13,13 @@ from gputui.alerts.rules import Rule, resolve, rules_of
 from gputui.cli.acting import find_gpus, read_gpus, sample
 from gputui.cli.compose import Options
 from gputui.cli.root import common_options, options_of, report
-from gputui.config import Config, InstanceConfig, resolve_gpus
+from gputui.config import Config, InstanceConfig, SamplingTable, resolve_gpus
 from gputui.config.cpus import warnings
 from gputui.config.power_limits import resolve_power_limits, window_words
 from gputui.errors import ConfigError, GputuiError
 from gputui.gpu.power_limit import power_range
 from gputui.identity import GpuIdentity, short_bus_id
+from gputui.text import clean_line
 from gputui.themes import load_themes
 
 
@@ -46,12 +47,35 @@ def check(context: click.Context) -> None:
     gpus = _find_gpus(options, config, rules or ())
     good.append(_check_alerts(rules or (), config, gpus, file))
     good += [_check(instance, config, gpus, file) for instance in config.instances]
+    _show_chat(config)
     for warning in warnings(config):
         click.echo(f"note: {warning}")
     good.append(_check_power_limits(options, config, file))
     if not config.instances:
         click.echo("no instance is configured; write a configuration: gputui init")
     context.exit(0 if all(good) else 2)
+
+
+def _show_chat(config: Config) -> None:
+    """How the chat begins, and the presets; they are right, or the file could not be read."""
+    if said := _said(config.chat, omit={"order": "together"}):
+        click.echo(f"chat: {said}")
+    for preset in config.presets:
+        click.echo(
+            f"preset {preset.name}: {_said(preset, omit={'name': preset.name}) or 'defaults'}"
+        )
+
+
+def _said(table: SamplingTable, omit: Mapping[str, str]) -> str:
+    values = ((name, getattr(table, name)) for name in table.__struct_fields__)
+    said = ((n, one) for n, one in values if one is not None and omit.get(n) != one)
+    return ", ".join(f"{name} {_word(one)}" for name, one in said)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else clean_line(str(value), 60)
 
 
 def _check_theme(config: Config, file: Path) -> bool:

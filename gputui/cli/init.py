@@ -82,6 +82,18 @@ _MORE = """
 # for = "5m"
 # severity = "warning"
 
+# How the chat asks both sides, and presets to choose from; what is left out is llama.cpp's default.
+# [chat]
+# system = "Answer briefly."
+# temperature = 0.8               # also top_k, top_p, min_p, repeat_penalty, presence_penalty,
+# seed = 42                       # frequency_penalty, max_tokens
+# cache_prompt = false            # for fair prompt speeds
+# order = "together"              # or "one": one after the other
+# [[presets]]
+# name = "coder"
+# system = "You are a senior engineer."
+# temperature = 0.2
+
 # A power limit by the time of day (needs root); at its end the limit before is given back.
 # [[power_limits]]
 # gpus = ["0"]

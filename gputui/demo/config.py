@@ -43,6 +43,11 @@ threads = 1
 # and answers are a text that it can go on with; it would go on for ever, so the next question,
 # or 200 tokens, end an answer.
 args = {gemma3_args}
+
+[chat]
+# Both are asked alike; a base model needs more to keep to its subject, and not to repeat itself.
+temperature = 0.5
+repeat_penalty = 1.15
 """
 
 _QUESTIONS_AND_ANSWERS = (
@@ -55,8 +60,6 @@ _GEMMA3_ARGS = (
     *("--chat-template", _QUESTIONS_AND_ANSWERS),
     *("--reverse-prompt", "\nQuestion"),
     *("--predict", "200"),
-    *("--temp", "0.5"),
-    *("--repeat-penalty", "1.15"),
 )
 
 

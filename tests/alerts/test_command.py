@@ -95,11 +95,16 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(
     body = (
         f"child = os.fork()\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\ntime.sleep(600)"
     )
-    runner = command([program(tmp_path, body)], limit=0.5)
-    runner.run_soon(event())
-    wait_for(lambda: runner.problem, "the problem")
-    assert "did not end within 0.5 s and was killed" in str(runner.problem)
-    running = [int(pid) for pid in pids.read_text().split()]
+    running: list[int] = []
+    for limit in (0.5, 5, 50):  # on a busy machine it takes its time to begin
+        runner = command([program(tmp_path, body)], limit=limit)
+        pids.write_text("")
+        runner.run_soon(event())
+        wait_for(lambda: runner.problem, "the problem")  # noqa: B023
+        assert f"did not end within {limit:g} s and was killed" in str(runner.problem)
+        running = [int(pid) for pid in pids.read_text().split()]
+        if len(running) == 2:
+            break
     assert len(running) == 2
     wait_for(lambda: not any(alive(pid) for pid in running), "its end")
 
@@ -148,7 +153,7 @@ def test_events_come_one_after_the_other_and_what_a_flood_loses_is_told(
         runner.run_soon(event())
     wait_for(lambda: out.exists() and out.read_text().count(")") >= 3, "three runs")
     assert "some were left out" in str(runner.problem)
-    runner.close(2)
+    runner.close(60)
     written = out.read_text()
     assert written == "()" * (len(written) // 2), "never two at once"
     assert written.count("(") < MOST_WAITING
@@ -163,7 +168,7 @@ def test_closing_ends_what_runs(tmp_path: Path, command: Runner) -> None:
     wait_for(lambda: pid.exists() and pid.read_text(), "the program")
     began = time.monotonic()
     runner.close(0.2)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     wait_for(lambda: not alive(int(pid.read_text())), "its end")
 
 

@@ -239,7 +239,7 @@ def test_leaving_waits_for_no_locked_database(tmp_path: Path) -> None:
         log.put(ended(FIRED, 160))
         began = time.monotonic()
         log.close([], wait=0.3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4, "SQLite would wait for 5"
         other.rollback()
 
 

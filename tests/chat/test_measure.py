@@ -34,6 +34,25 @@ def test_ttft_counts_reasoning_and_ttfo_does_not() -> None:
     assert measurement.elapsed_seconds == 6
 
 
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [(412, Figure(412, "server")), (None, Figure(2, "client")), (0, Figure(2, "client"))],
+)
+def test_reasoning_tokens_are_the_servers_count_else_the_pieces(
+    said: int | None, counted: Figure
+) -> None:
+    pieces = [(at, TextDelta("r", reasoning=True)) for at in (1, 2)]
+    usage = Usage(completion_tokens=500, reasoning_tokens=said)
+    stopwatch = watch((0, RequestSent()), *pieces, (3, TextDelta("a")), (4, usage))
+    assert stopwatch.measurement(4).reasoning_tokens == counted
+
+
+def test_without_reasoning_there_are_no_tokens_of_it() -> None:
+    usage = Usage(completion_tokens=5, reasoning_tokens=0)
+    stopwatch = watch((0, RequestSent()), (1, TextDelta("a")), (2, usage))
+    assert stopwatch.measurement(2).reasoning_tokens is None
+
+
 def test_a_request_sent_again_starts_the_clock_again() -> None:
     measurement = watch((10, RequestSent()), (11, RequestSent()), (12, TextDelta("a")))
     assert measurement.measurement(12).ttft_seconds == 1

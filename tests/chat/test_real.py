@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gputui.chat.asking.choosing import choose_value, drop
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import running_endpoint
 from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings
@@ -242,3 +243,33 @@ async def test_a_model_that_sees_nothing_is_known_and_its_server_refuses_picture
     await conversation.close()
     assert answer.error is not None
     assert "image" in answer.error
+
+
+async def test_what_is_to_be_dropped_makes_a_conversation_fit_again(
+    servers: tuple[Endpoint, Endpoint],
+) -> None:
+    """The server counts, refuses with both numbers, and takes the conversation without its oldest turn."""
+    conversation = _conversation(servers, max_tokens=8)
+    conversation.sides["A"].choose(replace(servers[0], llama=True))
+    choose_value(conversation, None, "cache_prompt", "on")
+    for _ in range(2):
+        conversation.send("Say hello. " * 170 + "Say hello to me now, please.", ("A",))
+        await asyncio.wait_for(conversation.wait(), PATIENCE)
+    side = conversation.sides["A"]
+    failed = side.finished[-1].answers["A"]
+    assert "the context of smollm2 holds 1024" in (failed.error or "")
+    assert failed.hint.startswith("/drop 1 leaves out the oldest turn (about 5"), failed.hint
+    use = side.context_use
+    assert use is not None
+    assert (use.size, use.used > 500) == (1024, True)
+    drop(conversation, "A", "1")
+    conversation.retry("A")
+    await asyncio.wait_for(conversation.wait(), PATIENCE)
+    answer = side.finished[-1].answers["A"]
+    await conversation.close()
+    assert answer.error is None
+    assert answer.settings is not None
+    assert answer.settings.sampling == Sampling(
+        0.0, 40, 0.95, 0.05, 1.0, 0.0, 0.0, seed=1, max_tokens=8, cache_prompt=True
+    )
+    assert answer.left_out == ()

@@ -233,3 +233,12 @@ def test_context_overflow_names_both_numbers() -> None:
     assert isinstance(event, Failed)
     assert "5093" in event.error.message
     assert "2048" in event.error.message
+
+
+@pytest.mark.parametrize(
+    ("details", "counted"),
+    [({"reasoning_tokens": 412}, 412), ({"reasoning_tokens": "x"}, None), (None, None), ([], None)],
+)
+def test_openai_counts_reasoning_a_level_deeper(details: object, counted: int | None) -> None:
+    body = {"usage": {"completion_tokens": 500, "completion_tokens_details": details}}
+    assert list(events_of(body)) == [Usage(completion_tokens=500, reasoning_tokens=counted)]

@@ -166,7 +166,8 @@ def test_a_reader_that_leaves_is_no_error(standin: StandinNvml) -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
-    assert process.stderr.read() == ""
+    with process.stderr as errors:
+        assert errors.read() == ""
     assert process.wait(60) == 0
 
 

@@ -130,7 +130,7 @@ def test_one_failure_does_not_keep_the_others_from_starting(machine: Machine) ->
 def test_wait_gives_up_in_time_and_leaves_the_server_alone(machine: Machine) -> None:
     machine.add("slow", {"load_seconds": 600})
     assert "not ready in time" in machine.run("start", "--wait", "--timeout", "1", "slow", code=1)
-    assert re.search(r"slow .* loading", machine.run("status"))
+    wait_for(lambda: re.search(r"slow .* loading", machine.run("status")), "the load")
     machine.run("stop", "slow")
 
 
@@ -374,7 +374,7 @@ def test_follow_ends_quietly(machine: Machine) -> None:
     machine.add("one")
     machine.run("start", "--wait", "one")
     following = machine.popen("logs", "-f", "one")
-    wait_for(lambda: following.poll() is None)
+    wait_for(lambda: _reads(following.pid, machine.state / "logs/one.log"), "it to open the log")
     following.terminate()
     _, err = following.communicate(timeout=60)
     assert "Traceback" not in err

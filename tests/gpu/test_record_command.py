@@ -45,7 +45,7 @@ def test_what_was_recorded_is_replayed(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr == f"recording simulated into {first}; ctrl-C ends it\n"
     recorded = readings(first)
-    assert len(recorded) >= 3
+    assert len(recorded) >= 2
     assert all(one.identities == SIMULATED_GPUS for one in recorded)
     assert recorded[-1].host is not None
     assert (recorded[-1].host.memory_total or 0) > 2**20

@@ -16,7 +16,7 @@ from gputui.errors import GputuiError
 from gputui.instances.status import InstanceMetrics, State, status_json
 from gputui.instances.supervisor import Supervisor
 from gputui.llama.probe import Health, Probe
-from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until
+from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until, until_so
 
 
 async def test_a_server_of_somebody_else_is_shown_and_never_stopped(rig: Rig) -> None:
@@ -70,8 +70,12 @@ async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(r
     rig.add("hung", {"hang_file": str(switch), "bodies": {"/metrics": counters}})
     rig.add("fine")
     session = rig.session()
-    status = await started(session, "hung")
-    assert (status.metrics.slots_busy, status.metrics.requests_deferred) == (0, 7)
+    await started(session, "hung")
+    await until_so(
+        session,
+        "hung",
+        lambda status: (status.metrics.slots_busy, status.metrics.requests_deferred) == (0, 7),
+    )
     await started(session, "fine")
     switch.touch()
     end = time.monotonic() + 60

@@ -96,8 +96,11 @@ async def test_one_that_takes_longer_than_the_last_says_so(rig: Rig) -> None:
     durations.put(Path(slow.model), 0.2)
     session = rig.session()
     await session.start("slow")
-    status = await until_so(session, "slow", lambda status: status.load_seconds_left == 0)
-    assert status.state is State.LOADING
+    status = await until_so(
+        session,
+        "slow",
+        lambda status: status.state is State.LOADING and status.load_seconds_left == 0,
+    )
     assert "longer than last time (0.2 s)" in status.note
     (told,) = status_json((status,))["instances"]
     assert told["load_progress"] == status.load_progress

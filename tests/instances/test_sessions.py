@@ -45,6 +45,13 @@ def gputui(rig: Rig, *words: str) -> subprocess.Popen[str]:
     )
 
 
+def run(rig: Rig, *words: str) -> int:
+    """The exit code of that command, once it has ended."""
+    process = gputui(rig, *words)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
 def session_that_stays(rig: Rig, name: str) -> subprocess.Popen[str]:
     """A gputui in a session of its own that has started an instance and goes on watching it."""
     process = subprocess.Popen(
@@ -97,12 +104,12 @@ def test_two_racing_processes_start_one_server(rig: Rig) -> None:
     assert "one runs already" in refusal or "one is being started by another gputui" in refusal
     assert "Traceback" not in refusal
     assert len(records.running(rig.state)) == 1
-    assert gputui(rig, "stop", "one").wait(60) == 0
+    assert run(rig, "stop", "one") == 0
 
 
 def test_two_racing_stops_are_one_stop(rig: Rig) -> None:
     rig.add("one", {"ignore_sigterm": True}, stop_grace_seconds=2)
-    assert gputui(rig, "start", "--wait", "one").wait(60) == 0
+    assert run(rig, "start", "--wait", "one") == 0
     racers = [gputui(rig, "stop", "one") for _ in range(2)]
     outcomes = [(*racer.communicate(timeout=60), racer.returncode) for racer in racers]
     assert 0 in [code for *_, code in outcomes]

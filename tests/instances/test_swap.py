@@ -22,7 +22,7 @@ from gputui.instances.supervisor import Supervisor
 from gputui.instances.switching.swap import GaveUpError
 from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import Rig, started, status_of, until
-from tests.instances.test_sessions import gputui, session_that_stays
+from tests.instances.test_sessions import gputui, run, session_that_stays
 from tests.support.ports import new_port
 
 LONG = {"reply": ["word"] * 400, "rate": 50}
@@ -299,7 +299,7 @@ def test_two_starts_at_once_are_one_running_member_and_a_clear_word(rig: Rig) ->
             assert "Traceback" not in error
             # The later one may also have come first, and been stopped by the other in its load.
             assert code == 0 or "takes its turn in group big" in error or "was stopped" in error
-        assert gputui(rig, "stop", "--all").wait(60) == 0
+        assert run(rig, "stop", "--all") == 0
 
 
 async def test_many_sessions_at_once_leave_one_member(rig: Rig) -> None:
@@ -344,5 +344,5 @@ def test_the_holder_that_was_killed_frees_the_group(rig: Rig) -> None:
     holder = session_that_stays(rig, "one")
     holder.kill()
     holder.communicate()
-    assert gputui(rig, "start", "--wait", "two").wait(60) == 0
+    assert run(rig, "start", "--wait", "two") == 0
     assert [record.name for record in records.running(rig.state)] == ["two"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from textual.pilot import Pilot
 
@@ -108,8 +110,8 @@ class StubSupervisor:
     gave_up: bool = False
     known: InstanceDetails | None = None
     gpus: Sequence[GpuIdentity] = ()
-    _folder: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
     config: Config | None = None
+    _folder: Path | None = None
 
     async def observe(self) -> tuple[InstanceStatus, ...]:
         return tuple(self.statuses)
@@ -153,7 +155,10 @@ class StubSupervisor:
     @property
     def log_folder(self) -> Path:
         """Where the logs are; gone with the supervisor."""
-        return Path(self._folder.name)
+        if self._folder is None:
+            self._folder = Path(mkdtemp(prefix="gputui-logs"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
 
     def give_up_waits(self) -> None:
         self.gave_up = True

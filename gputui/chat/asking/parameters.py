@@ -17,12 +17,23 @@ from gputui.text import clean_line, nearest
 Value = float | int | bool | None
 Kind = Literal["number", "whole", "switch"]
 
-LLAMA_DEFAULTS = Sampling(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
+LLAMA_DEFAULTS = Sampling(
+    temperature=0.8,
+    top_k=40,
+    top_p=0.95,
+    min_p=0.05,
+    repeat_penalty=1.0,
+    presence_penalty=0.0,
+    frequency_penalty=0.0,
+)
 """llama.cpp's own (common/common.h, common_params_sampling), said all the same: a model's file may hold
 others, and a server may have been started with others."""
 
 _OF_OPENAI = ("temperature", "top_p")
-"""Of those, what OpenAI's API has: any other server may refuse the rest."""
+"""Of those, what OpenAI's API has and does something: any other server may refuse the rest."""
+
+WITHOUT_EFFECT = {"repeat_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""Penalties that are none: a server that is not sent them is asked no otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

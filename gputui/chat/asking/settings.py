@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
-from gputui.chat.asking.parameters import PARAMETERS, defaults_for, shown
+from gputui.chat.asking.parameters import PARAMETERS, WITHOUT_EFFECT, defaults_for, shown
 from gputui.chat.model import Answer, Endpoint, Sampling, Settings
 from gputui.config import ChatConfig, SamplingTable
 from gputui.config.tables import Order
@@ -106,9 +106,8 @@ def _taken(answer: Answer) -> Sampling:
 
 def _lacking(mine: Sampling, others: Sequence[Sampling]) -> Iterator[str]:
     for name in NAMES:
-        if getattr(mine, name) is None and any(
-            getattr(other, name) is not None for other in others
-        ):
+        nothing = (None, WITHOUT_EFFECT.get(name))
+        if getattr(mine, name) is None and any(getattr(o, name) not in nothing for o in others):
             yield name
 
 

@@ -28,7 +28,7 @@ Z = 1.959964
 """95 % of a normal distribution lie within so many standard deviations."""
 _PRECISION = (SCALE / PRIOR_DEVIATION) ** 2
 _MOST_STEPS = 100
-_CLOSE = 1e-10
+_CLOSE = 1e-9
 
 Player = TypeVar("Player")
 Score = tuple[float, float]
@@ -109,15 +109,16 @@ def _fit(wins: _Matrix) -> tuple[list[float], list[float]]:
     height = _height(wins, strengths)
     for _ in range(_MOST_STEPS):
         step = _solve(_information(wins, strengths), _gradient(wins, strengths))
+        size = max(map(abs, step))
         length = 1.0
         while True:
             tried = [s + length * d for s, d in zip(strengths, step, strict=True)]
             climbed = _height(wins, tried)
-            if climbed >= height or length < _CLOSE:
+            if climbed >= height or length * size < _CLOSE:  # at the top, rounding alone decides
                 break
             length /= 2
         strengths, height = tried, climbed
-        if max(map(abs, step)) < _CLOSE:
+        if length * size < _CLOSE:
             break
     return strengths, _errors(_information(wins, strengths))
 

@@ -111,7 +111,7 @@ class TortureRig:
         self._ears = socket.socket(socket.AF_UNIX)
         self._ears.bind(str(self.folder / "socket"))
         self._ears.listen(8)
-        self._ears.settimeout(20)
+        self._ears.settimeout(60)
         words = [str(self.folder / name) for name in ("config.toml", "state", "socket")]
         self._zygote = subprocess.Popen(
             [sys.executable, "-m", "tests.instances.torture.zygote", *words],
@@ -142,7 +142,7 @@ class TortureRig:
         self._zygote.stdin.write("\n")
         self._zygote.stdin.flush()
         link, _ = self._ears.accept()
-        link.settimeout(15)
+        link.settimeout(60)
         lines = link.makefile("r")
         worker = Worker(json.loads(lines.readline())["pid"], link, lines)
         self.workers.append(worker)
@@ -200,7 +200,7 @@ class TortureRig:
 
         Servers may end by themselves meanwhile (a port that is taken): then it is looked at again.
         """
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             before = self.settled()
             told = [worker.ask("observe")["statuses"] for worker in self.workers]

@@ -11,8 +11,8 @@ from gputui.chat.conversation import Conversation
 from gputui.ui.chat.answer import FinishedAnswer
 from gputui.ui.chat.kept.turn_list import MOST, PAGE, Edge, TurnList
 from gputui.ui.chat.panel import ChatPanel
+from tests.chat.saying import turns
 from tests.ui.harness import Rig, make_rig, screen_text, until, until_shown
-from tests.ui.kept.saying import turns
 
 LONG = 10_000
 

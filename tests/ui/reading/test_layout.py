@@ -74,7 +74,7 @@ def test_html_is_text_and_cannot_end_the_program() -> None:
 def test_a_table_that_fits_is_a_table_and_one_that_does_not_is_a_list() -> None:
     wide, _, _ = laid_out(TABLE, 60)
     assert ["first", "heading", "second"] in [line.split() for line in wide]
-    narrow, _, _ = laid_out(TABLE, 20)
+    narrow, _, _ = laid_out(TABLE, 16)
     text = " ".join(" ".join(narrow).split())
     assert "first heading: one value of many words second: 2" in text
 

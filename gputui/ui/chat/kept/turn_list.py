@@ -131,7 +131,9 @@ class TurnList(Turns):
         keep = self._kept(0) or self._kept(self._count - before)
         gone = self._views[keep:]
         self._drop(gone)
-        if at_newest or gone:
+        if not turns:
+            self.follows = self.follows or bool(gone)
+        elif at_newest or gone:
             self._mount_newest()
         self._say_edges()
 

@@ -58,6 +58,7 @@ def beside(
 ) -> Iterator[Shown]:
     """Both texts beside each other: what belongs together at the same height."""
     room = (width - len(BETWEEN)) // 2 - GUTTER
+    before: int | None = None
     for row, number in zip(comparison.rows, numbered(comparison.rows), strict=True):
         sides = [
             wrapped(_runs(parts, ink), room)
@@ -70,9 +71,10 @@ def beside(
             ):
                 if column:
                     line.pad_to(room + GUTTER).add(BETWEEN, palette.track)
-                first = number == here and at == 0 and column == 0
+                first = number == here != before and at == 0 and column == 0
                 _add(line, runs, _mark(parts, ink), ink, first=first, palette=palette)
             yield Shown(line, number)
+        before = number
 
 
 def below(

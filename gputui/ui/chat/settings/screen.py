@@ -194,7 +194,7 @@ class SettingsScreen(ModalScreen[None]):
         with VerticalScroll(id="settings-frame", can_focus=False) as frame:
             frame.border_title = Content("Chat settings, from the next prompt on")
             frame.border_subtitle = Content(
-                "enter edits  del default  p preset  S save  o order  * differs  esc closes"
+                "enter edits  del default  p preset  S save  o order  esc closes"
             )
             yield SettingsTable(self._chatting)
             yield Static("", id="settings-help", markup=False)

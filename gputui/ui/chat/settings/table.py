@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.style import Style
 
 from gputui.chat.asking import choosing
-from gputui.chat.asking.parameters import PARAMETERS, Parameter, defaults_for, shown
+from gputui.chat.asking.parameters import PARAMETERS, WITHOUT_EFFECT, Parameter, defaults_for, shown
 from gputui.chat.asking.settings import sent, settings_of
 from gputui.chat.conversation import Conversation
 from gputui.chat.model import Endpoint, Settings
@@ -27,7 +27,7 @@ _HELP = {
     "system": "what the model is told before all else; none and default can be typed",
 }
 _UNSET = {
-    "seed": "a new one each time",
+    "seed": "drawn anew",
     "max_tokens": "no limit",
 }
 _LEFT = "the server's own"
@@ -94,7 +94,9 @@ def lines(
             found = cell(conversation, config, here)
             text = f"{found.text} *" if found.kind == "differs" else found.text
             style = styles[found.kind]
-            line.cell(text, each - 1, style + palette.cursor if here == cursor else style, gap=1)
+            line.cell(
+                text, each - 1, style + Style(reverse=True) if here == cursor else style, gap=1
+            )
         table.append(line)
         if row == "system":
             table.append(Line())
@@ -146,7 +148,9 @@ def _parameter(conversation: Conversation, parameter: Parameter, side: str | Non
         for other, one in conversation.sides.items()
     }
     values = {other: getattr(sampling, name) for other, sampling in everyone.items()}
-    lacks = values[side] is None and any(one is not None for one in values.values())
+    lacks = values[side] is None and any(
+        one not in (None, WITHOUT_EFFECT.get(name)) for one in values.values()
+    )
     return Cell("not sent", "differs") if lacks else Cell(AS_BOTH, "default")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from gputui.chat.voting.standings import Wanted, standings
+from gputui.chat.voting.standings import Standings, Wanted, standings
 from gputui.chat.voting.vote import Vote
 from gputui.errors import GputuiError
 from gputui.ui.cells import CellView, Line
@@ -35,12 +36,19 @@ class VotesView(CellView, can_focus=True):
         self._votes: Sequence[Vote] | None = None
         self._problem: GputuiError | None = None
         self._wanted = Wanted()
+        self._found: Standings | None = None
 
     async def on_mount(self) -> None:
         try:
             self._votes = await self._read()
         except GputuiError as error:
             self._problem = error
+        await self._reckon()
+
+    async def _reckon(self) -> None:
+        """Count anew, on a thread: of thousands of votes it takes a moment."""
+        if self._votes is not None:
+            self._found = await asyncio.to_thread(standings, self._votes, self._wanted)
         self.show()
 
     def lines(self, width: int) -> list[Line]:
@@ -48,9 +56,9 @@ class VotesView(CellView, can_focus=True):
         if self._problem is not None:
             words = (self._problem.message, palette.error), (self._problem.hint, palette.dim)
             return [Line().add(text, style) for text, style in words]
-        if self._votes is None:
+        if self._found is None:
             return [Line().add("…", palette.dim)]
-        return votes_lines(standings(self._votes, self._wanted), width, palette)
+        return votes_lines(self._found, width, palette)
 
     def show(self) -> None:
         """What is known now; as high as it needs."""
@@ -62,20 +70,20 @@ class VotesView(CellView, can_focus=True):
     def on_resize(self) -> None:
         self.show()
 
-    def action_tag(self, by: int) -> None:
+    async def action_tag(self, by: int) -> None:
         """Another tag: all, then each."""
         tags: list[str | None] = [None, *sorted({vote.tag for vote in self._votes or ()})]
         place = tags.index(self._wanted.tag) if self._wanted.tag in tags else 0
         self._wanted = replace(self._wanted, tag=tags[(place + by) % len(tags)])
-        self.show()
+        await self._reckon()
 
-    def action_not_blind(self) -> None:
+    async def action_not_blind(self) -> None:
         self._wanted = replace(self._wanted, not_blind=not self._wanted.not_blind)
-        self.show()
+        await self._reckon()
 
-    def action_named(self) -> None:
+    async def action_named(self) -> None:
         self._wanted = replace(self._wanted, named=not self._wanted.named)
-        self.show()
+        await self._reckon()
 
 
 class VotesScreen(ModalScreen[None]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from gputui.chat.keeping.store import Store
 from gputui.chat.model import Answer, Turn
 
 
@@ -32,3 +34,16 @@ def turns(count: int, start: int = 0, sides: str = "AB") -> tuple[Turn, ...]:
 def numbers(said: Sequence[Turn]) -> list[int]:
     """Which of them these are."""
     return [int(turn.prompt.split()[-1]) for turn in said]
+
+
+def keep(path: Path, count: int, title: str = "", start: int = 0) -> tuple[Store, int]:
+    """A store with a conversation of that many turns, and its id."""
+    store = Store(path)
+    conversation = store.new_conversation(1e9)
+    for turn in turns(count, start):
+        id_ = store.new_turn(conversation, turn)
+        for answer in turn.answers.values():
+            store.save_answer(id_, answer)
+    if title:
+        store.rename(conversation, title)
+    return store, conversation
