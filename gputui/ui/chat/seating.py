@@ -109,7 +109,8 @@ class Seating:
         status, config = self._caretaker.status(name), self._services.config
         if status is not None:
             return status.role == "chat"
-        return name in {one.name for one in config.endpoints}
+        chats = {one.name for one in config.instances if one.role == "chat"}
+        return name in chats or name in {one.name for one in config.endpoints}
 
     def _endpoint(self, name: str) -> Endpoint | None:
         status = self._caretaker.status(name)
