@@ -13,13 +13,15 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gputui.chat.conversation import Conversation
 from gputui.chat.model import Answer, Endpoint, Turn
+from gputui.chat.side import Side
 from gputui.config import Config, InstanceConfig, PowerConfig
 from gputui.gpu.history import History
 from gputui.gpu.recorded import RecordedSource
@@ -36,14 +38,34 @@ TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
 DASHBOARD = ("stopped", "client:&#160;TTFT")
 """What is on the dashboard once everything is: the third instance's state, a side's numbers."""
 
-PICTURES: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
-    "dashboard-160x45.svg": ((160, 45), "midnight", ()),
-    "dashboard-80x24.svg": ((80, 24), "midnight", ()),
-    "dashboard-paper-160x45.svg": ((160, 45), "paper", ()),
-    "details-160x45.svg": ((160, 45), "midnight", ("g", "plus", "plus", "o")),
-    "details-80x24.svg": ((80, 24), "midnight", ("g", "tab", "plus", "plus")),
+
+@dataclass(frozen=True)
+class Picture:
+    """Columns and rows, the theme, the keys that lead there, and what is on it once it is complete.
+
+    ``live``: both sides are in the middle of an answer; else they have finished.
+    """
+
+    size: tuple[int, int]
+    theme: str = "midnight"
+    keys: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    live: bool = True
+
+
+WIDE, NARROW = (160, 45), (80, 24)
+PICTURES: dict[str, Picture] = {
+    "dashboard-160x45.svg": Picture(WIDE),
+    "dashboard-80x24.svg": Picture(NARROW),
+    "dashboard-paper-160x45.svg": Picture(WIDE, "paper"),
+    "details-160x45.svg": Picture(WIDE, keys=("g", "plus", "plus", "o"), shows=("now&#160;",)),
+    "details-80x24.svg": Picture(NARROW, keys=("g", "tab", "plus", "plus"), shows=("now&#160;",)),
+    "chat-160x45.svg": Picture(WIDE, keys=("left", "z"), shows=("server:",), live=False),
+    "differences-160x45.svg": Picture(
+        WIDE, keys=("left", "d"), shows=("words&#160;in&#160;both",), live=False
+    ),
+    "settings-160x45.svg": Picture(WIDE, keys=("t",), shows=("Chat&#160;settings",), live=False),
 }
-"""Columns and rows, the theme, and the keys that lead there."""
 
 PATIENCE_SECONDS = 30
 
@@ -93,32 +115,21 @@ class PlayedSupervisor:
     async def close(self) -> None: ...
 
 
-@dataclass
-class PlayedSide:
-    """A side of the chat in the middle of an answer."""
+class PlayedSide(Side):
+    """A side of the chat, for good in the middle of an answer where there is one."""
 
-    name: str
-    endpoint: Endpoint
-    prompt: str
-    finished: Sequence[Turn]
-    live: Answer | None
-    version: int = 1
-    busy: bool = True
-    problem: None = None
+    playing: Answer | None = None
 
+    @property
+    def live(self) -> Answer | None:
+        return self.playing
 
-@dataclass
-class PlayedConversation:
-    """Both sides."""
-
-    sides: dict[str, PlayedSide]
-    busy: bool = True
-    store_problem: None = field(default=None, init=False)
-
-    async def close(self) -> None: ...
+    @property
+    def busy(self) -> bool:
+        return self.playing is not None
 
 
-async def draw(size: tuple[int, int], theme: str, keys: Sequence[str] = ()) -> str:
+async def draw(wanted: Picture) -> str:
     """One picture as SVG."""
     moment = msgspec.json.decode(MOMENT.read_bytes(), type=Moment)
     samplers: list[PlayedSampler] = []
@@ -128,43 +139,49 @@ async def draw(size: tuple[int, int], theme: str, keys: Sequence[str] = ()) -> s
         return samplers[-1]
 
     with plain_environment():
-        app = GputuiApp(compose(moment, theme, sampler))
-        async with app.run_test(size=size) as pilot:
+        app = GputuiApp(compose(moment, wanted, sampler))
+        async with app.run_test(size=wanted.size) as pilot:
             await pilot.pause()
             samplers[0].tell()  # the states are known by now
             picture = await still(app, pilot, DASHBOARD)
-            if keys:
-                await pilot.press(*keys)
-                picture = await still(app, pilot, ("now&#160;",))
+            if wanted.keys:
+                await pilot.press(*wanted.keys)
+                picture = await still(app, pilot, wanted.shows)
             return self_contained(picture)
 
 
-def compose(moment: Moment, theme: str, sampler: Callable[..., PlayedSampler]) -> Services:
+def compose(moment: Moment, wanted: Picture, sampler: Callable[..., PlayedSampler]) -> Services:
     """The dashboard's parts, as recorded."""
     instances = tuple(
         InstanceConfig(name=status.name, model="/models/model.gguf", port=status.port, key=str(key))
         for key, status in enumerate(moment.statuses, start=1)
     )
-    sides = {
-        name: PlayedSide(
-            name, _endpoint(moment, answer), moment.prompt, moment.finished[name], answer
-        )
-        for name, answer in moment.live.items()
-    }
     played: dict[str, Any] = {
         "sampler": sampler,
         "supervisor": PlayedSupervisor(moment.statuses),
-        "conversation": PlayedConversation(sides),
     }
     power = PowerConfig(psu_watts=2000, price_per_kwh=0.15)
     return Services(
-        config=Config(theme=theme, power=power, instances=instances),
+        config=Config(theme=wanted.theme, power=power, instances=instances),
         themes=load_themes([shipped_dir()]),
+        conversation=_conversation(moment, live=wanted.live),
         endpoint_of=lambda name: Endpoint(name, ""),
         host="rig01",
         clock=lambda: moment.at,
         **played,
     )
+
+
+def _conversation(moment: Moment, *, live: bool) -> Conversation:
+    """Both sides with what they said."""
+    conversation = Conversation()
+    for name, side in conversation.sides.items():
+        side.choose(_endpoint(moment, moment.live[name]))
+        side.take_up(moment.finished[name])
+        side.__class__ = PlayedSide
+        if live and isinstance(side, PlayedSide):
+            side.prompt, side.playing = moment.prompt, moment.live[name]
+    return conversation
 
 
 def _endpoint(moment: Moment, answer: Answer) -> Endpoint:
@@ -208,7 +225,7 @@ def plain_environment() -> Iterator[None]:
 def main() -> None:
     """Write every picture."""
     for name, picture in PICTURES.items():
-        (HERE / name).write_text(asyncio.run(draw(*picture)), encoding="utf-8")
+        (HERE / name).write_text(asyncio.run(draw(picture)), encoding="utf-8")
         print(HERE / name)
 
 

@@ -21,7 +21,7 @@ from make import MOMENT, TRACE, Moment
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import endpoint_of
-from gputui.chat.model import Sampling
+from gputui.chat.model import Sampling, Settings
 from gputui.config import Config, load
 from gputui.demo.config import INSTANCES, write_config
 from gputui.demo.parts import demo_cache, fetch
@@ -108,7 +108,7 @@ async def work(config: Config, name: str) -> None:
         for _ in range(chance.randint(1, 5)):
             conversation = Conversation()
             conversation.sides["A"].choose(endpoint_of(config, name))
-            conversation.sampling = Sampling(max_tokens=300)
+            conversation.settings = Settings(sampling=Sampling(max_tokens=300))
             conversation.send(chance.choice(ERRANDS), ["A"])
             await conversation.wait()
             await conversation.close()
@@ -123,7 +123,9 @@ async def converse(config: Config, supervisor: Supervisor) -> Moment:
         await conversation.wait()
         await asyncio.sleep(2)
     await supervisor.observe()
-    neighbour.sampling = Sampling(max_tokens=8)  # someone else's request, done in a moment
+    neighbour.settings = Settings(
+        sampling=Sampling(max_tokens=8)
+    )  # someone else's request, done in a moment
     neighbour.send("Hello!")
     conversation.send(ASKED)
     while True:
@@ -147,7 +149,7 @@ async def converse(config: Config, supervisor: Supervisor) -> Moment:
 def both(config: Config) -> Conversation:
     """A conversation with both, the same in every run."""
     conversation = Conversation()
-    conversation.sampling = Sampling(seed=1, temperature=0.0)
+    conversation.settings = Settings(sampling=Sampling(seed=1, temperature=0.0))
     for side, name in zip(conversation.sides.values(), INSTANCES, strict=True):
         side.choose(endpoint_of(config, name))
     return conversation

@@ -51,7 +51,7 @@ def parts(svg: str) -> list[Part]:
 @pytest.mark.parametrize("name", make.PICTURES)
 async def test_the_picture_is_what_is_drawn_today(name: str) -> None:
     kept = (FOLDER / name).read_text(encoding="utf-8")
-    drawn = await make.draw(*make.PICTURES[name])
+    drawn = await make.draw(make.PICTURES[name])
     before, now = parts(kept), parts(drawn)
     assert len(now) > 50
     difference = next(((a, b) for a, b in zip(before, now, strict=False) if a != b), None)
