@@ -186,7 +186,7 @@ def _conversation(moment: Moment, *, live: bool) -> Conversation:
 
 def _endpoint(moment: Moment, answer: Answer) -> Endpoint:
     status = next(status for status in moment.statuses if status.name == answer.name)
-    return Endpoint(answer.name, f"{status.url}/v1")
+    return Endpoint(answer.name, f"{status.url}/v1", llama=True, context=status.slot_context)
 
 
 async def still(app: GputuiApp, pilot: Any, expected: Sequence[str]) -> str:
