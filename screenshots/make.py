@@ -13,13 +13,15 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gputui.chat.conversation import Conversation
 from gputui.chat.model import Answer, Endpoint, Turn
+from gputui.chat.side import Common, Side
 from gputui.config import Config, InstanceConfig, PowerConfig
 from gputui.gpu.history import History
 from gputui.gpu.recorded import RecordedSource
@@ -33,8 +35,8 @@ from gputui.ui.services import Services
 HERE = Path(__file__).parent
 TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
 
-DASHBOARD = ("stopped", "client:&#160;TTFT")
-"""What is on the dashboard once everything is: the third instance's state, a side's numbers."""
+DASHBOARD = ("RTX", "stopped", "client:&#160;TTFT")
+"""What is on the dashboard once everything is: a GPU, the third instance's state, a side's numbers."""
 
 PICTURES: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "dashboard-160x45.svg": ((160, 45), "midnight", ()),
@@ -45,7 +47,7 @@ PICTURES: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
 }
 """Columns and rows, the theme, and the keys that lead there."""
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -93,29 +95,36 @@ class PlayedSupervisor:
     async def close(self) -> None: ...
 
 
-@dataclass
-class PlayedSide:
+class PlayedSide(Side):
     """A side of the chat in the middle of an answer."""
 
-    name: str
-    endpoint: Endpoint
-    prompt: str
-    finished: Sequence[Turn]
-    live: Answer | None
-    version: int = 1
-    busy: bool = True
-    problem: None = None
+    def __init__(self, name: str, common: Common, moment: Moment) -> None:
+        super().__init__(name, common)
+        self._answer = moment.live[name]
+        self._before = moment.finished[name]
+        self.seated = _endpoint(moment, self._answer)
+        self.prompt = moment.prompt
+        self.version = 1
+
+    @property
+    def busy(self) -> bool:
+        return True
+
+    @property
+    def live(self) -> Answer:
+        return self._answer
+
+    @property
+    def finished(self) -> Sequence[Turn]:
+        return self._before
 
 
-@dataclass
-class PlayedConversation:
+class PlayedConversation(Conversation):
     """Both sides."""
 
-    sides: dict[str, PlayedSide]
-    busy: bool = True
-    store_problem: None = field(default=None, init=False)
-
-    async def close(self) -> None: ...
+    def __init__(self, moment: Moment) -> None:
+        super().__init__(None)
+        self.sides = {name: PlayedSide(name, self._common, moment) for name in moment.live}
 
 
 async def draw(size: tuple[int, int], theme: str, keys: Sequence[str] = ()) -> str:
@@ -130,7 +139,7 @@ async def draw(size: tuple[int, int], theme: str, keys: Sequence[str] = ()) -> s
     with plain_environment():
         app = GputuiApp(compose(moment, theme, sampler))
         async with app.run_test(size=size) as pilot:
-            await pilot.pause()
+            await still(app, pilot, DASHBOARD)
             samplers[0].tell()  # the states are known by now
             picture = await still(app, pilot, DASHBOARD)
             if keys:
@@ -145,16 +154,10 @@ def compose(moment: Moment, theme: str, sampler: Callable[..., PlayedSampler]) -
         InstanceConfig(name=status.name, model="/models/model.gguf", port=status.port, key=str(key))
         for key, status in enumerate(moment.statuses, start=1)
     )
-    sides = {
-        name: PlayedSide(
-            name, _endpoint(moment, answer), moment.prompt, moment.finished[name], answer
-        )
-        for name, answer in moment.live.items()
-    }
     played: dict[str, Any] = {
         "sampler": sampler,
         "supervisor": PlayedSupervisor(moment.statuses),
-        "conversation": PlayedConversation(sides),
+        "conversation": PlayedConversation(moment),
     }
     power = PowerConfig(psu_watts=2000, price_per_kwh=0.15)
     return Services(
