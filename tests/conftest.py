@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import platformdirs
 import psutil
 import pytest
@@ -19,6 +20,9 @@ from tests.support.ports import new_port
 from tests.support.standin_nvml import NoCompilerError, compile_library
 
 _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any test moves it
+
+hypothesis.settings.register_profile("gputui", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("gputui")
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
 

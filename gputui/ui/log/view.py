@@ -184,24 +184,29 @@ class LogView(CellView, can_focus=True):
                 return
             before = file.size
             self._missed.add(await asyncio.to_thread(file.refresh), file.size - before)
-        if job != self._job or file is not self.file:
-            return  # what was seen is gone after at the next look
-        change, grown, self._missed = self._missed.change, self._missed.grown, Missed()
+            if job != self._job or file is not self.file:
+                return  # what was seen is gone after at the next look
+            change, grown, self._missed = self._missed.change, self._missed.grown, Missed()
+            if change in (Change.CUT, Change.REPLACED) and not self.follow:
+                await self._read_on_in_older(file, change)
+                return
         if change is Change.GREW:
             self._run(self._grown(grown))
         elif change is Change.NONE:
             return
-        elif self.follow:
+        else:
             what = "it was too large" if change is Change.CUT else "the server started anew"
             self.note = f"{what}: [ shows what was before"
             self._run(self._open(0))
-        elif change is Change.CUT:  # what is on the screen is in the older one now, byte for byte
+
+    async def _read_on_in_older(self, file: LogFile, change: Change) -> None:
+        """What is on the screen is in an older one now, byte for byte."""
+        if change is Change.CUT:
             self.file, self.age = await asyncio.to_thread(self._log.open, 1), 1
-            self.post_message(self.Changed())
         else:
             age = await asyncio.to_thread(self._log.age_of, file)
             self.age = age or 1
-            self.post_message(self.Changed())
+        self.post_message(self.Changed())
 
     async def _grown(self, by: int) -> None:
         window, file = self._window, self.file
