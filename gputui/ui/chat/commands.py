@@ -6,13 +6,13 @@ from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
 from gputui.ui.chat.basics import BASIC_COMMANDS
 from gputui.ui.chat.command import ChatCommand
+from gputui.ui.chat.embedding.commands import EMBEDDING_COMMANDS
 from gputui.ui.chat.kept.commands import KEPT_COMMANDS
+from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
+from gputui.ui.chat.queue.commands import QUEUE_COMMANDS
 from gputui.ui.chat.reading.commands import READING_COMMANDS
 from gputui.ui.chat.settings.commands import SETTINGS_COMMANDS
-from gputui.ui.chat.prompting.commands import PROMPT_COMMANDS
 from gputui.ui.chat.voting.commands import VOTING_COMMANDS
-from gputui.ui.chat.queue.commands import QUEUE_COMMANDS
-from gputui.ui.chat.embedding.commands import EMBEDDING_COMMANDS
 
 COMMANDS: tuple[ChatCommand, ...] = (
     *BASIC_COMMANDS,
