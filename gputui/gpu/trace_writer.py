@@ -76,8 +76,13 @@ class TraceWriter:
             raise _cannot_write(path, error) from error
         # without a name or a time of its own in it: the same samples make the same file
         self._file = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
-        self._put(json.encode(Header(TRACE_VERSION, __version__, source)) + b"\n")
-        self.flush()
+        try:
+            self._put(json.encode(Header(TRACE_VERSION, __version__, source)) + b"\n")
+            self.flush()
+        except GputuiError:
+            with contextlib.suppress(GputuiError):
+                self.close()
+            raise
 
     def __enter__(self) -> TraceWriter:
         return self
@@ -115,8 +120,10 @@ class TraceWriter:
         if self._raw.closed:
             return
         try:
-            self._file.close()
-            self._raw.close()
+            try:
+                self._file.close()
+            finally:
+                self._raw.close()
         except OSError as error:
             raise _cannot_write(self.path, error, self.count) from error
 

@@ -120,15 +120,16 @@ def end_all(state: Path) -> None:
             send_signal(record.identity, signal.SIGKILL)
 
 
-async def status_of(supervisor: Supervisor, name: str) -> InstanceStatus:
-    return next(status for status in await supervisor.observe() if status.name == name)
+async def status_of(supervisor: Supervisor, name: str, patience: float = 5.0) -> InstanceStatus:
+    """What a look sees; on a busy machine a server takes its time to answer all that it is asked."""
+    return next(status for status in await supervisor.observe(patience) if status.name == name)
 
 
 async def started(supervisor: Supervisor, name: str) -> InstanceStatus:
     await supervisor.start(name)
     status = await supervisor.wait(name, PATIENCE)
     assert status.state is State.READY, status
-    return status
+    return await status_of(supervisor, name)
 
 
 async def until(supervisor: Supervisor, name: str, *states: State) -> InstanceStatus:

@@ -16,7 +16,7 @@ from gputui.errors import GputuiError
 from gputui.instances.status import InstanceMetrics, State, status_json
 from gputui.instances.supervisor import Supervisor
 from gputui.llama.probe import Health, Probe
-from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until, until_so
+from tests.instances.conftest import PRO, RTX, Rig, run, started, status_of, until
 
 
 async def test_a_server_of_somebody_else_is_shown_and_never_stopped(rig: Rig) -> None:
@@ -70,18 +70,14 @@ async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(r
     rig.add("hung", {"hang_file": str(switch), "bodies": {"/metrics": counters}})
     rig.add("fine")
     session = rig.session()
-    await started(session, "hung")
-    await until_so(
-        session,
-        "hung",
-        lambda status: (status.metrics.slots_busy, status.metrics.requests_deferred) == (0, 7),
-    )
+    status = await started(session, "hung")
+    assert (status.metrics.slots_busy, status.metrics.requests_deferred) == (0, 7)
     await started(session, "fine")
     switch.touch()
     end = time.monotonic() + 60
-    while not (status := await status_of(session, "hung")).note:
+    while not (status := await status_of(session, "hung", 0.2)).note:
         assert status.state is State.READY
-        assert (await status_of(session, "fine")).state is State.READY
+        assert (await status_of(session, "fine", 0.2)).state is State.READY
         assert time.monotonic() < end
         await asyncio.sleep(0.1)
     assert status.state is State.READY
@@ -89,7 +85,7 @@ async def test_a_server_that_hangs_stays_ready_with_a_note_and_holds_nobody_up(r
     memory = status.metrics.memory_bytes
     assert memory, "the host tells it"
     assert status.metrics == InstanceMetrics(memory_bytes=memory), "its last numbers are not of now"
-    fresh = await status_of(rig.session(), "hung")  # knows only the record, and hears nothing
+    fresh = await status_of(rig.session(), "hung", 0.2)  # knows only the record, and hears nothing
     assert (fresh.state, fresh.note) == (State.READY, "gives no answer yet")
     await session.stop("hung")
     await session.stop("fine")

@@ -112,11 +112,11 @@ async def test_one_that_answers_health_alone_stalls_too(rig: Rig) -> None:
     await started(session, "one")
     hang.touch()
     end_at = time.monotonic() + 60
-    while (await status_of(session, "one")).stalled_seconds is None:
+    while (await status_of(session, "one", 0.2)).stalled_seconds is None:
         assert time.monotonic() < end_at
         await asyncio.sleep(0.1)
     hang.unlink()
-    while (await status_of(session, "one")).stalled_seconds is not None:
+    while (await status_of(session, "one", 0.2)).stalled_seconds is not None:
         assert time.monotonic() < end_at
         await asyncio.sleep(0.05)
     await session.stop("one")

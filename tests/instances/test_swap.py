@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from gputui.instances.switching.words import AnsweringError
 from tests.instances.conftest import Rig, started, status_of, until
 from tests.instances.test_sessions import gputui, run, session_that_stays
 from tests.support.ports import new_port
+from tests.support.waiting import PATIENCE
 
-LONG = {"reply": ["word"] * 400, "rate": 50}
+LONG = {"reply": ["word"] * 20_000, "rate": 50}  # until it is closed, however slow all else is
 
 
 def pair(rig: Rig, script: dict[str, Any] | None = None, when_busy: str = "refuse") -> None:
@@ -55,11 +57,10 @@ async def states(session: Supervisor) -> dict[str, State]:
 
 async def condition(check: Any, what: str = "") -> None:
     """Wait for an asynchronous condition."""
-    for _ in range(3000):
-        if await check():
-            return
+    end = time.monotonic() + PATIENCE
+    while not await check():
+        assert time.monotonic() < end, what or check
         await asyncio.sleep(0.02)
-    raise AssertionError(what or check)
 
 
 async def test_a_start_stops_the_other_member_whoever_started_that(rig: Rig) -> None:
@@ -148,7 +149,7 @@ async def test_a_server_that_says_nothing_counts_as_answering(rig: Rig, tmp_path
     (tmp_path / "hang").touch()
     with pytest.raises(AnsweringError, match="one does not say whether it is answering"):
         await session.start("two")
-    assert (await status_of(session, "one")).owned
+    assert (await status_of(session, "one", 0.2)).owned
 
 
 async def test_an_answer_is_broken_off_where_the_group_says_so_or_it_is_forced(rig: Rig) -> None:

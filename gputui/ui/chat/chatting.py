@@ -44,7 +44,6 @@ class Chatting:
         self.drafting = Drafting(self)
         self.reading = Reading(self)
         self.queueing = Queueing(self)
-        self.drafting = Drafting(self)
         self.voting = Voting(self)
         self._told_store_problem: str | None = None
 

@@ -193,5 +193,8 @@ class SidePane(Vertical):
     def action_unfold(self) -> None:
         """The reasoning of the turn in view."""
         reach = self.turns.reach()
-        if reach is not None:
-            reach.view.toggle_reasoning()
+        if reach is None:
+            return
+        reach.view.toggle_reasoning()
+        if isinstance(reach.view, FinishedAnswer) and reach.view.unfolded:
+            self.turns.stay_at(reach.view)

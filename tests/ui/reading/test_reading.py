@@ -209,16 +209,20 @@ async def test_words_are_found_on_both_sides_and_in_folded_reasoning() -> None:
         await until_shown(read.pilot, "1/2")
 
 
-async def test_the_reasoning_of_the_turn_in_view_is_unfolded() -> None:
-    turns = (turn(1, lines("a", 50), "b", "first thought"), turn(2, lines("a", 50), "b", "second"))
+async def test_the_reasoning_of_the_turn_in_view_is_unfolded_and_stays_in_sight() -> None:
+    thought = lines("thought", 50)
+    turns = (turn(1, lines("a", 50), "b", "first idea"), turn(2, lines("a", 50), "b", thought))
     async with reading(turns) as read:
-        assert "▸ reasoning 412 tokens, 3.1 s" not in read.text.splitlines()[0]
+        assert "thought" not in read.text
+        await read.pilot.press("e")
+        await until_shown(read.pilot, "▾ reasoning 412 tokens, 3.1 s (e folds)")
+        await until_shown(read.pilot, "thought line 0")
         read.turns("A").scroll_to(y=0, animate=False)
         await until(read.pilot, lambda: read.turns("A").scroll_y == 0)
         await read.pilot.press("e")
-        await until_shown(read.pilot, "first thought")
+        await until_shown(read.pilot, "first idea")
         await read.pilot.press("e")
-        await until(read.pilot, lambda: "first thought" not in read.text)
+        await until(read.pilot, lambda: "first idea" not in read.text)
 
 
 async def test_an_answer_that_still_thinks_shows_how_much_and_the_end_of_it() -> None:

@@ -56,11 +56,13 @@ class Keeping:
     async def open(self, conversation_id: int, turn_id: int | None = None) -> None:
         """Show a conversation and go on with it; ``turn_id``: from that turn on. Raises GputuiError."""
         chatting, conversation = self._chatting, self._chatting.conversation
-        if conversation_id != conversation.id:
+        other = conversation_id != conversation.id
+        if other:
             await conversation.open(conversation_id)
-            chatting.panel.refresh_sides()
-            await self._offer_seats()
         chatting.screen.set_focus(chatting.screen.query_one(Prompt))
+        chatting.panel.refresh_sides()
+        if other:
+            await self._offer_seats()
         await conversation.whole()
         chatting.panel.refresh_sides()
         if turn_id is not None:

@@ -120,8 +120,8 @@ class TurnList(Turns):
     def of_side(self, side: str, note_of: Callable[[Turn], TurnNote]) -> None:
         """Show the turns of another side from now on; nothing of the one before stays."""
         self._drop(self._views)
-        self._note_of = note_of
-        self._side, self._turns, self._count, self._first = side, (), 0, 0
+        self._side, self._note_of = side, note_of
+        self._turns, self._count, self._first = (), 0, 0
         self._held, self.follows = None, True
 
     def show(self, turns: Sequence[Turn]) -> None:
@@ -306,6 +306,11 @@ class TurnList(Turns):
     def _hold(self, view: Widget) -> None:
         """Until somebody scrolls, it stays where it is seen now."""
         self._held = (view, view.virtual_region.y - round(self.scroll_y))
+
+    def stay_at(self, view: FinishedAnswer) -> None:
+        """It grows: its beginning stays in sight, or comes there, and the end is not followed."""
+        self.follows = False
+        self._held = (view, max(0, view.virtual_region.y - round(self.scroll_y)))
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
         """Where the parts lie. One that is held stays where it is seen: so scrolls Textual (8.2) itself,

@@ -43,9 +43,16 @@ def hits_of(search: Search, said: Iterable[Said]) -> list[Hit]:
 
 
 def _hits(search: Search, said: Said) -> Iterator[Hit]:
-    answer = said.answer
-    parts = (said.prompt, answer.reasoning, _FENCE.sub("", answer.text[:SHOWN_CHARACTERS]))
-    prompt, thought, text = (len(search.spans(part[:SHOWN_CHARACTERS])) for part in parts)
+    prompt, thought = (_count(search, part) for part in (said.prompt, said.answer.reasoning))
+    text = _count(search, said.answer.text, markdown=True)
     for number in range(prompt + thought + text):
         before = min(thought, max(0, number - prompt))
         yield Hit(said.side, said.asked_at, number, before, prompt <= number < prompt + thought)
+
+
+def _count(search: Search, text: str, *, markdown: bool = False) -> int:
+    """How often the words are in a text, as far as it is shown; that most have none takes no pattern."""
+    text = text[:SHOWN_CHARACTERS]
+    if text.isascii() and search.words.lower() not in text.lower():
+        return 0
+    return len(search.spans(_FENCE.sub("", text) if markdown else text))
