@@ -127,7 +127,7 @@ async def test_renamed_exported_and_deleted_by_key(tmp_path: Path, state: Path) 
         await pilot.press("y")
         await until(pilot, lambda: [one.id for one in store.summaries()] == [other])
         await until(pilot, lambda: "▸ new name" not in screen_text(one.app))
-        assert not state.exists(), "the file went where it was meant to"
+        assert not state.exists(), "the file went where it was meant to"  # noqa: ASYNC240
 
 
 async def test_the_conversation_on_the_screen_by_typed_commands(
