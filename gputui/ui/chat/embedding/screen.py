@@ -99,15 +99,21 @@ class MatrixView(CellView, can_focus=True):
 
     def action_columns(self, by: int) -> None:
         """By as many columns as are shown."""
-        width = self.content_size.width
-        labels = self._labels(width)
-        fit = self._fit(width, max(map(cell_len, labels)) + 1)
-        self._first = max(0, min(len(labels) - fit, self._first + by * fit))
+        self._go_to(self._first + by * self._fits)
         self.redraw()
 
+    @property
+    def _fits(self) -> int:
+        width = self.content_size.width
+        return self._fit(width, max(map(cell_len, self._labels(width))) + 1)
+
+    def _go_to(self, first: int) -> None:
+        self._first = max(0, min(self.rows - self._fits, first))
+
     def on_resize(self) -> None:
+        """As high as it needs; the columns stay those that are read."""
         if (width := self.content_size.width) > 0:
-            self._first = 0
+            self._go_to(self._first)
             self.styles.height = len(self.lines(width))
             self.redraw()
 
