@@ -148,6 +148,11 @@ class Conversation:
             self._older = asyncio.create_task(older, name="read older turns")
             self._follow(self._older)
 
+    @property
+    def partial(self) -> bool:
+        """Whether older turns of the conversation that was opened are still being read."""
+        return self._older is not None and not self._older.done()
+
     async def whole(self) -> None:
         """Return once the sides have all of the conversation that was opened.
 
@@ -168,6 +173,7 @@ class Conversation:
         turns = [turn for page in reversed(pages) for turn in page]
         for side in self.sides.values():
             side.take_up_older(turns)
+            await asyncio.sleep(0)  # of ten thousand turns, each takes a moment
 
     def forget(self, conversation_id: int) -> None:
         """It was deleted: nothing more is kept of it, and if it is on the screen, an empty one is.

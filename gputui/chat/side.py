@@ -226,9 +226,9 @@ class Side:
     def _own(self, turns: Sequence[Turn]) -> list[Turn]:
         """Those that this side answered, each with its answer alone."""
         return [
-            replace(turn, answers={self.name: answer})
+            Turn(turn.prompt, turn.created_at, {self.name: one}, turn.id, turn.attachments, turn.tag)
             for turn in turns
-            if (answer := turn.answers.get(self.name)) is not None
+            if (one := turn.answers.get(self.name)) is not None
         ]
 
     def ready(self, attachments: Sequence[Attachment] = ()) -> Endpoint:

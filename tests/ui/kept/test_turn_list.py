@@ -55,7 +55,7 @@ async def test_only_the_newest_turns_are_widgets_one_each() -> None:
         one.conversation.take_up(turns(PAGE), None)
         one.app.screen.query_one(ChatPanel).refresh_sides()
         await until_shown(pilot, f"answer {PAGE - 1} of A")
-        assert len(one.app.screen.query(".side *")) == before, "as many as for twenty turns"
+        assert len(one.app.screen.query(".side *")) == before, "as many as for a page"
 
 
 async def test_older_turns_come_by_the_page_and_what_is_read_stays_where_it_is() -> None:
@@ -82,8 +82,8 @@ async def test_widgets_stay_bounded_however_far_one_reads_and_both_ends_say_what
             assert len(a.query(FinishedAnswer)) == len(a.views) == min(page * PAGE, MOST)
         assert not a.at_newest
         older, newer = (str(edge.content) for edge in a.query(Edge))
-        assert older == "… 9 860 older turns: scroll up, home for the first"
-        assert newer == "… 80 newer turns: scroll down, end for the last"
+        assert older == "… 9 930 older turns: scroll up, home for the first"
+        assert newer == "… 40 newer turns: scroll down, end for the last"
         await pilot.press("end")
         await until_shown(pilot, f"answer {LONG - 1} of A")
         assert shown(a) == [f"question {n}" for n in range(LONG - PAGE, LONG)]
@@ -158,7 +158,7 @@ async def test_older_turns_that_are_read_later_leave_the_widgets_as_they_are() -
         await until(pilot, lambda: a.is_vertical_scroll_end)
 
 
-async def test_a_window_that_twenty_turns_do_not_fill_takes_more() -> None:
-    async with long_conversation(size=(120, 200)) as (_, pilot, a):
+async def test_a_window_that_a_page_does_not_fill_takes_more() -> None:
+    async with long_conversation(size=(120, 110)) as (_, pilot, a):
         await until(pilot, lambda: a.max_scroll_y > 0 and a.first < LONG - PAGE)
         assert len(a.views) <= MOST

@@ -21,7 +21,7 @@ from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.reading.turns import Turns
 from gputui.ui.palette import Look
 
-PAGE = 20
+PAGE = 10
 """Turns that are mounted at a time."""
 MOST = 3 * PAGE
 """Turns that are widgets at once; those farthest from what is read go first."""
@@ -271,7 +271,7 @@ class TurnList(Turns):
         place = max(0, min(self._count - 1, place))
         if not self._first <= place < self._last:
             first = max(0, min(place - PAGE // 2, self._count - PAGE))
-            await self._move(first, min(self._count, first + PAGE), ())
+            await self._move(first, min(self._count, first + 2 * PAGE), ())
         if self._first <= place < self._last:
             self.follows = False
             self._held = (self._views[place - self._first], 0)
@@ -319,12 +319,23 @@ class TurnList(Turns):
         if self._first and result.total_region.bottom <= size.height:
             self.call_after_refresh(self._fill)
         if self._held is not None and not self._moving.locked():
-            view, above = self._held
-            for placement in result.placements:
-                if placement.widget is view:
-                    most = max(0, result.total_region.bottom - size.height)
-                    self._put_at(max(0, min(most, placement.region.y - above)))
+            self._keep_held(*self._held, result, size)
         return result
+
+    def _keep_held(self, view: Widget, above: int, result: DockArrangeResult, size: Size) -> None:
+        most = max(0, result.total_region.bottom - size.height)
+        for placement in result.placements:
+            if placement.widget is view:
+                y = placement.region.y - above
+                self._put_at(max(0, min(most, y)))
+                if y >= most and not self.at_newest:
+                    self.call_after_refresh(self._fill_below)
+
+    async def _fill_below(self) -> None:
+        """Where one is held, what is below it may end too soon: it could not be scrolled further."""
+        if self._held is not None and len(self._views) < MOST:
+            last = min(self._count, self._last + PAGE)
+            await self._move(max(self._first, last - MOST), last, ())
 
     def _put_at(self, y: int) -> None:
         self.set_reactive(Widget.scroll_y, float(y))
