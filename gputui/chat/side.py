@@ -226,7 +226,9 @@ class Side:
     def _own(self, turns: Sequence[Turn]) -> list[Turn]:
         """Those that this side answered, each with its answer alone."""
         return [
-            Turn(turn.prompt, turn.created_at, {self.name: one}, turn.id, turn.attachments, turn.tag)
+            Turn(
+                turn.prompt, turn.created_at, {self.name: one}, turn.id, turn.attachments, turn.tag
+            )
             for turn in turns
             if (one := turn.answers.get(self.name)) is not None
         ]

@@ -40,7 +40,7 @@ class PlainScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="plain-screen"):
             yield Static(Content(self._look.text(self._text)), markup=False)
-            yield Static(Content(self._look.text(f"— {BACK} —")), classes="edge", markup=False)
+            yield Static(Content(self._look.text(f"\n— {BACK} —")), classes="edge", markup=False)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(VerticalScroll))
@@ -53,6 +53,7 @@ async def show_plain(chatting: Chatting, side: str, text: str) -> None:
     screen of ours, with the mouse let go.
     """
     app, text = chatting.screen.app, clean(text)
+    app.clear_notifications()  # they would lie over what is to be selected
     driver = app._driver  # Textual (8.2) has no other way to know whether it can be suspended
     if driver is None or not driver.can_suspend:
         with _mouse_let_go(driver):

@@ -59,6 +59,7 @@ class ConversationsScreen(Overlay):
     def compose(self) -> ComposeResult:
         with Vertical(id="kept") as frame:
             frame.border_title = Content("Conversations")
+            frame.border_subtitle = Content("type to search  enter opens")
             yield self._box
             yield self._list
         yield Footer(show_command_palette=True)
