@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.instances.conftest import end_all
+from tests.support.command_line import run_here
 from tests.support.gguf_files import llama, write_gguf
 from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
@@ -28,17 +26,11 @@ class Place:
         self.config.write_text('source = "simulated"\n')
 
     def run(self, *words: str, code: int = 0, width: int = 120) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "gputui", "--config", str(self.config), *words],
-            env={**os.environ, "GPUTUI_STATE": str(self.folder / "state"), "COLUMNS": str(width)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done.stdout + done.stderr
+        variables = {"GPUTUI_STATE": str(self.folder / "state"), "COLUMNS": str(width)}
+        ended = run_here("--config", str(self.config), *words, environment=variables)
+        assert "Traceback" not in ended.err
+        assert ended.code == code, ended
+        return ended.out + ended.err
 
 
 @pytest.fixture

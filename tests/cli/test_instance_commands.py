@@ -19,6 +19,7 @@ from gputui.demo.parts import Parts
 from gputui.instances import records
 from gputui.processes import send_signal
 from tests.instances.conftest import end_all
+from tests.support.command_line import run_here
 from tests.support.gguf_files import write_gguf
 from tests.support.ports import new_port
 from tests.support.scripted_server import make_server
@@ -59,11 +60,18 @@ class Machine:
         return [one for one in found if not one["external"]]
 
     def run(self, *words: str, code: int = 0) -> str:
-        """Standard output and then standard error; the exit code is ``code``."""
+        """Standard output and then standard error of the command; the exit code is ``code``."""
+        variables = {"GPUTUI_STATE": str(self.state), "HOME": str(self.folder)}
+        ended = run_here("--config", str(self.file), *words, environment=variables)
+        assert "Traceback" not in ended.err
+        assert ended.code == code, ended
+        return ended.out + ended.err
+
+    def run_alone(self, *words: str) -> str:
+        """The same as a program of its own, which has to succeed."""
         process = self.popen(*words)
         out, err = process.communicate(timeout=60)
-        assert "Traceback" not in err
-        assert process.returncode == code, (out, err)
+        assert process.returncode == 0, (out, err)
         return out + err
 
 
@@ -77,7 +85,8 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     machine.add("one", gpus='["5090"]')
     machine.add("two")
     assert re.search(
-        r"one: ready on http://127.0.0.1:\d+ \(pid \d+\)", machine.run("start", "--wait", "one")
+        r"one: ready on http://127.0.0.1:\d+ \(pid \d+\)",
+        machine.run_alone("start", "--wait", "one"),
     )
     one, two = machine.instances()
     assert set(one) == {
@@ -100,14 +109,17 @@ def test_start_status_restart_stop(machine: Machine) -> None:
     assert len(one["gpus"]) == 1
     assert one["metrics"]["slots_total"] == 4
     assert (two["state"], two["pid"], two["gpus"]) == ("stopped", None, [])
-    table = machine.run("status")
+    table = machine.run_alone("status")
     assert re.search(r"one +one Q4_K_M +1 GeForce RTX 5090 +\d+ +ready", table)
     assert re.search(r"two +two Q4_K_M +CPU +\d+ +stopped", table)
-    machine.run("restart", "--wait", "one", "two")
+    machine.run_alone("restart", "--wait", "one", "two")
     (after, _) = machine.instances()
     assert after["pid"] != one["pid"]
-    assert sorted(machine.run("stop", "--all").splitlines()) == ["one: stopped", "two: stopped"]
-    assert machine.run("stop", "one") == "one is not running\n"
+    assert sorted(machine.run_alone("stop", "--all").splitlines()) == [
+        "one: stopped",
+        "two: stopped",
+    ]
+    assert machine.run_alone("stop", "one") == "one is not running\n"
 
 
 def test_a_failed_start_says_why_at_once(machine: Machine) -> None:

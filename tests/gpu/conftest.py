@@ -41,6 +41,12 @@ def standin_nvml(
         pass
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system answers at once is waited for, on a busy machine too."""
+    monkeypatch.setattr("gputui.gpu.patience.PATIENCE_SECONDS", 20.0)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gputui import processes
-from gputui.gpu import host_processes
+from gputui.gpu import host_processes, patience
 from gputui.gpu.host_processes import (
     HostProcesses,
     LocalProcess,
@@ -117,6 +117,7 @@ def test_a_directory_service_that_hangs_holds_nobody_up(
         answers.wait(60)
         return real(uid)
 
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(pwd, "getpwuid", slow)
     host, pid = HostProcesses(clock=clock), os.getpid()
     before = time.monotonic()
@@ -146,6 +147,7 @@ def test_a_command_line_that_cannot_be_read_yet_comes_later(
             answers.wait(60)
         return real(pid)
 
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(host_processes, "command_line", slow)
     host = HostProcesses(clock=clock)
     before = time.monotonic()

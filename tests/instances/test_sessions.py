@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from gputui.instances import records
 from gputui.instances.status import State
 from gputui.processes import matches
-from tests.instances.conftest import Rig, started, status_of
+from tests.instances.conftest import Rig, started, status_of, until_so
 from tests.support.waiting import wait_for
 
 HOLDER = """
@@ -119,7 +120,7 @@ def test_two_racing_stops_are_one_stop(rig: Rig) -> None:
 
 
 async def test_a_gputui_killed_in_the_middle_of_a_stop_leaves_it_to_the_next(rig: Rig) -> None:
-    rig.add("one", {"ignore_sigterm": True}, stop_grace_seconds=1)
+    rig.add("one", {"ignore_sigterm": True}, stop_grace_seconds=60)
     session = rig.session()
     await started(session, "one")
     stopper = gputui(rig, "stop", "one")
@@ -132,5 +133,8 @@ async def test_a_gputui_killed_in_the_middle_of_a_stop_leaves_it_to_the_next(rig
     stopper.kill()
     stopper.communicate()
     assert (await status_of(session, "one")).state is State.STOPPING
-    await session.stop("one")
+    stop = asyncio.create_task(session.stop("one"))
+    await until_so(rig.session(), "one", lambda status: not status.note)
+    rig.kill("one")
+    await stop
     assert (await status_of(session, "one")).state is State.STOPPED

@@ -15,7 +15,7 @@ import pytest
 from gputui.errors import GputuiError
 from gputui.instances import records
 from gputui.instances.status import State
-from tests.instances.conftest import PRO, RTX, Rig, started, status_of, until
+from tests.instances.conftest import PRO, RTX, Rig, started, status_of, until, until_so
 
 
 async def test_start_ready_stop(rig: Rig) -> None:
@@ -129,22 +129,28 @@ async def test_another_session_sees_the_same(rig: Rig) -> None:
 
 
 async def test_what_ignores_sigterm_is_counted_down_in_all_sessions_and_killed(rig: Rig) -> None:
-    rig.add("stubborn", {"ignore_sigterm": True}, stop_grace_seconds=1.5)
+    rig.add("stubborn", {"ignore_sigterm": True}, stop_grace_seconds=60)
+    rig.add("short", {"ignore_sigterm": True}, stop_grace_seconds=0.3)
     session, other = rig.session(), rig.session()
     await started(session, "stubborn")
     stopping = asyncio.create_task(session.stop("stubborn"))
     status = await until(other, "stubborn", State.STOPPING)
     assert status.stop_seconds_left is not None
-    assert 0 < status.stop_seconds_left <= 1.5
+    assert 0 < status.stop_seconds_left <= 60
     assert status.note == ""
     with pytest.raises(GputuiError, match="stubborn is already being stopped"):
         await other.stop("stubborn")
+    rig.kill("stubborn")
     await stopping
     assert (await status_of(other, "stubborn")).state is State.STOPPED
+    await started(session, "short")
+    await session.stop("short")
+    assert records.running(rig.state) == ()
+    assert (await status_of(other, "short")).state is State.STOPPED
 
 
 async def test_an_interrupted_stop_can_be_taken_over(rig: Rig) -> None:
-    rig.add("stubborn", {"ignore_sigterm": True}, stop_grace_seconds=0.5)
+    rig.add("stubborn", {"ignore_sigterm": True}, stop_grace_seconds=60)
     session = rig.session()
     await started(session, "stubborn")
     stopping = asyncio.create_task(session.stop("stubborn"))
@@ -159,7 +165,10 @@ async def test_an_interrupted_stop_can_be_taken_over(rig: Rig) -> None:
     with pytest.raises(GputuiError, match="its stop was interrupted") as refused:
         await session.start("stubborn")
     assert refused.value.hint == "Stop it again: gputui stop stubborn"
-    await rig.session().stop("stubborn")
+    again = asyncio.create_task(rig.session().stop("stubborn"))
+    await until_so(session, "stubborn", lambda status: not status.note)
+    rig.kill("stubborn")
+    await again
     assert (await status_of(session, "stubborn")).state is State.STOPPED
 
 

@@ -231,15 +231,17 @@ async def test_a_queue_dies_with_its_gputui(rig: Rig) -> None:
 
 
 async def test_a_failure_after_the_stop_says_where_it_stands_and_the_way_back(rig: Rig) -> None:
-    one = rig.add("one", {"ignore_sigterm": True}, group="big", stop_grace_seconds=1)
+    one = rig.add("one", {"ignore_sigterm": True}, group="big", stop_grace_seconds=60)
     two = rig.add("two", group="big")
     session = rig.session()
     await started(session, one.name)
     start = asyncio.create_task(session.start(two.name))
     await until(session, "one", State.STOPPING)
     assert (await status_of(session, "one")).note == "makes room for two"
-    with socket.create_server(("127.0.0.1", two.port)), pytest.raises(GputuiError) as refused:
-        await start
+    with socket.create_server(("127.0.0.1", two.port)):
+        rig.kill("one")
+        with pytest.raises(GputuiError) as refused:
+            await start
     assert f"one is stopped, and two did not start: port {two.port}" in refused.value.message
     assert refused.value.hint.endswith("Back: gputui start one")
     assert await states(session) == {"one": State.STOPPED, "two": State.STOPPED}

@@ -22,10 +22,11 @@ def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is looked at once a second is looked at ten times: nobody waits for the clock."""
+    """What is looked at once a second is looked at ten times, and what the system is asked is waited for."""
     monkeypatch.setattr("gputui.ui.instances.caretaker.OBSERVE_SECONDS", 0.1)
     monkeypatch.setattr("gputui.ui.instances.details.DETAILS_SECONDS", 0.1)
     monkeypatch.setattr("gputui.ui.log.view.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("gputui.gpu.patience.PATIENCE_SECONDS", 20.0)
     monkeypatch.setattr("gputui.ui.configuring.LOOK_SECONDS", 0.1)
 
 

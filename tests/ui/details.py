@@ -34,6 +34,8 @@ def full_snapshot(tick: int = 0, gpus: int = 2) -> Snapshot:
 
 async def open_details(one: Rig, pilot: Pilot[str | None]) -> GpuDetails:
     await until_shown(pilot, "Instances")
+    if one.sampler.has_gpus:
+        await until_shown(pilot, "RTX")  # it has a sample to show at once
     await pilot.press("g")
     await until(pilot, lambda: isinstance(one.app.screen, GpuDetails))
     await pilot.pause()

@@ -84,6 +84,11 @@ class StepSampler:
         self._ready = ready
         self.stopped = False
 
+    @property
+    def has_gpus(self) -> bool:
+        """Whether there is a GPU in what is sampled at the start."""
+        return any(one.gpus for one in self._ready)
+
     def start(self) -> None:
         for one in self._ready:
             self.take(one)

@@ -53,7 +53,7 @@ def taken(first: tuple[GpuProcess, ...], second: tuple[GpuProcess, ...] = ()) ->
 async def processes(one: Rig, size: tuple[int, int] = (160, 45)) -> Iterator[Pilot[str | None]]:  # type: ignore[misc]
     """The screen of processes, open."""
     async with one.app.run_test(size=size, notifications=True) as pilot:
-        await until_shown(pilot, "Instances")
+        await until_shown(pilot, "Instances", "RTX")  # it has a sample to show at once
         await pilot.press("p")
         await until_shown(pilot, "Processes")
         yield pilot

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from gputui.gpu.host_processes import HostProcesses
 from gputui.gpu.sample import GpuProcess
 from gputui.text import clean_line
 from tests.support.hostile import HOSTILE
+from tests.support.waiting import wait_for
 from tests.ui.harness import (
     GIB,
     host_process,
@@ -43,6 +45,7 @@ def children() -> Iterator[Callable[..., GpuProcess]]:
     def start(*arguments: str, **options: object) -> GpuProcess:
         child = subprocess.Popen(arguments, **options)  # type: ignore[call-overload]
         started.append(child)
+        wait_for(lambda: Path(f"/proc/{child.pid}/cmdline").read_bytes(), "its arguments")
         local = HostProcesses().look({child.pid})[child.pid]
         return GpuProcess(child.pid, local.name, 5 * GIB, host=local.host)
 
