@@ -140,7 +140,13 @@ class Keeping:
 
     async def export(self, conversation_id: int, format_: str = "", name: str = "") -> None:
         """Write it to a file; format and file are asked for where they are ""."""
-        app, store = self._chatting.screen.app, self.store
+        app, store, conversation = (
+            self._chatting.screen.app,
+            self.store,
+            self._chatting.conversation,
+        )
+        if conversation_id == conversation.id and conversation.blind.hidden:
+            raise GputuiError("It is hidden who answers", "Vote first; /blind off ends it.")
         if self._chatting.conversation.hidden_id == conversation_id:
             raise GputuiError("Its names are hidden until the vote", "Vote first, or /blind off.")
         if not format_:

@@ -226,7 +226,10 @@ class TurnList(Turns):
             self.call_later(self._scrolled_to, self.show_newer)
 
     async def _scrolled_to(self, show: Callable[[], Awaitable[None]]) -> None:
-        """Once for each arrival at an edge: where one is held, that was seen to already."""
+        """Once for each arrival at an edge: where one is held, that was seen to already, or somebody
+        went elsewhere meanwhile."""
+        async with self._moving:
+            pass
         if self._held is None:
             await show()
 
@@ -269,6 +272,7 @@ class TurnList(Turns):
         """Go to the turn of that place in ``turns``: its first line comes on top, where there is enough
         behind it."""
         place = max(0, min(self._count - 1, place))
+        self.follows = False
         if not self._first <= place < self._last:
             first = max(0, min(place - PAGE // 2, self._count - PAGE))
             await self._move(first, min(self._count, first + 2 * PAGE), ())
