@@ -368,8 +368,10 @@ class Dashboard(StillScreen[None]):
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:
+        here = self.app.screen.focused
+
         async def read() -> str:
-            return help_text(self._services.config.keys)
+            return help_text(self._services.config.keys, here)
 
         self.app.push_screen(TextScreen("Keys", read))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from textual.binding import Binding
+from textual.dom import DOMNode
 
 from gputui.errors import ConfigError
 from gputui.text import clean_line, nearest
@@ -45,7 +47,19 @@ DASHBOARD_BINDINGS: list[Binding] = [
 ]
 
 
-def _by_place() -> Iterator[tuple[str, list[Binding]]]:
+class _Place(NamedTuple):
+    """Where keys hold; ``widget`` is None for those of the dashboard itself."""
+
+    name: str
+    widget: type[DOMNode] | None
+    bindings: list[Binding]
+
+    def holds(self, nodes: Sequence[DOMNode]) -> bool:
+        """Whether one of these is the widget."""
+        return self.widget is not None and any(isinstance(node, self.widget) for node in nodes)
+
+
+def _by_place() -> Iterator[_Place]:
     """The bindings of the dashboard and its panels, by where they hold."""
     from gputui.ui.chat.kept.found_list import FoundList
     from gputui.ui.chat.kept.screen import ConversationsScreen
@@ -67,20 +81,19 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
     from gputui.ui.processes.table import ProcessTable
 
     for where, starts in (("Instances", ("instance.",)), ("Chat", ("chat.",))):
-        yield where, [one for one in DASHBOARD_BINDINGS if (one.id or "").startswith(starts)]
-    view = ("view.", "app.", "gpu.")
-    yield "View", [one for one in DASHBOARD_BINDINGS if (one.id or "").startswith(view)]
+        yield _of_dashboard(where, starts)
+    yield _of_dashboard("View", ("view.", "app.", "gpu."))
     places = (
         ("In the table", InstancesPanel),
         ("On a side", SidePane),
         ("In the prompt", Prompt),
         ("Among the conversations", ConversationsScreen),
-        ("In their list", FoundList),
+        ("List of conversations", FoundList),
         ("Among the differences", DifferenceView),
         ("In the chat's settings", SettingsTable),
         ("In a GPU's details", GpuDetails),
-        ("In its readings", FactsView),
-        ("In its charts", ChartView),
+        ("GPU readings", FactsView),
+        ("GPU charts", ChartView),
         ("Among the processes", ProcessTable),
         ("On the power screen", PowerTable),
         ("In an instance's form", InstanceForm),
@@ -91,18 +104,24 @@ def _by_place() -> Iterator[tuple[str, list[Binding]]]:
         ("Among the votes", VotesView),
     )
     for where, widget in places:
-        yield where, [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]
+        bindings = [binding for binding in widget.BINDINGS if isinstance(binding, Binding)]
+        yield _Place(where, widget, bindings)
+
+
+def _of_dashboard(name: str, starts: tuple[str, ...]) -> _Place:
+    bindings = [one for one in DASHBOARD_BINDINGS if (one.id or "").startswith(starts)]
+    return _Place(name, None, bindings)
 
 
 def all_bindings() -> Iterator[Binding]:
     """Every binding that has an id."""
-    for _, bindings in _by_place():
-        yield from bindings
+    for place in _by_place():
+        yield from place.bindings
 
 
 def check_keys(keys: Mapping[str, str]) -> dict[str, str]:
     """The user's ``[keys]``. Raises ConfigError for an id that does not exist."""
-    known = [binding.id for binding in all_bindings() if binding.id]
+    known = list(dict.fromkeys(binding.id for binding in all_bindings() if binding.id))
     for name in keys:
         if name not in known:
             near = nearest(name, known)
@@ -119,12 +138,24 @@ def _is_folded(binding: Binding, keys: Mapping[str, str]) -> bool:
     return start == "instance" and digit in "23456789" and binding.id not in keys
 
 
-def help_text(keys: Mapping[str, str]) -> str:
-    """All keys with what they do and their ids, as the ``?`` screen shows them."""
+def _once(bindings: Sequence[Binding]) -> Iterator[Binding]:
+    """Without those that are the same key again, for when it does something else."""
+    ids = [binding.id for binding in bindings]
+    for at, binding in enumerate(bindings):
+        if binding.id is None or binding.id not in ids[:at]:
+            yield binding
+
+
+def help_text(keys: Mapping[str, str], here: DOMNode | None = None) -> str:
+    """All keys with what they do and their ids, as the ``?`` screen shows them.
+
+    First come those that hold ``here``: of the widget with the focus, and of those around it.
+    """
     rows = []
-    for where, bindings in _by_place():
-        rows.append(f"{where}")
-        for binding in bindings:
+    nodes = here.ancestors_with_self if here is not None else ()
+    for place in sorted(_by_place(), key=lambda place: not place.holds(nodes)):
+        rows.append(place.name)
+        for binding in _once(place.bindings):
             if _is_folded(binding, keys):
                 continue
             shown = keys.get(binding.id or "", binding.key_display or binding.key)

@@ -61,6 +61,15 @@ def ballot_of(conversation: Conversation) -> Ballot:
     return Ballot(exchanges[0], a, b, blind, stopped)
 
 
+def can_vote(conversation: Conversation) -> bool:
+    """Whether there are two finished answers to vote on."""
+    try:
+        ballot_of(conversation)
+    except GputuiError:
+        return False
+    return True
+
+
 def _answer(side: Side) -> Answer:
     turn = side.newest
     answer = turn.answers[side.name] if turn is not None else None

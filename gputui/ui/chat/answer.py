@@ -14,11 +14,13 @@ from gputui.instances.log.lines import Search
 from gputui.text import number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
 from gputui.ui.chat.reading.laid_out import LaidOut, Marks
-from gputui.ui.palette import Look
+from gputui.ui.palette import Look, rich_style
 
 LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
 
+
+_PROMPT = "› "
 
 LEFT_OUT = "not sent any more, /drop 0 takes it back in"
 
@@ -55,14 +57,22 @@ class LiveAnswer(Static):
         self._shows = prompt, answer
         look = self._look
         text = answer.text.lstrip()[-LIVE_CHARACTERS:]
-        shown = look.text(f"› {_shown(prompt)}\n\n")
+        shown = look.text(f"{_shown(prompt)}\n\n")
         thought = look.text(self._reasoning(answer, folded=bool(text)))
-        self.update(Content.assemble((shown, "dim"), (thought, "dim"), look.text(text)))
+        self.update(
+            Content.assemble(
+                (look.text(_PROMPT), "$accent"),
+                (shown, "bold"),
+                (thought, "dim"),
+                look.text(text),
+            )
+        )
 
     def _reasoning(self, answer: Answer, *, folded: bool) -> str:
         if not answer.reasoning:
             return ""
-        head = _fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
+        seen = self.unfolded or not folded
+        head = _fold_line(answer.measurement, answer.reasoning, unfolded=seen)
         if self.unfolded:
             return f"{head}\n{answer.reasoning[-LIVE_CHARACTERS:]}\n\n"
         if folded:
@@ -140,7 +150,9 @@ class FinishedAnswer(Static):
         look, answer = self._look, self._answer
         palette = look.palette
         marks = Marks(self._search, self._current, palette)
-        prompt = _Marked(f"› {_shown(self._prompt)}", palette.dim, marks)
+        accent = rich_style(palette.theme.colors.accent)
+        asked = Text.assemble((_PROMPT, accent), (_shown(self._prompt), palette.strong))
+        prompt = _Marked(asked, marks)
         parts: list[RenderableType] = [prompt, Text(""), *self._reasoning(marks)]
         if not self._note.sent:
             parts.insert(0, Text(LEFT_OUT, style=palette.warning))
@@ -175,24 +187,22 @@ class FinishedAnswer(Static):
             spent = f"reasoning {number(tokens.value)} tokens, which the server does not show"
             return [Text(spent, style=dim), Text("")]
         fold = _fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
-        parts: list[RenderableType] = [
-            Text(f"{fold} (e {'' if self.unfolded else 'un'}folds)", dim)
-        ]
+        parts: list[RenderableType] = [Text(fold, dim)]
         if self.unfolded:
-            parts.append(_Marked(_shown(answer.reasoning), dim, marks))
+            parts.append(_Marked(Text(_shown(answer.reasoning), dim), marks))
         return [*parts, Text("")]
 
 
 class _Marked:
     """Plain text with what was found in it."""
 
-    def __init__(self, text: str, style: Style, marks: Marks) -> None:
+    def __init__(self, text: Text, marks: Marks) -> None:
         self._text = text
-        self._style = style
+        self._text.overflow = "fold"
         self._marks = marks
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._marks.mark(Text(self._text, self._style, overflow="fold"))
+        yield self._marks.mark(self._text.copy())
 
 
 class _Figures:

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from gputui.chat.conversation import Conversation
+from gputui.chat.voting.casting import can_vote
 from gputui.errors import GputuiError
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
@@ -49,6 +50,7 @@ class ChatPanel(Vertical):
         self._width = 0
         self.alone = False
         self._annotated: list[tuple[str, int]] = []
+        self._busy = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
@@ -102,6 +104,7 @@ class ChatPanel(Vertical):
         self._annotate()
         self.query_one(QueueLine).update()
         self.redraw_prompt()
+        self._offer_keys()
         if unsettled:
             self._drawing.resume()
         else:
@@ -114,6 +117,22 @@ class ChatPanel(Vertical):
             self._annotated = versions
             for pane in self.panes:
                 pane.annotate()
+
+    def _offer_keys(self) -> None:
+        """The footer shows the keys that there is something for; drawn again only where that differs."""
+        busy, votable = self._conversation.busy, can_vote(self._conversation)
+        changed = [busy != self._busy]
+        self._busy = busy
+        for pane in self.panes:
+            offers = {
+                "stop": pane.side.busy,
+                "vote": votable,
+                "reasoning": pane.reasoned,
+                "alone": self.alone or not self.narrow,
+            }
+            changed.append(pane.offer({name for name, offered in offers.items() if offered}))
+        if any(changed) and self.has_pseudo_class("focus-within"):
+            self.screen.refresh_bindings()
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""
@@ -150,7 +169,11 @@ class ChatPanel(Vertical):
     def fit(self, width: int) -> None:
         """One side at a time where two would be too narrow, or where one is wanted alone."""
         self._width = width
+        narrow = self.narrow
         self.set_class(width < NARROW or self.alone, "-narrow")
+        self._offer_keys()
+        if self.narrow is not narrow:
+            self.screen.refresh_bindings()
 
     def show_alone(self, name: str | None) -> None:
         """That side alone; None: both again, where they fit."""
@@ -229,4 +252,6 @@ class ChatPanel(Vertical):
     def _show_target(self) -> None:
         to = self.targets
         words = " and ".join(to) if len(to) <= len(SIDES) else f"all {len(to)}"
-        self.query_one("#target", Static).update(f"to {words}")
+        target = self.query_one("#target", Static)
+        target.set_class(len(to) < len(self._conversation.sides), "-partly")
+        target.update(f"to {words}")

@@ -24,11 +24,14 @@ class Prompt(TextArea):
     """
 
     BINDINGS = [
-        Binding("enter", "send", "Send", id="prompt.send"),
+        Binding("enter", "send", "Send", key_display="enter", id="prompt.send"),
+        Binding("slash", "command", "Commands", key_display="/", id="prompt.command"),
         Binding("ctrl+j", "new_line", "New line", id="prompt.new_line"),
         Binding("ctrl+t", "target", "To A, B or both", id="prompt.target"),
-        Binding("escape", "leave", "Stop / leave", id="prompt.leave"),
-        Binding("up", "earlier", "Line up, earlier prompt", show=False, id="prompt.earlier"),
+        Binding("escape", "stop", "Stop", id="prompt.leave"),
+        Binding("escape", "leave", "Leave", id="prompt.leave"),
+        Binding("up", "earlier", "Earlier", key_display="up", id="prompt.earlier"),
+        Binding("ctrl+o", "other_side", "Other side", id="prompt.other_side"),
         Binding("down", "later", "Line down, later prompt", show=False, id="prompt.later"),
         Binding("tab", "complete", "Complete command", show=False, id="prompt.complete"),
         Binding("ctrl+z", "undo", "Undo", show=False, id="prompt.undo"),
@@ -137,6 +140,22 @@ class Prompt(TextArea):
             self.post_message(self.MenuMoved())
         else:
             self.post_message(self.Left())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape stops while answers are written; the other side is shown where one is at a time."""
+        if action == "stop":
+            return self._drafting.answering
+        return action != "other_side" or self._drafting.one_at_a_time
+
+    def action_stop(self) -> None:
+        self.action_leave()
+
+    async def action_other_side(self) -> None:
+        await self.run_action("screen.other_side")
+
+    def action_command(self) -> None:
+        """As the key does, which is typed like all letters: a command begins with it."""
+        self.insert("/")
 
     async def action_complete(self) -> None:
         """Complete a command, as far as there is one way to go on, else by what is chosen; in any other

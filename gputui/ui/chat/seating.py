@@ -172,6 +172,7 @@ class Seating:
             words = own_words(name, own, endpoints, conversation.settings)
             title = self._look.text("  ·  ".join([title, *words]))
             pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "")
+            pane.say_model(status.model if status else "")
             pane.say_when_empty(_first_words(endpoint, status))
         chat.query_one(ChatNotice).say(notice(conversation, self._caretaker.status, self.gpus))
 

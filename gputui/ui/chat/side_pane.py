@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.types import EdgeType
@@ -13,24 +14,27 @@ from textual.widgets import Static
 from gputui.chat.side import Side
 from gputui.errors import GputuiError
 from gputui.text import seconds
-from gputui.ui.cells import CellView, Line
+from gputui.ui.cells import CellView, Line, cut
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
-from gputui.ui.chat.queue.bindings import QUEUE_BINDINGS
-from gputui.ui.chat.reading.bindings import READING_BINDINGS
 from gputui.ui.chat.reading.figures import figures
 from gputui.ui.chat.reading.turns import TurnView
 from gputui.ui.chat.settings.context_bar import add_context, context_width
+from gputui.ui.chat.side_keys import OFFERED, SIDE_BINDINGS
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
 
 class SideNumbers(CellView):
-    """The live numbers of a side, in a line of their own so that nothing else is repainted for them."""
+    """The live numbers of a side, in a line of their own so that nothing else is repainted for them.
+
+    While there are none: ``model``, else the address, where no model is known.
+    """
 
     def __init__(self, look: Look, side: Side) -> None:
         super().__init__(look, classes="numbers")
         self.side = side
+        self.model = ""
 
     def lines(self, width: int) -> list[Line]:
         palette, side = self.look.palette, self.side
@@ -42,7 +46,10 @@ class SideNumbers(CellView):
         if live is None and side.lingering:
             return [Line().add(f"stopped: the server is {side.lingering}", palette.warning)]
         if live is None:
-            return [self._with_context(Line().add(side.endpoint.url, palette.dim), width)]
+            who = cut(
+                self.model or side.endpoint.url, width - context_width(side.context_use, width)
+            )
+            return [self._with_context(Line().add(who, palette.dim), width)]
         measurement = live.measurement
         if measurement.ttft_seconds is None:
             return [Line().add(self._waiting(), palette.value)]
@@ -73,16 +80,7 @@ class SideNumbers(CellView):
 class SidePane(Vertical):
     """One side of the chat."""
 
-    BINDINGS = [
-        Binding("x", "stop_side", "Stop answer", id="side.stop"),
-        Binding("r", "retry_side", "Retry", id="side.retry"),
-        Binding("e", "unfold", "Reasoning", id="side.reasoning"),
-        Binding("y", "screen.chat('copy')", "Copy", id="side.copy"),
-        Binding("f", "screen.chat('save')", "Save", id="side.save"),
-        Binding("u", "screen.chat('plain')", "Plain", show=False, id="side.plain"),
-        *READING_BINDINGS,
-        *QUEUE_BINDINGS,
-    ]
+    BINDINGS = list(SIDE_BINDINGS)
 
     class RetryRequested(Message):
         """The user wants this side to answer its last prompt again."""
@@ -100,6 +98,7 @@ class SidePane(Vertical):
         self._empty_words = ""
         self._told: GputuiError | None = None
         self._version = -1
+        self._offers: Set[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         yield SideNumbers(self.look, self.side)
@@ -172,6 +171,13 @@ class SidePane(Vertical):
         """Bring what stands beside the turns up to date: it comes from the other side, too."""
         self.turns.annotate()
 
+    def say_model(self, model: str) -> None:
+        """What answers here; "" where only the address is known."""
+        numbers = self.query_one(SideNumbers)
+        if model != numbers.model:
+            numbers.model = model
+            numbers.redraw()
+
     def say_when_empty(self, text: str) -> None:
         """What the pane says before the first prompt."""
         if text != self._empty_words:
@@ -183,6 +189,27 @@ class SidePane(Vertical):
         for view in self.query(FinishedAnswer):
             view.restyle()
         self.query_one(SideNumbers).redraw()
+
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether there is reasoning to unfold."""
+        live = self.side.live
+        answers = [view.answer for view in self.turns.views]
+        return any(answer.reasoning for answer in ([*answers, live] if live else answers))
+
+    def offer(self, names: Set[str]) -> bool:
+        """These are the keys with something to do here; whether others were."""
+        before, self._offers = self._offers, names
+        return names != before
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Of a key that is not offered, its second binding holds, which the footer does not show."""
+        return action != "offered" or parameters[0] in self._offers
+
+    async def action_offered(self, name: str) -> None:
+        await self.run_action(OFFERED[name])
 
     def action_stop_side(self) -> None:
         self.side.stop()

@@ -96,6 +96,19 @@ def test_code_that_is_too_long_goes_on_below_its_own_beginning() -> None:
     assert lines[begun].index("return") == len(lines[begun + 1]) - len(lines[begun + 1].lstrip())
 
 
+def test_blank_lines_in_code_stay() -> None:
+    lines, _, _ = laid_out("```py\nimport a\n\n\ndef f():\n    x\n    \n    y\n```", 40)
+    assert [line.strip() for line in lines if line.strip() or line != lines[0]][:7] == [
+        "import a",
+        "",
+        "",
+        "def f():",
+        "x",
+        "",
+        "y",
+    ]
+
+
 def test_ascii_terminals_get_ascii() -> None:
     lines, _, _ = laid_out(f"# H\n\n- a\n\n> b\n\n---\n\n{TABLE}", 40, ascii_only=True)
     assert all(line.isascii() for line in lines)
@@ -109,7 +122,10 @@ def test_found_words_are_marked_inside_markdown_and_their_lines_are_known() -> N
     assert [lines[row].strip() for row in rows[:2]] == ["The word.", "• item word"]
     assert len(rows) == 5, "also in code and in the table"
     assert rows[2] == rows[3]
-    marked = "".join(
-        segment.text for segment in segments if segment.style and segment.style.reverse
-    )
-    assert marked == "wordwordwordWordword"
+    found = [
+        segment for segment in segments if segment.style and segment.style._meta and segment.text
+    ]
+    assert "".join(segment.text for segment in found) == "wordwordwordWordword"
+    assert all(one.style and one.style.bold and one.style.underline for one in found)
+    assert "".join(one.text for one in found if one.style and one.style.reverse) == "word"
+    assert not any(one.style and one.style.reverse for one in found[2:]), "the first one alone"

@@ -215,7 +215,7 @@ async def test_the_reasoning_of_the_turn_in_view_is_unfolded_and_stays_in_sight(
     async with reading(turns) as read:
         assert "thought" not in read.text
         await read.pilot.press("e")
-        await until_shown(read.pilot, "▾ reasoning 412 tokens, 3.1 s (e folds)")
+        await until_shown(read.pilot, "▾ reasoning 412 tokens, 3.1 s · TTFO 3.3 s")
         await until_shown(read.pilot, "thought line 0")
         read.turns("A").scroll_to(y=0, animate=False)
         await until(read.pilot, lambda: read.turns("A").scroll_y == 0)
@@ -240,7 +240,7 @@ async def test_an_answer_that_still_thinks_shows_how_much_and_the_end_of_it() ->
             await until_shown(pilot, "B  right")
             await pilot.press("c", *"hi", "enter")
             await until_shown(pilot, "newest thought")
-            assert "▸ reasoning 1 token (client), " in screen_text(one.app)
+            assert "▾ reasoning 1 token (client), " in screen_text(one.app)
             assert "beginning" not in screen_text(one.app)
             go.set()
             await until_shown(pilot, "the answer")
@@ -254,11 +254,11 @@ async def test_two_answers_are_compared_by_words() -> None:
     )
     async with reading(turns) as read:
         await read.pilot.press("d")
-        await until_shown(read.pilot, "100 % of the words in both")
-        await until_shown(read.pilot, "no difference")
+        await until_shown(read.pilot, "no difference · 100 % of words in both · only A 0, only B 0")
         await read.pilot.press("left_square_bracket")
-        await until_shown(read.pilot, "1 words only in A, 1 only in B")
+        await until_shown(read.pilot, "1 difference (n) · ")
         assert "turn 1/2" in read.text
+        assert "only A 1, only B 1" in read.text
         assert "83 %" in read.text or "86 %" in read.text
         await read.pilot.press("n")
         await until_shown(read.pilot, "difference 1/1")

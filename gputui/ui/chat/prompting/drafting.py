@@ -42,6 +42,16 @@ class Drafting:
         """The kind of question of the next prompt."""
         return self._chatting.conversation.tag
 
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is being written."""
+        return self._chatting.conversation.busy
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether one side is shown, and the other one is not."""
+        return self._chatting.panel.narrow
+
     def say(self, error: GputuiError) -> None:
         """Tell the user of a problem."""
         self._chatting.say(error)

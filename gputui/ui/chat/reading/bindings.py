@@ -1,14 +1,10 @@
-"""The keys that hold on a side for reading."""
+"""The keys that hold on a side for moving in what is read, which the footer leaves out."""
 
 from __future__ import annotations
 
 from textual.binding import Binding
 
 READING_BINDINGS = (
-    Binding("m", "screen.chat('alone')", "Alone", id="side.alone"),
-    Binding("s", "screen.chat('sync')", "Together", id="side.sync"),
-    Binding("d", "screen.chat('diff')", "Differences", id="side.diff"),
-    Binding("slash", "screen.chat('find')", "Find", key_display="/", id="side.find"),
     Binding("n", "screen.chat('found', 'next')", "Next found", show=False, id="side.next"),
     Binding("N", "screen.chat('found', 'before')", "Found before", show=False, id="side.before"),
     Binding("escape", "screen.chat('endfind')", "End search", show=False, id="side.find_end"),

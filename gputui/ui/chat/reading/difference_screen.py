@@ -18,7 +18,7 @@ from gputui.chat.model import Turn
 from gputui.chat.reading.differences import Comparison, compare
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.ui.cells import CellView, Line
+from gputui.ui.cells import CellView, Line, Run
 from gputui.ui.chat.reading.difference_lines import Ink, Shown, below, beside
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look, rich_style
@@ -240,23 +240,26 @@ class DifferenceBar(CellView):
         line, (left, right) = Line(), self._sides.names
         if compared is None:
             return line
+        line.add(" ", palette.value).add(*self._place())
+        if view.here < 0 and view.count:
+            line.add(" (n)", palette.dim)
         share = (
-            "no words"
-            if compared.share is None
-            else f"{_percent(compared.share)} of the words in both"
+            "no words" if compared.share is None else f"{_percent(compared.share)} of words in both"
         )
-        line.add(f" {share}", palette.strong)
-        only = f"{compared.only_left} words only in {left}, {compared.only_right} only in {right}"
-        line.add(f" · {only}", palette.value)
-        if not view.count:
-            line.add("   no difference", palette.success)
-        elif view.here >= 0:
-            line.add(f"   difference {view.here + 1}/{view.count}", palette.strong)
-        else:
-            line.add(f"   {view.count} differences (n)", palette.value)
+        only = f"only {left} {compared.only_left}, only {right} {compared.only_right}"
+        line.add(f" · {share} · {only}", palette.value)
         if not compared.whole:
             line.add("   too long to compare all by words", palette.warning)
         return _fitting(line, width)
+
+    def _place(self) -> Run:
+        """Which difference one is at, and how many there are."""
+        palette, view = self.look.palette, self._view
+        if not view.count:
+            return "no difference", palette.success
+        if view.here >= 0:
+            return f"difference {view.here + 1}/{view.count}", palette.strong
+        return f"{view.count} difference{'' if view.count == 1 else 's'}", palette.strong
 
 
 def _percent(share: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gputui.chat.model import Figure, Measurement, Origin
 from gputui.text import number, seconds
 from gputui.ui.cells import cut
 
 ORIGINS: tuple[Origin, ...] = ("server", "client")
-_LEFT_OUT_FIRST = ("tokens", "pp", "elapsed", "TTFO", "TTFT")
+_LEFT_OUT_FIRST = ("tokens", "pp", "elapsed", "TTFT")
 """What a line that is too narrow goes without, from the first on; tg, the generation speed, stays."""
 
 
@@ -15,25 +17,49 @@ def figures(measurement: Measurement, width: int | None = None) -> str:
     """The numbers of an answer in one line, the server's first, then ours.
 
     tg and pp as llama-bench names them: generation and prompt processing in tokens per second;
-    tokens of the prompt + of the answer; then TTFT, TTFO where the answer was reasoned, and the time
-    from sending to now or to the end. Where that is wider than ``width``, whole numbers are left out,
-    the most important last, never a part of one.
+    tokens of the prompt + of the answer; then TTFT and the time from sending to now or to the end. Where
+    that is wider than ``width``, whole numbers are left out, the most important last, never a part of
+    one. A number counts as no narrower than one of the usual length: two answers beside each other are
+    told in the same numbers, and none comes and goes as another grows.
     """
     if measurement == Measurement():
         return ""  # nothing was measured, or nothing may be said
+    usual = _of_usual_length(measurement)
     for count in range(len(_LEFT_OUT_FIRST) + 1):
         left_out = _LEFT_OUT_FIRST[:count]
-        said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]
-        line = " | ".join(part for part in said if part)
-        if line and (width is None or len(line) <= width):
+        line = _line(measurement, left_out)
+        if line and (width is None or max(len(line), len(_line(usual, left_out))) <= width):
             return line
     speed = measurement.generation_tokens_per_second
-    last = (
-        f"tg {number(speed.value, 1)} tok/s"
+    times = (
+        [f"tg {number(speed.value, 1)} tok/s"]
         if speed
-        else f"TTFT {seconds(measurement.ttft_seconds)}"
+        else [*_first(measurement), *_elapsed(measurement)]
     )
+    last = times[0] if times else ""
     return last if width is None else cut(last, width)
+
+
+def _line(measurement: Measurement, left_out: tuple[str, ...]) -> str:
+    said = [_figures_of(measurement, origin, left_out) for origin in ORIGINS]
+    return " | ".join(part for part in said if part)
+
+
+def _of_usual_length(measurement: Measurement) -> Measurement:
+    """The same numbers, each as long as most are: ``99.9 tok/s``, ``999 tok``."""
+
+    def as_long(figure: Figure | None, value: float) -> Figure | None:
+        return figure and Figure(value, figure.origin)
+
+    return replace(
+        measurement,
+        ttft_seconds=None if measurement.ttft_seconds is None else 9.9,
+        elapsed_seconds=None if measurement.elapsed_seconds is None else 9.9,
+        prompt_tokens=as_long(measurement.prompt_tokens, 999),
+        completion_tokens=as_long(measurement.completion_tokens, 999),
+        prompt_tokens_per_second=as_long(measurement.prompt_tokens_per_second, 999.9),
+        generation_tokens_per_second=as_long(measurement.generation_tokens_per_second, 99.9),
+    )
 
 
 def _figures_of(measurement: Measurement, origin: Origin, left_out: tuple[str, ...]) -> str:
@@ -43,18 +69,21 @@ def _figures_of(measurement: Measurement, origin: Origin, left_out: tuple[str, .
         before = f"{number(prompt.value)}+" if prompt and prompt.origin == origin else ""
         parts.append(f"{before}{number(tokens.value)} tok")
     if origin == "client":
-        parts = [*_first(measurement, left_out), *parts]
-        parts += [seconds(measurement.elapsed_seconds)] if "elapsed" not in left_out else []
+        parts = [*(_first(measurement) if "TTFT" not in left_out else ()), *parts]
+        parts += _elapsed(measurement) if "elapsed" not in left_out else []
     known = " · ".join(part for part in parts if part)
     return f"{origin}: {known}" if known else ""
 
 
-def _first(measurement: Measurement, left_out: tuple[str, ...]) -> list[str]:
-    """The times to the first token, and to the first that is not reasoning where they differ."""
-    times = {"TTFT": measurement.ttft_seconds}
-    if measurement.ttfo_seconds not in (None, measurement.ttft_seconds):
-        times["TTFO"] = measurement.ttfo_seconds
-    return [f"{name} {seconds(at)}" for name, at in times.items() if name not in left_out]
+def _first(measurement: Measurement) -> list[str]:
+    """The time to the first token; none where there was no token."""
+    first = measurement.ttft_seconds
+    return [] if first is None else [f"TTFT {seconds(first)}"]
+
+
+def _elapsed(measurement: Measurement) -> list[str]:
+    elapsed = measurement.elapsed_seconds
+    return [] if elapsed is None else [seconds(elapsed)]
 
 
 def _speeds(measurement: Measurement, origin: Origin, left_out: tuple[str, ...]) -> str:
@@ -71,13 +100,18 @@ def _speeds(measurement: Measurement, origin: Origin, left_out: tuple[str, ...])
 
 
 def reasoning_words(measurement: Measurement, reasoning: str) -> str:
-    """How much an answer was reasoned and how long: ``reasoning 412 tokens, 3.1 s``.
+    """How much an answer was reasoned and how long: ``reasoning 412 tokens, 3.1 s · TTFO 4.1 s``.
+
+    TTFO, the time from sending to the first token that is no reasoning, stands here and not among the
+    numbers: only where both sides have the same of these can they be compared.
 
     Words are counted where no tokens are known, of answers that older versions kept. A count that is not
     the server's is of the pieces that came.
     """
     tokens = measurement.reasoning_tokens
-    return f"reasoning {_amount(tokens, reasoning)}, {seconds(thinking_seconds(measurement))}"
+    words = f"reasoning {_amount(tokens, reasoning)}, {seconds(thinking_seconds(measurement))}"
+    output = measurement.ttfo_seconds
+    return words if output is None else f"{words} · TTFO {seconds(output)}"
 
 
 def _amount(tokens: Figure | None, reasoning: str) -> str:

@@ -34,9 +34,9 @@ class Marks:
     def mark(self, text: Text) -> Text:
         """``text`` itself, with the words marked."""
         for start, end in self._search.spans(text.plain) if self._search else ():
-            style = Style(reverse=True, meta={_FOUND: self._count})
+            style = Style(bold=True, underline=True, meta={_FOUND: self._count})
             if self._count == self._current:
-                style += self._accent + Style(underline=True)
+                style += self._accent + Style(reverse=True)
             text.stylize(style, start, end)
             self._count += 1
         return text

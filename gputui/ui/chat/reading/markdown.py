@@ -10,7 +10,13 @@ from typing import ClassVar
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich import box
-from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.markdown import CodeBlock, Heading, ImageItem, Markdown, Paragraph, TableElement
 from rich.padding import Padding
 from rich.style import Style
@@ -107,9 +113,11 @@ class _Code(CodeBlock):
             yield _indented(line, options.max_width // 2)
 
 
-def _indented(line: Text, most: int) -> Padding:
+def _indented(line: Text, most: int) -> RenderableType:
     """A line of code, which where it is too long goes on below its own beginning."""
     blanks = len(line.plain) - len(line.plain.lstrip(" "))
+    if blanks == len(line.plain):
+        return Text("")  # of which a Padding would make no line
     line.overflow, line.no_wrap = "fold", False
     return Padding(line[blanks:], (0, 0, 0, min(blanks + CODE_INDENT, most)), expand=False)
 
