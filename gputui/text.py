@@ -60,9 +60,10 @@ def error_words(error: BaseException, limit: int = 500) -> str:
     return clean_line(f"{type(error).__name__}: {error}", limit)
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like ``word``, or None when none is near."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known word most like ``word``, or None when none is near; ``cutoff``: how near it has to be, 0
+    to 1 (difflib's ratio)."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

@@ -218,6 +218,12 @@ class Conversation:
         for name in self.blind.order(sides):
             self._follow(self.sides[name].ask(exchange))
 
+    def voted(self, asked_at: float, words: str) -> None:
+        """Say beside the answers to that prompt how they were voted on."""
+        self._common.votes[asked_at] = words
+        for side in self.sides.values():
+            side.touch()
+
     def retry(self, side: str) -> None:
         """Ask that side its last prompt again, as ``Side.retry`` does; in a blind draw, both. Raises
         GputuiError."""

@@ -38,7 +38,8 @@ class Common:
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
     said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
     side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
-    meanwhile. ``sides`` are all of them.
+    meanwhile. ``sides`` are all of them. ``votes``: what was voted since the program began, in words, by the
+    ``created_at`` of the turn.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -50,6 +51,7 @@ class Common:
     refusals: Refusals = field(default_factory=Refusals)
     background: set[asyncio.Task[None]] = field(default_factory=set)
     sides: Callable[[], Mapping[str, Side]] = dict
+    votes: dict[float, str] = field(default_factory=dict)
 
     def beside(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Work that no answer waits for, and that ends with the conversation."""
@@ -202,7 +204,8 @@ class Side:
         others = {
             one.name: one.finished for one in self._common.sides().values() if one is not self
         }
-        return note_of(self.name, turn, self._turns, self.dropped, others)
+        note = note_of(self.name, turn, self._turns, self.dropped, others)
+        return replace(note, voted=self._common.votes.get(turn.created_at, ""))
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""

@@ -112,7 +112,7 @@ def figures(embedded: Embedded) -> str:
 
 def _nearest(matrix: Matrix) -> list[str]:
     pairs = closest(matrix, _PAIRS)
-    said = ", ".join(f"{one + 1} and {two + 1} {value:.2f}" for one, two, value in pairs)
+    said = "; ".join(f"{one + 1} and {two + 1}, {value:.2f}" for one, two, value in pairs)
     return [f"nearest: {said}"]
 
 

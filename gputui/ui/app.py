@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from textual.app import App, SystemCommand
 from textual.driver import Driver
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
@@ -91,6 +92,21 @@ class GputuiApp(App[str | None]):
             yield from commands(screen)
         if isinstance(screen, Overlay):
             yield from screen.commands()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """A toast; one that is up already and says the same goes for it, and is not there twice."""
+        for one in list(self._notifications):
+            if (one.message, one.title, one.severity) == (message, title, severity):
+                self._unnotify(one, refresh=False)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     async def action_quit(self) -> None:
         """However the user quits, the dashboard says what goes on running."""

@@ -28,6 +28,8 @@ class ChoiceDialog(ModalScreen[str | None]):
     """A question with a list of answers: arrows and enter, or the letter before the text."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
+    HEADING = ""
+    """What the frame says above; the question itself is within it."""
     KEYS = "enter chooses  esc closes"
     """What the frame says of keys."""
 
@@ -39,6 +41,7 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as frame:
+            frame.border_title = Content(self.HEADING)
             frame.border_subtitle = Content(self.KEYS)
             yield Static(Content(self._question), classes="question", markup=False)
             yield OptionList(*(self._option(choice) for choice in self._choices))

@@ -128,7 +128,8 @@ async def test_a_blind_round_from_the_draw_to_the_table(tmp_path: Path) -> None:
             "names",
         ):
             assert secret not in text, text
-        assert text.count("blind: v votes") == 2
+        assert text.count("read both, then /vote") == 2
+        assert "A  ·  blind" in text
         look = one.app.screen._alerting.update  # type: ignore[attr-defined]
         look()
         watch.observed(one.supervisor.statuses)
@@ -193,6 +194,7 @@ async def test_an_open_vote_is_told_as_such_and_can_be_changed(tmp_path: Path) -
         await until_shown(pilot, "The names are known")
         await pilot.press("t")
         await until_shown(pilot, "Voted: a tie")
+        await until(pilot, lambda: chat_text(one).count("voted: a tie") == 2)
         await pilot.press("c", *"/vote bad", "enter")
         await until_shown(pilot, "Voted: both are bad")
         box = one.app.services.votes

@@ -57,15 +57,12 @@ def closest(matrix: Matrix, count: int) -> list[tuple[int, int, float]]:
 
 
 def shades(matrix: Matrix) -> list[list[int]]:
-    """The shade of each cell, 0 to ``SHADES`` - 1: from the farthest pair to the nearest; a text with
-    itself has the darkest. Where all pairs are alike they have it too."""
+    """The shade of each cell, 0 to ``SHADES`` - 1: from the farthest pair to the nearest. A text
+    with itself has none, so that the eye meets the pairs; where all pairs are alike they have the darkest."""
     pairs = [matrix[one][two] for one in range(len(matrix)) for two in range(one)]
     low, high = (min(pairs), max(pairs)) if pairs else (1.0, 1.0)
     return [
-        [
-            SHADES - 1 if row == column else _shade(value, low, high)
-            for column, value in enumerate(line)
-        ]
+        [0 if row == column else _shade(value, low, high) for column, value in enumerate(line)]
         for row, line in enumerate(matrix)
     ]
 

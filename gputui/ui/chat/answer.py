@@ -161,7 +161,9 @@ class FinishedAnswer(Static):
         parts += [Text(text, style=style) for text, style in self._endings()]
         if self._note.otherwise:
             words = self._note.words
-            parts.append(Text(words, style=palette.warning + Style(bold=False)))
+            parts.append(Text(words, style=palette.value))
+        if self._note.voted:
+            parts.append(Text(f"voted: {self._note.voted}", style=palette.dim))
         numbers = _Figures(answer.measurement, palette.dim)
         self._laid_out = LaidOut([*parts, numbers], look, marks)
         return self._laid_out
@@ -173,7 +175,7 @@ class FinishedAnswer(Static):
             hint = [(answer.hint, palette.value)] if answer.hint else []
             return [(f"✗ {answer.error}", palette.error), *hint]
         if answer.finish_reason == "stopped":
-            return [("■ stopped by you", palette.warning)]
+            return [("■ stopped by you", palette.dim)]
         if answer.finish_reason == "length":
             return [("cut off: the token limit was reached", palette.warning)]
         return []

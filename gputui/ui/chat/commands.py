@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
 from gputui.ui.chat.basics import BASIC_COMMANDS
@@ -26,12 +28,28 @@ COMMANDS: tuple[ChatCommand, ...] = (
 )
 
 
+GROUPS: Mapping[str, tuple[ChatCommand, ...]] = {
+    "Ask": (
+        *(one for one in BASIC_COMMANDS if one.name != "reasoning"),
+        *PROMPT_COMMANDS,
+        *SETTINGS_COMMANDS,
+    ),
+    "Read": (*(one for one in BASIC_COMMANDS if one.name == "reasoning"), *READING_COMMANDS),
+    "Keep": KEPT_COMMANDS,
+    "Compare": (*VOTING_COMMANDS, *QUEUE_COMMANDS, *EMBEDDING_COMMANDS),
+}
+"""All of them by what one does with them."""
+
+_NEAR = 0.65
+"""Names are short: at less than this, words that have nothing to do with each other are alike."""
+
+
 def command_of(name: str) -> ChatCommand:
     """The command of that name. Raises GputuiError where there is none."""
     for command in COMMANDS:
         if command.name == name:
             return command
-    near = nearest(name, [command.name for command in COMMANDS])
+    near = nearest(name, [command.name for command in COMMANDS], _NEAR)
     raise GputuiError(
         f"/{clean_line(name, 40)} is no command of the chat",
         (f"Did you mean /{near}? " if near else "") + "To send it as it is, put a space before it.",

@@ -162,16 +162,18 @@ class Seating:
             name, endpoint = pane.side.name, pane.side.endpoint
             status = self._caretaker.status(endpoint.name) if endpoint else None
             gpu = self._gpu_of(endpoint.name) if endpoint else None
-            neutral = (
-                palette.theme.colors.dim if endpoint is NOBODY else palette.theme.colors.border
-            )
+            colors = palette.theme.colors
+            neutral = colors.dim if endpoint is NOBODY else colors.border
             hue = palette.hue_color(gpu.index) if gpu else neutral
+            ink = hue if gpu else colors.foreground if endpoint else colors.dim
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
+            if endpoint is NOBODY:
+                title = f"{name}  ·  blind"
             if len(names) > len(SIDES) and name in names:
-                title = f"{names.index(name) + 1}/{len(names)} {title}"
+                title += f"  ({names.index(name) + 1}/{len(names)})"
             words = own_words(name, own, endpoints, conversation.settings)
             title = self._look.text("  ·  ".join([title, *words]))
-            pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "")
+            pane.frame(hue, title, f"ctrl+o: side {other}" if chat.narrow else "", ink)
             pane.say_model(status.model if status else "")
             pane.say_when_empty(_first_words(endpoint, status))
         chat.query_one(ChatNotice).say(notice(conversation, self._caretaker.status, self.gpus))
@@ -234,7 +236,7 @@ def _first_words(endpoint: Endpoint | None, status: InstanceStatus | None) -> st
     if endpoint is None:
         return "No model here yet. Press a or b to choose who answers on this side."
     if endpoint is NOBODY:
-        return "One of the two models, drawn by lot. Press c, ask both, then v votes."
+        return "One of the two models, drawn by lot. Press c, ask both, then /vote."
     if status is not None and status.state is State.FAILED:
         return f"{endpoint.name} failed; the reason is under the table."
     if status is not None and status.state is not State.READY:

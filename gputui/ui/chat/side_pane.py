@@ -63,7 +63,7 @@ class SideNumbers(CellView):
         """The same on both sides of a blind draw."""
         if (live := self.side.live) is not None:
             return f"both are being written, {seconds(live.measurement.elapsed_seconds)}"
-        return "blind: v votes" if self.side.finished else "blind"
+        return "read both, then /vote" if self.side.finished else "nothing asked yet"
 
     def _waiting(self) -> str:
         live = self.side.live
@@ -93,7 +93,7 @@ class SidePane(Vertical):
         super().__init__(id=f"side-{side.name.lower()}", classes="side")
         self.look = look
         self.side = side
-        self._frame = ("", "", "")
+        self._frame = ("", "", "", "")
         self._marks: dict[str, str] = {}
         self._empty_words = ""
         self._told: GputuiError | None = None
@@ -116,13 +116,15 @@ class SidePane(Vertical):
             self.turns.of_side(side.name, side.note_of)
             self._told, self._version = side.problem, -1
 
-    def frame(self, hue: str, title: str, elsewhere: str) -> None:
-        """The border's colour and titles; touched only where they change."""
-        if (hue, title, elsewhere) != self._frame:
-            self._frame = (hue, title, elsewhere)
+    def frame(self, hue: str, title: str, elsewhere: str, ink: str = "") -> None:
+        """The border's colour and titles; touched only where they change. ``ink``: the titles' colour,
+        where a line of that hue is too faint to be read."""
+        if (hue, title, elsewhere, ink) != self._frame:
+            self._frame = (hue, title, elsewhere, ink)
             self._show_subtitle()
             kind: EdgeType = "ascii" if self.look.ascii_only else "round"
             self.styles.border = (kind, hue)
+            self.styles.border_title_color = self.styles.border_subtitle_color = ink or hue
             self.border_title = Content(title)
 
     def set_mark(self, kind: str, words: str) -> None:

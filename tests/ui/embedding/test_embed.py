@@ -38,7 +38,7 @@ async def test_two_texts_and_a_file_of_lines_become_matrices(tmp_path: Path) -> 
             one.app.screen.action_chat("embed")  # type: ignore[attr-defined]
             await until_shown(pilot, "Compared by near")
             await pilot.press("a", "enter", *"bbbb", "enter")
-            await until_shown(pilot, "nearest: 1 and 2 0.86")
+            await until_shown(pilot, "nearest: 1 and 2, 0.86")
             text = screen_text(one.app)
             assert "1  a" in text
             assert "2  bbbb" in text

@@ -14,6 +14,13 @@ from textual.widgets import Input, Static
 
 from gputui.text import clean_line
 
+FIELDS = {
+    "first": "Text 1",
+    "second": "Text 2",
+    "file": "or a file (one text per line)",
+}
+"""By their names, what stands over them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -35,12 +42,11 @@ class TextsDialog(ModalScreen[Texts | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog line-dialog") as frame:
+            frame.border_title = Content(f"Compared by {clean_line(self._by, 80)}")
             frame.border_subtitle = Content("tab next  enter compares  esc closes")
-            question = f"Compared by {clean_line(self._by, 80)}"
-            yield Static(Content(question), classes="question", markup=False)
-            yield Input(placeholder="one text", compact=True, id="embed-first")
-            yield Input(placeholder="another text", compact=True, id="embed-second")
-            yield Input(placeholder="or a file: a text a line", compact=True, id="embed-file")
+            for name, words in FIELDS.items():
+                yield Static(words, markup=False)
+                yield Input(compact=True, id=f"embed-{name}")
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one("#embed-first", Input))

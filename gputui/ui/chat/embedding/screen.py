@@ -88,8 +88,8 @@ class MatrixView(CellView, can_focus=True):
 
     def _above(self, hidden: int, width: int) -> list[Line]:
         palette, embedded = self.look.palette, self._embedded
-        pairs = ", ".join(
-            f"{one + 1} and {two + 1} {value:.2f}"
+        pairs = "; ".join(
+            f"{one + 1} and {two + 1}, {value:.2f}"
             for one, two, value in closest(self._matrix, _PAIRS)
         )
         more = f"{hidden} more columns: left and right" if hidden else ""

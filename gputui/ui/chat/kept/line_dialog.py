@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from gputui.ui.processes.table import FilterBox
 
@@ -27,8 +27,8 @@ class LineDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog line-dialog") as frame:
+            frame.border_title = Content(self._question)
             frame.border_subtitle = Content("enter takes it  esc closes")
-            yield Static(Content(self._question), classes="question", markup=False)
             box = FilterBox(self._placeholder)
             box.max_length = self.LIMIT
             box.value = self._value

@@ -85,5 +85,6 @@ def about(one: Summary, now: float) -> str:
     who = ", ".join(one.names)
     by = f", answered by {who} ({', '.join(one.models)})" if one.models else f", by {who}"
     turns = "1 turn" if one.turns == 1 else f"{one.turns} turns"
-    since = f"{turns}, {when(one.created_at, now)} to {when(one.changed_at, now)}"
+    first, last = when(one.created_at, now), when(one.changed_at, now)
+    since = f"{turns}, {first}" + (f" to {last}" if last != first else "")
     return clean_line(f"{since}{by if who else ''}")

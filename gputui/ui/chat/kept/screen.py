@@ -21,6 +21,12 @@ from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.processes.table import FilterBox
 
 
+class SearchBox(FilterBox):
+    """The line in which words are typed; enter opens what the cursor of the list is on."""
+
+    BINDINGS = [Binding("enter", "submit", "Open", id="kept.open")]
+
+
 class ConversationsScreen(Overlay):
     """The list, and a line in which words are typed. ``words`` are searched for at once."""
 
@@ -51,7 +57,7 @@ class ConversationsScreen(Overlay):
             self._show,
         )
         self._count = PAGE
-        self._box = FilterBox("search all that was said")
+        self._box = SearchBox("search all that was said")
         self._box.value = words
         conversation = chatting.conversation
         self._list = FoundList(chatting.look, chatting.services.clock, lambda: conversation.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 CLIPBOARD_LIMIT = 74_994
 """Bytes: 100 000 of base64, which is what an xterm takes of one sequence; others take less or more."""
+
+
+def within_tmux() -> bool:
+    """Whether the terminal is tmux, here or on the user's own side of SSH, which hands over TERM alone
+    (tmux sets it to screen or tmux: ``default-terminal``)."""
+    return "TMUX" in os.environ or os.environ.get("TERM", "").startswith(("tmux", "screen"))
 
 
 class Copying:
@@ -49,7 +56,7 @@ class Copying:
         app = chatting.screen.app
         app.copy_to_clipboard(text)
         words = f"{len(text)} characters, by the terminal (OSC 52)."
-        if not self._tmux_told:
+        if within_tmux() and not self._tmux_told:
             self._tmux_told = True
             words += " Nothing there? tmux needs: set -g set-clipboard on. Else f saves to a file."
         chatting.screen.notify(words, title=f"Copied {what}", markup=False)

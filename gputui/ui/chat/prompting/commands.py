@@ -13,6 +13,7 @@ from gputui.ui.chat.command import ChatCommand, Offer
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.attaching import patiently
 from gputui.ui.chat.prompting.editor import edit
+from gputui.ui.chat.prompting.help import help_text
 from gputui.ui.dialogs import TextScreen
 
 _TAG_CHARACTERS = 40
@@ -28,34 +29,12 @@ def _prompt(chatting: Chatting) -> Prompt:
 
 
 def _help(chatting: Chatting, _argument: str) -> None:
+    app = chatting.screen.app
+
     async def read() -> str:
-        return help_text()
+        return help_text(app.screen.query_one(".text-screen").scrollable_content_region.width)
 
-    chatting.screen.app.push_screen(TextScreen("Commands of the chat", read))
-
-
-def help_text() -> str:
-    """Every command: how it is typed, and what it does."""
-    from gputui.ui.chat.commands import COMMANDS
-
-    usages = [f"/{one.name} {one.takes}".rstrip() for one in COMMANDS]
-    width = max(map(len, usages))
-    rows = [
-        f"  {usage:<{width}}  {one.title}: {one.words}"
-        if one.words
-        else f"  {usage:<{width}}  {one.title}"
-        for usage, one in zip(usages, COMMANDS, strict=True)
-    ]
-    return "\n".join(
-        [
-            "Typed into the prompt; tab completes. All are in ctrl+p too, by the names on the right.",
-            "",
-            *rows,
-            "",
-            "A prompt that begins with a slash: type two, or a blank before it. A path that is pasted",
-            "is attached where it is of a picture or a text; ctrl+z then has it as text.",
-        ]
-    )
+    app.push_screen(TextScreen("Commands of the chat", read))
 
 
 # ── attachments ──────────────────────────────────────────────────────────────────────────────

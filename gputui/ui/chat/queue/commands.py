@@ -64,6 +64,8 @@ QUEUE_COMMANDS = (
         "[off|NAME NAME …]",
         _queue_offers,
     ),
-    ChatCommand("show", "Show sides", "of a queue", _show, "A [C]", _show_offers),
-    ChatCommand("page", "Next side", "of a queue", _page, "[next|back]", _page_offers),
+    ChatCommand(
+        "show", "Show sides", "which of more than two models", _show, "A [C]", _show_offers
+    ),
+    ChatCommand("page", "Next side", "of more than two models", _page, "[next|back]", _page_offers),
 )

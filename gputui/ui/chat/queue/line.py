@@ -49,15 +49,16 @@ def progress(sides: Mapping[str, Side], width: int) -> Sequence[Run]:
     failed = [side for side in sides.values() if not side.busy and _failed(side)]
     asked = [side for side in sides.values() if side.busy or side.exchange is not None]
     done = len(asked) - len(answering) - len(waiting)
-    begun: Run = (f"{done} of {len(sides)} done", "value")
+    begun: Run = (f"{done - len(failed)} of {len(sides)} done", "value")
     for say in (_with_speed, _with_name, _letter):
         runs: list[Run] = [("queue ", "label")]
         runs.append(
             begun if asked else (f"of {len(sides)}: {', '.join(map(say, sides.values()))}", "value")
         )
+        if failed:
+            runs += [(", ", "label"), (f"{', '.join(map(_letter, failed))} failed", "error")]
         runs += _part("answering", answering, say, "value")
         runs += _part("waiting", waiting, _letter, "value")
-        runs += _part("failed", failed, _letter, "error")
         if sum(cell_len(text) for text, _ in (*runs, _KEYS)) <= width:
             return [*runs, _KEYS]
     return runs

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.style import Style
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.events import MouseScrollDown, MouseScrollUp
@@ -195,12 +196,13 @@ class DifferenceView(CellView, can_focus=True):
             self._for = wanted
             draw = below if width < ONE_COLUMN else beside
             self._lines = list(
-                draw(self.comparison, width, self._inks, self.here, self.look.palette)
+                draw(self.comparison, width, self.inks, self.here, self.look.palette)
             )
         return self._lines
 
     @property
-    def _inks(self) -> tuple[Ink, Ink]:
+    def inks(self) -> tuple[Ink, Ink]:
+        """How what is on one side alone is drawn, in the hue of each side."""
         palette = self.look.palette
         left, right = (
             rich_style(hue) if hue in palette.theme.gpus else palette.hue(number)
@@ -229,7 +231,8 @@ class DifferenceBar(CellView):
     def lines(self, width: int) -> list[Line]:
         palette, pair = self.look.palette, self.pair
         left, right = self._sides.titles
-        head = Line().add(f" - {left}   + {right}", palette.strong)
+        minus, plus = (ink.only + Style(bold=True) for ink in self._view.inks)
+        head = Line().add(f" - {left}", minus).add(f"   + {right}", plus)
         if pair is not None:
             head.add(f"   turn {pair.number}/{self.pairs}", palette.value)
             head.add(f"   › {clean_line(pair.prompt, 200)}", palette.dim)

@@ -55,7 +55,14 @@ class SettingsTable(CellView, can_focus=True):
     def lines(self, width: int) -> Sequence[Line]:
         chatting = self._chatting
         config = chatting.services.config
-        return lines(chatting.conversation, config, self.place, width, self.look.palette)
+        return lines(
+            chatting.conversation,
+            config,
+            self.place,
+            width,
+            self.look.palette,
+            chatting.seating.style_of,
+        )
 
     def show(self) -> None:
         """Draw what holds now, here and on the sides."""
@@ -157,7 +164,7 @@ class SettingsTable(CellView, can_focus=True):
         value = getattr(
             choosing.settings_for(self._chatting.conversation, place.side).sampling, place.row
         )
-        help = f"{PARAMETERS[place.row].words} ({PARAMETERS[place.row].range}, or default)"
+        help = f"{PARAMETERS[place.row].range}, or default; {PARAMETERS[place.row].words}"
         keep = partial(self._choose_typed, place)
         dialog = ValueDialog(_title(place), help, shown(value), keep, self.look)
         self.app.push_screen(dialog)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -30,7 +30,7 @@ _UNSET = {
     "seed": "drawn anew",
     "max_tokens": "no limit",
 }
-_LEFT = "the server's own"
+_LEFT = "server's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,26 @@ def cell(conversation: Conversation, config: Config, place: Place) -> Cell:
 def help_of(row: str) -> str:
     """What a row means."""
     if row in PARAMETERS:
-        return f"{PARAMETERS[row].words} ({PARAMETERS[row].range})"
+        return f"{PARAMETERS[row].range}; {PARAMETERS[row].words}"
     return _HELP[row]
 
 
 def lines(
-    conversation: Conversation, config: Config, cursor: Place, width: int, palette: Palette
+    conversation: Conversation,
+    config: Config,
+    cursor: Place,
+    width: int,
+    palette: Palette,
+    hue_of: Callable[[str], Style] | None = None,
 ) -> list[Line]:
-    """The table, ``width`` cells wide."""
+    """The table, ``width`` cells wide; ``hue_of`` gives the colour of whoever answers."""
     names = columns(conversation)
     each = min(_WIDEST, max(8, (width - LABEL) // len(names)))
-    heads = [_head(conversation, name) for name in names]
     head = Line().pad_to(LABEL)
-    for text in heads:
-        head.cell(text, each - 1, palette.strong, gap=1)
+    for name in names:
+        endpoint = conversation.sides[name].endpoint if name else None
+        hue = hue_of(endpoint.name) if hue_of and endpoint else palette.value
+        head.cell(_head(conversation, name), each - 1, hue + Style(bold=True), gap=1)
     table = [head]
     styles = _styles(palette)
     for row in ROWS:
@@ -104,7 +110,7 @@ def lines(
 
 
 def _styles(palette: Palette) -> Mapping[str, Style]:
-    return {"chosen": palette.strong, "default": palette.dim, "differs": palette.warning}
+    return {"chosen": palette.strong, "default": palette.dim, "differs": palette.strong}
 
 
 def _head(conversation: Conversation, name: str | None) -> str:

@@ -20,30 +20,38 @@ from gputui.ui.dialogs import Choice as Offered
 from gputui.ui.dialogs import ChoiceDialog
 from gputui.ui.palette import Look
 
-KEYS = {"a": Choice.A, "b": Choice.B, "t": Choice.TIE, "n": Choice.BOTH_BAD}
+LETTERS = {"a": Choice.A, "b": Choice.B, "t": Choice.TIE, "d": Choice.BOTH_BAD}
+"""As ``/vote`` takes them, but for their length: a, b, t(ie), (ba)d."""
 PROMPT = 60
 """Characters of the prompt in the question."""
 
 
 class VoteDialog(ChoiceDialog):
-    """Which answer is better: a key each."""
+    """Which answer is better: a key each. It lies low, and what is voted on stays to be read."""
+
+    DEFAULT_CSS = """
+    VoteDialog { align: center bottom; background: transparent; }
+    VoteDialog .dialog { padding: 0 2; }
+    VoteDialog .dialog .question { padding: 0; color: $gputui-dim; }
+    """
+    HEADING = "Which answer is better?"
+    KEYS = "enter chooses  esc closes"
 
     BINDINGS = [
         Binding(key, f"dismiss('{choice}')", WORDS[choice], id=f"vote.{choice}")
-        for key, choice in KEYS.items()
+        for key, choice in LETTERS.items()
     ]
-    KEYS = "a b t n  enter chooses  esc closes"
 
     def __init__(self, ballot: Ballot, *, was_hidden: bool) -> None:
-        question = f"Which answer is better?\n› {clean_line(ballot.exchange.prompt, PROMPT)}"
+        question = f"› {clean_line(ballot.exchange.prompt, PROMPT)}"
         if ballot.stopped and was_hidden:
-            question += "\n\nAn answer was stopped, which tells who is slower: not a blind vote."
+            question += "\nAn answer was stopped, which tells who is slower: not a blind vote."
         elif not ballot.blind:
-            question += "\n\nThe names are known: not a blind vote."
-        words = {choice: WORDS[choice].capitalize() for choice in KEYS.values()}
+            question += "\nThe names are known: not a blind vote."
+        words = {choice: WORDS[choice].capitalize() for choice in LETTERS.values()}
         width = max(map(len, words.values()))
         super().__init__(
-            question, [Offered(c, words[c].ljust(width), key) for key, c in KEYS.items()]
+            question, [Offered(c, words[c].ljust(width), key) for key, c in LETTERS.items()]
         )
 
 

@@ -20,7 +20,7 @@ MOST_NAME, MOST_MODEL = 24, 40
 SMALLEST_BAR, LEAST_BAR, MOST_BAR = 8, 14, 48
 """Cells: below the first it is left out, the second is what models leave to it."""
 RATING, INTERVAL = 6, 11
-COUNTS = (("won", 5), ("lost", 5), ("tied", 5), ("bad", 5), ("votes", 6))
+COUNTS = (("won", 5), ("lost", 5), ("tied", 5), ("both bad", 9), ("votes", 6))
 METHOD = (
     "Bradley-Terry on Elo's scale, mean 1000: 400 more win ten of eleven. Ties and both bad are half a "
     "win each. 95 % intervals, with a weak prior (1000 ± 400)."
@@ -30,14 +30,16 @@ METHOD = (
 def votes_lines(found: Standings, width: int, palette: Palette) -> list[Line]:
     """The page, for one width."""
     page = _Page(found, width, palette)
-    return [*page.head(), Line(), *page.table(), Line(), *page.foot()]
+    parts = (list(page.head()), list(page.table()), list(page.foot()))
+    shown = [part for part in parts if part]
+    return [line for part in shown for line in (*part, Line())][:-1]
 
 
 def tag_words(tag: str | None) -> str:
     """A tag as people read it."""
     if tag is None:
         return "all"
-    return clean_line(tag, 20) or "none"
+    return clean_line(tag, 20) or "untagged"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class _Page:
     def head(self) -> Iterator[Line]:
         """Which votes these are."""
         found, palette = self.found, self.palette
+        if (
+            not found.votes
+            and not found.tags
+            and not found.left_out_not_blind + found.left_out_named
+        ):
+            return
         line = Line().add(f"{found.votes}", palette.strong)
         line.add(" vote" + "s" * (found.votes != 1), palette.value)
         which = "blind and not" if found.wanted.not_blind else "blind"
@@ -56,8 +64,8 @@ class _Page:
         line.add(tag_words(found.wanted.tag), palette.strong)
         if found.tags:
             tags = sorted(found.tags.items(), key=lambda item: (-item[1], item[0]))
-            each = "  ".join(f"{tag_words(tag)} {count}" for tag, count in tags)
-            line.add("   of " + each, palette.dim)
+            each = "".join(f"  ·  {tag_words(tag)} {count}" for tag, count in tags)
+            line.add(each, palette.dim)
         yield line
         left_out = [
             f"{number} {what}"
@@ -96,8 +104,8 @@ class _Page:
             seats = self.found.seats
             won, lost = seats[Choice.A], seats[Choice.B]
             yield from self._wrapped(
-                f"Seats: A won {won} of {won + lost} votes with a winner, {share[0]:.0%} "
-                f"(95 %: {share[1]:.0%} to {share[2]:.0%}), whoever sat there."
+                f"Seats: A won {won} of {won + lost} votes with a winner, {share[0] * 100:.0f} % "
+                f"(95 %: {share[1] * 100:.0f} to {share[2] * 100:.0f} %), whoever sat there."
             )
         if self.found.rows:
             yield from self._wrapped(METHOD)

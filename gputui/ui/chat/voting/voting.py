@@ -10,13 +10,14 @@ from gputui.chat.voting.casting import Ballot, ballot_of
 from gputui.chat.voting.vote import WORDS, Choice, Vote
 from gputui.errors import GputuiError
 from gputui.text import clean_line, sentences
-from gputui.ui.chat.voting.dialogs import Reveal, RevealDialog, VoteDialog
+from gputui.ui.chat.voting.dialogs import LETTERS, Reveal, RevealDialog, VoteDialog
 from gputui.ui.chat.voting.screen import VotesScreen
 
 if TYPE_CHECKING:
     from gputui.ui.chat.chatting import Chatting
 
 _CHOICES = {"a": Choice.A, "b": Choice.B, "tie": Choice.TIE, "bad": Choice.BOTH_BAD}
+_TYPED = {**LETTERS, **_CHOICES}
 NOWHERE = GputuiError("Votes are not kept here", "This chat has no database.")
 
 
@@ -53,7 +54,7 @@ class Voting:
         conversation.begin_anew()
         self._chatting.panel.target_both()
         self._show()
-        words = "Ask, read both answers, then v votes. Names and speeds are told after that."
+        words = "Ask, read both answers, then /vote. Names and speeds are told after that."
         own = "Settings of one side alone rest meanwhile: both are asked alike." if had_own else ""
         self._notify(sentences(words, own), "Blind: who sits where is drawn")
 
@@ -75,7 +76,7 @@ class Voting:
 
     def vote(self, argument: str) -> None:
         """Vote on the newest answers; asks where the argument does not say what. Raises GputuiError."""
-        choice = _CHOICES.get(argument.strip().lower())
+        choice = _TYPED.get(argument.strip().lower())
         if argument.strip() and choice is None:
             raise GputuiError(f"/vote takes {', '.join(_CHOICES)}")
         box, ballot = self._box(), ballot_of(self._chatting.conversation)
@@ -95,6 +96,7 @@ class Voting:
         box.cast(vote, ballot.exchange)
         hidden = blind.hidden
         blind.reveal()
+        self._chatting.conversation.voted(ballot.exchange.created_at, WORDS[choice])
         self._show()
         if hidden:
             hues = tuple(map(self._chatting.seating.style_of, (vote.a.name, vote.b.name)))
