@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.live import Exchange
+from gputui.chat.keeping.keeper import Keeper, Place
 from gputui.chat.model import Answer, Attachment, Settings, Turn
 from gputui.chat.side import Common, Side
 from gputui.chat.voting.blind import Blind
@@ -35,24 +36,17 @@ def _open_client() -> httpx.AsyncClient:
     return make_client()
 
 
-@dataclass(eq=False)
-class _Place:
-    """Where a conversation is kept; ``id`` is None until its first turn is."""
-
-    id: int | None = None
-
-
 class Conversation:
     """Its sides, and the store that keeps their turns (None: nowhere).
 
-    ``tag`` is the kind of question of the prompts from now on. ``store_problem`` says in words why turns
-    are not being kept, None while they are; the chat goes on without. ``blind`` is its blind mode.
+    ``tag`` is the kind of question of the prompts from now on. Where turns cannot be kept, the chat goes on
+    without. ``blind`` is its blind mode.
     """
 
     def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
         self.store = store
         self.tag = ""
-        self.store_problem: str | None = None
+        self._keeper = Keeper(store)
         self.blind = Blind(lambda: self.sides)
         self._common = Common(
             self._shared_client,
@@ -63,9 +57,7 @@ class Conversation:
         )
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
-        self._place = _Place()
-        self._unsaved: list[tuple[_Place, Exchange, Answer]] = []
-        self._saving = asyncio.Lock()
+        self._place = Place()
         self._older: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,6 +79,11 @@ class Conversation:
     @at_once.setter
     def at_once(self, limit: int | None) -> None:
         self._common.gate.limit = limit
+
+    @property
+    def store_problem(self) -> str | None:
+        """Why turns are not being kept, in words; None while they are."""
+        return self._keeper.problem
 
     @property
     def id(self) -> int | None:
@@ -125,7 +122,7 @@ class Conversation:
         """Go on with a kept conversation. Raises GputuiError while a side answers."""
         if self.busy:
             raise GputuiError("An answer is being written", "Wait, or stop it first.")
-        self._place = _Place(conversation_id)
+        self._place = Place(conversation_id)
         if self._older is not None:
             self._older.cancel()
             self._older = None
@@ -169,14 +166,20 @@ class Conversation:
         for side in self.sides.values():
             side.take_up_older(turns)
 
-    def forget(self, conversation_id: int) -> None:
-        """It was deleted: nothing more is kept of it, and if it is on the screen, an empty one is.
+    async def delete(self, conversation_id: int) -> None:
+        """Delete a kept conversation: nothing more is kept of it, and if it is on the screen, an empty one is.
 
-        Raises GputuiError while a side answers in it.
+        Raises GputuiError while a side answers in it, and where the database cannot be written.
         """
-        if conversation_id == self.id:
-            self.begin_anew()
-        self._unsaved = [one for one in self._unsaved if one[0].id != conversation_id]
+        place = self._place
+        if conversation_id == place.id and self.busy:
+            raise GputuiError("An answer is being written in it", "Wait, or stop it first.")
+        await self._keeper.delete(conversation_id, place)
+        self._keeper.forget(conversation_id)
+        if place is self._place and conversation_id == place.id:
+            place.deleted = not self.busy  # a prompt that was sent meanwhile begins a new one
+            if place.deleted:
+                self.begin_anew()
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -273,42 +276,10 @@ class Conversation:
     def _keep(self, exchange: Exchange, answer: Answer) -> None:
         """A side's turn is finished: into the store, on a thread of its own."""
         if self.store is not None:
-            self._unsaved.append((self._place, exchange, answer))
-            self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
+            self._keeper.take(self._place, exchange, answer)
+            self._follow(asyncio.create_task(self._keeper.save(), name="keep turns"))
 
     def keep_again(self) -> None:
         """Try once more to keep what could not be kept. Nothing where all is, or that is under way."""
-        if self.store is not None and self._unsaved and not self._saving.locked():
-            self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
-
-    async def _save(self, store: Store) -> None:
-        """Keep what is not kept yet; what fails stays for the next time."""
-        async with self._saving:
-            try:
-                while self._unsaved:
-                    one = self._unsaved[0]
-                    await asyncio.to_thread(self._save_one, store, *one)
-                    self._unsaved = [other for other in self._unsaved if other is not one]
-                self.store_problem = None
-            except GputuiError as error:
-                self.store_problem = str(error)
-
-    @classmethod
-    def _save_one(cls, store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
-        from gputui.chat.keeping.store import GoneError
-
-        while True:
-            try:
-                return cls._put(store, place, exchange, answer)
-            except GoneError:  # deleted, maybe by another session: what is said now is kept anew
-                if exchange.turn_id is None:
-                    place.id = None
-                exchange.turn_id = None
-
-    @staticmethod
-    def _put(store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
-        if place.id is None:
-            place.id = store.new_conversation(exchange.created_at)
-        if exchange.turn_id is None:
-            exchange.turn_id = store.new_turn(place.id, exchange.turn({}))
-        store.save_answer(exchange.turn_id, answer)
+        if self._keeper.idle:
+            self._follow(asyncio.create_task(self._keeper.save(), name="keep turns"))

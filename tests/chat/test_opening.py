@@ -147,11 +147,11 @@ async def test_of_a_deleted_conversation_nothing_more_is_kept(tmp_path: Path) ->
     store, conversation = keep(tmp_path / "gputui.db", 2)
     async with talking(OK, OK, store) as (chat, *_):
         await chat.open(conversation)
-        store.delete([conversation])
-        chat.forget(conversation)
+        await chat.delete(conversation)
         assert not chat.turns
         assert chat.id is None
-        chat.forget(99)
+        with pytest.raises(GputuiError, match="no conversation 99"):
+            await chat.delete(99)
         chat.send("new")
         await settled(chat)
         assert [turn.prompt for turn in store.turns(chat.id or 0)] == ["new"]

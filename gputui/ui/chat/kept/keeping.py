@@ -125,10 +125,7 @@ class Keeping:
         dialog = ConfirmDialog(_delete_question(one), "Delete it", "Keep it")
         if await chatting.screen.app.push_screen_wait(dialog) != "yes":
             return
-        if conversation_id == conversation.id and conversation.busy:
-            raise GputuiError("An answer is being written in it", "Wait, or stop it first.")
-        await asyncio.to_thread(self.store.delete, [conversation_id])
-        conversation.forget(conversation_id)
+        await conversation.delete(conversation_id)
         chatting.panel.refresh_sides()
         chatting.screen.notify(clean_line(one.title, 80), title="Deleted", markup=False)
         self._changed()
