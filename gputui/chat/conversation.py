@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.live import Exchange
 from gputui.chat.keeping.keeper import Keeper, Place
+from gputui.chat.keeping.opened import OPENED, Older
 from gputui.chat.model import Answer, Attachment, Settings, Turn
 from gputui.chat.side import Common, Side
 from gputui.chat.voting.blind import Blind
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 SIDE_NAMES = tuple("ABCDEFGH")
 """As many answers as one prompt can have."""
 _SEEDS = 2**31
-_OPENED = 40
-"""The newest turns of a conversation that is opened: as many as are seen at first, and some more."""
-_PAGE = 500
-"""Older ones that are read at a time."""
 
 
 def _open_client() -> httpx.AsyncClient:
@@ -58,7 +55,8 @@ class Conversation:
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
         self._place = Place()
-        self._older: asyncio.Task[None] | None = None
+        self._said: Sequence[Turn] = ()
+        self._older: Older | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,13 +104,20 @@ class Conversation:
         return self.busy or any(side.watched for side in self.sides.values())
 
     def seat(self, names: Sequence[str]) -> None:
-        """Have these sides from now on; those that are there keep what they said, others go."""
-        for name, side in self.sides.items():
-            if name not in names:
-                side.stop()
-                side.leave_server()
-        self.sides = {name: self.sides.get(name) or Side(name, self._common) for name in names}
+        """Have these sides from now on; those that are there keep what they said, others go. One that comes
+        has said what was said on it before in this conversation."""
+        gone = [side for name, side in self.sides.items() if name not in names]
+        for side in gone:
+            side.stop()
+            side.leave_server()
+        self.sides = {name: self.sides.get(name) or self._made(name) for name in names}
         self.blind.seats_changed()
+        self._said = together(self._said, gone)
+
+    def _made(self, name: str) -> Side:
+        side = Side(name, self._common)
+        side.take_up(self._said)
+        return side
 
     def begin_anew(self) -> None:
         """An empty conversation with the same sides and settings. Raises GputuiError while one answers."""
@@ -126,43 +131,45 @@ class Conversation:
         if self._older is not None:
             self._older.cancel()
             self._older = None
+        self._said = tuple(turns)
         for side in self.sides.values():
             side.take_up(turns)
         self.blind.begun(turns)
 
     async def open(self, conversation_id: int) -> None:
-        """Go on with a kept conversation: its newest turns now, all others as they are read.
+        """Go on with a kept conversation: its newest turns now, all others as they are read. Sides beyond
+        A and B that are in its newest turns are seated, too.
 
         Raises GputuiError while a side answers, and where the database cannot be read.
         """
         if self.store is None:
             raise GputuiError("Conversations are not kept here", "This chat has no database.")
-        store, limit = self.store, _OPENED
-        page = await asyncio.to_thread(store.turns, conversation_id, newest=limit)
+        page = await asyncio.to_thread(self.store.turns, conversation_id, newest=OPENED)
         self.take_up(page, conversation_id)
-        if len(page) == limit:
-            older = self._take_up_older(store, conversation_id, page[0].id)
-            self._older = asyncio.create_task(older, name="read older turns")
-            self._follow(self._older)
+        said = {side for turn in page for side in turn.answers}
+        if said.intersection(SIDE_NAMES[2:]):
+            self.seat([name for name in SIDE_NAMES if name in said or name in self.sides])
+        if len(page) == OPENED:
+            self._older = Older(self.store, conversation_id, page[0].id, self._take_up_older)
+            self._follow(self._older.begin())
 
-    async def whole(self) -> None:
-        """Return once the sides have all of the conversation that was opened.
+    @property
+    def is_whole(self) -> bool:
+        """Whether the sides have all of the conversation that was opened."""
+        return self._older is None or self._older.read
 
-        Raises GputuiError where its older turns cannot be read.
-        """
-        if self._older is not None:
-            await asyncio.shield(self._older)
+    @property
+    def older_problem(self) -> GputuiError | None:
+        """Why its older turns are not here; None where they are, or are being read."""
+        return self._older.problem if self._older is not None else None
 
-    async def _take_up_older(self, store: Store, conversation_id: int, before: int | None) -> None:
-        """In pages, so that others get at the database between them."""
-        pages: list[Sequence[Turn]] = []
-        while not pages or len(pages[-1]) == _PAGE:
-            page = await asyncio.to_thread(
-                store.turns, conversation_id, newest=_PAGE, before=before
-            )
-            pages.append(page)
-            before = page[0].id if page else before
-        turns = [turn for page in reversed(pages) for turn in page]
+    async def whole(self) -> bool:
+        """Return once the sides have all of the conversation that was opened; False where its older turns
+        cannot be read. It is tried again each time."""
+        return self._older is None or await self._older.wait()
+
+    def _take_up_older(self, turns: Sequence[Turn]) -> None:
+        self._said = (*turns, *self._said)
         for side in self.sides.values():
             side.take_up_older(turns)
 
@@ -183,15 +190,9 @@ class Conversation:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """What all sides said, as far as it is finished and here, oldest first; kept or not."""
-        found: dict[tuple[float, str], Turn] = {}
-        for name, side in self.sides.items():
-            for turn in side.finished:
-                key = turn.created_at, turn.prompt
-                one = found.get(key, turn)
-                known = one if turn.id is None else turn
-                found[key] = replace(known, answers={**one.answers, name: turn.answers[name]})
-        return tuple(sorted(found.values(), key=lambda turn: turn.created_at))
+        """What all sides said, as far as it is finished and here, oldest first; kept or not. Also those
+        sides that are not seated any more."""
+        return together(self._said, self.sides.values())
 
     def send(
         self,
@@ -283,3 +284,15 @@ class Conversation:
         """Try once more to keep what could not be kept. Nothing where all is, or that is under way."""
         if self._keeper.idle:
             self._follow(asyncio.create_task(self._keeper.save(), name="keep turns"))
+
+
+def together(said: Iterable[Turn], sides: Iterable[Side]) -> tuple[Turn, ...]:
+    """What was said before, with what these sides say of it now, oldest first."""
+    found = {(turn.created_at, turn.prompt): turn for turn in said}
+    for side in sides:
+        for turn in side.finished:
+            key = turn.created_at, turn.prompt
+            one = found.get(key, turn)
+            known = one if turn.id is None else turn
+            found[key] = replace(known, answers={**one.answers, **turn.answers})
+    return tuple(sorted(found.values(), key=lambda turn: turn.created_at))

@@ -36,14 +36,14 @@ class Common:
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
-    said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
+    said before; False where that cannot be had. ``blind`` says what may be said of a
     side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
     meanwhile. ``sides`` are all of them.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
     ended: Callable[[Exchange, Answer], None]
-    whole: Callable[[], Awaitable[None]]
+    whole: Callable[[], Awaitable[bool]]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
@@ -216,7 +216,7 @@ class Side:
     def take_up_older(self, turns: Sequence[Turn]) -> None:
         """Have said this before all that is there, also while an answer is being written."""
         older = self._own(turns)
-        self._turns[:0] = older
+        self._turns = [*older, *self._turns]  # who draws the turns has those of before
         self.dropped += len(older) * bool(self.dropped)
         self._counted_from += len(older) * bool(self._counted_from)
         if self._last is None and self._turns:

@@ -24,12 +24,14 @@ _TURNS_AT_ONCE = 200
 class Kept:
     """A conversation, or some turns of it, as it is exported; they are read while they are written, once.
 
-    ``first`` is the place of the first of them in the conversation, from 1.
+    ``first`` is the place of the first of them in the conversation, from 1. ``note`` says to people what is
+    missing; "" for nothing.
     """
 
     summary: Summary
     turns: Iterable[Turn]
     first: int = 1
+    note: str = ""
 
 
 def read(store: Store, conversation_ids: Sequence[int]) -> Iterator[Kept]:
@@ -52,7 +54,7 @@ def markdown_document(kept: Iterable[Kept]) -> Iterator[str]:
     for place, one in enumerate(kept):
         if place:
             yield "\n"
-        yield from markdown(one.summary, one.turns, one.first)
+        yield from markdown(one.summary, one.turns, one.first, one.note)
 
 
 def json_document(kept: Iterable[Kept]) -> Iterator[str]:

@@ -58,7 +58,10 @@ class Keeping:
         chatting, conversation = self._chatting, self._chatting.conversation
         other = conversation_id != conversation.id
         if other:
+            was_on = chatting.queueing.on
             await conversation.open(conversation_id)
+            chatting.queueing.seated(was_on=was_on)
+            chatting.panel.shown_anew()
         chatting.screen.set_focus(chatting.screen.query_one(Prompt))
         chatting.panel.refresh_sides()
         if other:
