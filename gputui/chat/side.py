@@ -19,15 +19,12 @@ from gputui.chat.asking import context
 from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
-from gputui.chat.model import Answer, Attachment, Endpoint, Message, Settings, Turn
+from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Message, Settings, Turn
 from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
     import httpx
-
-STOPPED = "stopped"
-"""The ``finish_reason`` of an answer that the user stopped."""
 
 
 @dataclass(eq=False)
@@ -78,7 +75,6 @@ class Side:
         self.problem: GputuiError | None = None
         self.version = 0
         self.dropped = 0
-        self._counted_from = 0
         self._common = common
         self._live: LiveAnswer | None = None
         self._last: Exchange | None = None
@@ -129,9 +125,8 @@ class Side:
         not be."""
         if self.veiled:
             return None
-        size = self.endpoint.context if self.endpoint else None
         live = self.live if self._live and self._live.begun else None
-        return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)
+        return context.use(self._turns, self.name, live, self.endpoint, self.dropped)
 
     @property
     def asked_at(self) -> float | None:
@@ -209,7 +204,7 @@ class Side:
         self._turns = self._own(turns)
         self._last = Exchange.of(self._turns[-1]) if self._turns else None
         self.problem = None
-        self.dropped = self._counted_from = 0
+        self.dropped = 0
         self.leave_server()
         self.version += 1
 
@@ -218,7 +213,6 @@ class Side:
         older = self._own(turns)
         self._turns = [*older, *self._turns]  # who draws the turns has those of before
         self.dropped += len(older) * bool(self.dropped)
-        self._counted_from += len(older) * bool(self._counted_from)
         if self._last is None and self._turns:
             self._last = Exchange.of(self._turns[-1])
         self.version += 1
@@ -336,10 +330,10 @@ class Side:
             self.learn(replace(self.seated, context=size))
 
     async def _receive(self, live: LiveAnswer) -> None:
-        await self._common.whole()
+        whole = await self._common.whole()
         async with self._common.gate.passed(self.name):
             live.begun = True
-            self._counted_from = self.dropped
+            live.dropped = self.dropped if whole else None
             self.version += 1
             await self._stream(live)
 

@@ -21,7 +21,10 @@ BAD = Answer("A", "n", "m", "\ud800")
 
 @pytest.mark.parametrize(
     "bad",
-    [BAD, Answer("A", "n", "m", "t", measurement=Measurement(prompt_tokens=Figure(10**19, "server")))],
+    [
+        BAD,
+        Answer("A", "n", "m", "t", measurement=Measurement(prompt_tokens=Figure(10**19, "server"))),
+    ],
     ids=["surrogate", "number"],
 )
 async def test_one_that_cannot_be_kept_keeps_no_other_from_it(tmp_path: Path, bad: Answer) -> None:

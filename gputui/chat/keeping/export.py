@@ -77,8 +77,9 @@ def json_document(kept: Iterable[Kept]) -> Iterator[str]:
 def json_lines(kept: Iterable[Kept]) -> Iterator[str]:
     """A line for each answer, with its prompt, its settings and its numbers.
 
-    What was said before it to the same side are the lines above of the same conversation and side,
-    those with an ``error`` or without ``text`` left out.
+    What was said before it to the same side are the lines above of the same conversation and side, without
+    the first ``dropped`` of them, and without those that have an ``error`` or no ``text``. ``dropped`` null:
+    how many were left out is not known.
     """
     for one in kept:
         about = conversation_json(one.summary)

@@ -49,11 +49,9 @@ class Older:
 
     async def wait(self) -> bool:
         """Return once it is read: True. False where it cannot be, also not at a second try."""
-        if self.read:
-            return True
-        again = self._task is not None and self._task.done()
-        await asyncio.wait({self.begin()})
-        if not (self.read or again or self._cancelled):
+        tries = 1 if self.problem is not None else 2
+        while tries and not self._over():
+            tries -= 1
             await asyncio.wait({self.begin()})
         return self.read
 
@@ -62,9 +60,8 @@ class Older:
         if self._task is not None:
             self._task.cancel()
 
-    @property
-    def _cancelled(self) -> bool:
-        return self._task is not None and self._task.cancelled()
+    def _over(self) -> bool:
+        return self.read or (self._task is not None and self._task.cancelled())
 
     async def _read(self) -> None:
         try:
