@@ -179,7 +179,12 @@ END;
 """
 """No id is given twice: another session may still write to what had it."""
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE)
+_DROPPED = """
+ALTER TABLE answers ADD COLUMN
+    dropped INTEGER;                            -- turns of its side left out, the oldest; NULL: not known
+"""
+
+_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE, _DROPPED)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

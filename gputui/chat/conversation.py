@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.live import Exchange
+from gputui.chat.keeping.keeper import Keeper, Place
+from gputui.chat.keeping.opened import OPENED, Older
 from gputui.chat.model import Answer, Attachment, Settings, Turn
 from gputui.chat.side import Common, Side
 from gputui.chat.voting.blind import Blind
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 SIDE_NAMES = tuple("ABCDEFGH")
 """As many answers as one prompt can have."""
 _SEEDS = 2**31
-_OPENED = 40
-"""The newest turns of a conversation that is opened: as many as are seen at first, and some more."""
-_PAGE = 500
-"""Older ones that are read at a time."""
 
 
 def _open_client() -> httpx.AsyncClient:
@@ -35,24 +33,17 @@ def _open_client() -> httpx.AsyncClient:
     return make_client()
 
 
-@dataclass(eq=False)
-class _Place:
-    """Where a conversation is kept; ``id`` is None until its first turn is."""
-
-    id: int | None = None
-
-
 class Conversation:
     """Its sides, and the store that keeps their turns (None: nowhere).
 
-    ``tag`` is the kind of question of the prompts from now on. ``store_problem`` says in words why turns
-    are not being kept, None while they are; the chat goes on without. ``blind`` is its blind mode.
+    ``tag`` is the kind of question of the prompts from now on. Where turns cannot be kept, the chat goes on
+    without. ``blind`` is its blind mode.
     """
 
     def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
         self.store = store
         self.tag = ""
-        self.store_problem: str | None = None
+        self._keeper = Keeper(store)
         self.blind = Blind(lambda: self.sides)
         self._common = Common(
             self._shared_client,
@@ -63,10 +54,9 @@ class Conversation:
         )
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
-        self._place = _Place()
-        self._unsaved: list[tuple[_Place, Exchange, Answer]] = []
-        self._saving = asyncio.Lock()
-        self._older: asyncio.Task[None] | None = None
+        self._place = Place()
+        self._said: Sequence[Turn] = ()
+        self._older: Older | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,6 +79,11 @@ class Conversation:
         self._common.gate.limit = limit
 
     @property
+    def store_problem(self) -> str | None:
+        """Why turns are not being kept, in words; None while they are."""
+        return self._keeper.problem
+
+    @property
     def id(self) -> int | None:
         """The store's; None until a turn is kept."""
         return self._place.id
@@ -109,13 +104,20 @@ class Conversation:
         return self.busy or any(side.watched for side in self.sides.values())
 
     def seat(self, names: Sequence[str]) -> None:
-        """Have these sides from now on; those that are there keep what they said, others go."""
-        for name, side in self.sides.items():
-            if name not in names:
-                side.stop()
-                side.leave_server()
-        self.sides = {name: self.sides.get(name) or Side(name, self._common) for name in names}
+        """Have these sides from now on; those that are there keep what they said, others go. One that comes
+        has said what was said on it before in this conversation."""
+        gone = [side for name, side in self.sides.items() if name not in names]
+        for side in gone:
+            side.stop()
+            side.leave_server()
+        self.sides = {name: self.sides.get(name) or self._made(name) for name in names}
         self.blind.seats_changed()
+        self._said = together(self._said, gone)
+
+    def _made(self, name: str) -> Side:
+        side = Side(name, self._common)
+        side.take_up(self._said)
+        return side
 
     def begin_anew(self) -> None:
         """An empty conversation with the same sides and settings. Raises GputuiError while one answers."""
@@ -125,76 +127,77 @@ class Conversation:
         """Go on with a kept conversation. Raises GputuiError while a side answers."""
         if self.busy:
             raise GputuiError("An answer is being written", "Wait, or stop it first.")
-        self._place = _Place(conversation_id)
+        self._place = Place(conversation_id)
         if self._older is not None:
             self._older.cancel()
             self._older = None
+        self._said = tuple(turns)
         for side in self.sides.values():
             side.take_up(turns)
         self.blind.begun(turns)
 
     async def open(self, conversation_id: int) -> None:
-        """Go on with a kept conversation: its newest turns now, all others as they are read.
+        """Go on with a kept conversation: its newest turns now, all others as they are read. Sides beyond
+        A and B that are in its newest turns are seated, too.
 
         Raises GputuiError while a side answers, and where the database cannot be read.
         """
         if self.store is None:
             raise GputuiError("Conversations are not kept here", "This chat has no database.")
-        store, limit = self.store, _OPENED
-        page = await asyncio.to_thread(store.turns, conversation_id, newest=limit)
+        page = await asyncio.to_thread(self.store.turns, conversation_id, newest=OPENED)
         self.take_up(page, conversation_id)
-        if len(page) == limit:
-            older = self._take_up_older(store, conversation_id, page[0].id)
-            self._older = asyncio.create_task(older, name="read older turns")
-            self._follow(self._older)
+        said = {side for turn in page for side in turn.answers}
+        if said.intersection(SIDE_NAMES[2:]):
+            self.seat([name for name in SIDE_NAMES if name in said or name in self.sides])
+        if len(page) == OPENED:
+            self._older = Older(self.store, conversation_id, page[0].id, self._take_up_older)
+            self._follow(self._older.begin())
 
     @property
-    def partial(self) -> bool:
+    def is_reading(self) -> bool:
         """Whether older turns of the conversation that was opened are still being read."""
-        return self._older is not None and not self._older.done()
+        return self._older is not None and self._older.reading
 
-    async def whole(self) -> None:
-        """Return once the sides have all of the conversation that was opened.
+    @property
+    def is_whole(self) -> bool:
+        """Whether the sides have all of the conversation that was opened."""
+        return self._older is None or self._older.read
 
-        Raises GputuiError where its older turns cannot be read.
-        """
-        if self._older is not None:
-            await asyncio.shield(self._older)
+    @property
+    def older_problem(self) -> GputuiError | None:
+        """Why its older turns are not here; None where they are, or are being read."""
+        return self._older.problem if self._older is not None else None
 
-    async def _take_up_older(self, store: Store, conversation_id: int, before: int | None) -> None:
-        """In pages, so that others get at the database between them."""
-        pages: list[Sequence[Turn]] = []
-        while not pages or len(pages[-1]) == _PAGE:
-            page = await asyncio.to_thread(
-                store.turns, conversation_id, newest=_PAGE, before=before
-            )
-            pages.append(page)
-            before = page[0].id if page else before
-        turns = [turn for page in reversed(pages) for turn in page]
+    async def whole(self) -> bool:
+        """Return once the sides have all of the conversation that was opened; False where its older turns
+        cannot be read. It is tried again each time."""
+        return self._older is None or await self._older.wait()
+
+    def _take_up_older(self, turns: Sequence[Turn]) -> None:
+        self._said = (*turns, *self._said)
         for side in self.sides.values():
             side.take_up_older(turns)
-            await asyncio.sleep(0)  # of ten thousand turns, each takes a moment
 
-    def forget(self, conversation_id: int) -> None:
-        """It was deleted: nothing more is kept of it, and if it is on the screen, an empty one is.
+    async def delete(self, conversation_id: int) -> None:
+        """Delete a kept conversation: nothing more is kept of it, and if it is on the screen, an empty one is.
 
-        Raises GputuiError while a side answers in it.
+        Raises GputuiError while a side answers in it, and where the database cannot be written.
         """
-        if conversation_id == self.id:
-            self.begin_anew()
-        self._unsaved = [one for one in self._unsaved if one[0].id != conversation_id]
+        place = self._place
+        if conversation_id == place.id and self.busy:
+            raise GputuiError("An answer is being written in it", "Wait, or stop it first.")
+        await self._keeper.delete(conversation_id, place)
+        self._keeper.forget(conversation_id)
+        if place is self._place and conversation_id == place.id:
+            place.deleted = not self.busy  # a prompt that was sent meanwhile begins a new one
+            if place.deleted:
+                self.begin_anew()
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """What all sides said, as far as it is finished and here, oldest first; kept or not."""
-        found: dict[tuple[float, str], Turn] = {}
-        for name, side in self.sides.items():
-            for turn in side.finished:
-                key = turn.created_at, turn.prompt
-                one = found.get(key, turn)
-                known = one if turn.id is None else turn
-                found[key] = replace(known, answers={**one.answers, name: turn.answers[name]})
-        return tuple(sorted(found.values(), key=lambda turn: turn.created_at))
+        """What all sides said, as far as it is finished and here, oldest first; kept or not. Also those
+        sides that are not seated any more."""
+        return together(self._said, self.sides.values())
 
     def send(
         self,
@@ -285,42 +288,22 @@ class Conversation:
     def _keep(self, exchange: Exchange, answer: Answer) -> None:
         """A side's turn is finished: into the store, on a thread of its own."""
         if self.store is not None:
-            self._unsaved.append((self._place, exchange, answer))
-            self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
+            self._keeper.take(self._place, exchange, answer)
+            self._follow(asyncio.create_task(self._keeper.save(), name="keep turns"))
 
     def keep_again(self) -> None:
         """Try once more to keep what could not be kept. Nothing where all is, or that is under way."""
-        if self.store is not None and self._unsaved and not self._saving.locked():
-            self._follow(asyncio.create_task(self._save(self.store), name="keep turns"))
+        if self._keeper.idle:
+            self._follow(asyncio.create_task(self._keeper.save(), name="keep turns"))
 
-    async def _save(self, store: Store) -> None:
-        """Keep what is not kept yet; what fails stays for the next time."""
-        async with self._saving:
-            try:
-                while self._unsaved:
-                    one = self._unsaved[0]
-                    await asyncio.to_thread(self._save_one, store, *one)
-                    self._unsaved = [other for other in self._unsaved if other is not one]
-                self.store_problem = None
-            except GputuiError as error:
-                self.store_problem = str(error)
 
-    @classmethod
-    def _save_one(cls, store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
-        from gputui.chat.keeping.store import GoneError
-
-        while True:
-            try:
-                return cls._put(store, place, exchange, answer)
-            except GoneError:  # deleted, maybe by another session: what is said now is kept anew
-                if exchange.turn_id is None:
-                    place.id = None
-                exchange.turn_id = None
-
-    @staticmethod
-    def _put(store: Store, place: _Place, exchange: Exchange, answer: Answer) -> None:
-        if place.id is None:
-            place.id = store.new_conversation(exchange.created_at)
-        if exchange.turn_id is None:
-            exchange.turn_id = store.new_turn(place.id, exchange.turn({}))
-        store.save_answer(exchange.turn_id, answer)
+def together(said: Iterable[Turn], sides: Iterable[Side]) -> tuple[Turn, ...]:
+    """What was said before, with what these sides say of it now, oldest first."""
+    found = {(turn.created_at, turn.prompt): turn for turn in said}
+    for side in sides:
+        for turn in side.finished:
+            key = turn.created_at, turn.prompt
+            one = found.get(key, turn)
+            known = one if turn.id is None else turn
+            found[key] = replace(known, answers={**one.answers, **turn.answers})
+    return tuple(sorted(found.values(), key=lambda turn: turn.created_at))

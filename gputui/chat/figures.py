@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from gputui.chat.model import Answer, Figure, Sampling
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED, Answer, Figure, Sampling
 from gputui.text import number, seconds
 
 

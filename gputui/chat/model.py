@@ -10,6 +10,10 @@ Origin = Literal["server", "client"]
 """Who measured a figure: the server's own ``timings``, or our clock where the bytes arrive."""
 
 
+STOPPED = "stopped"
+"""The ``finish_reason`` of an answer that the user stopped."""
+
+
 class Secret:
     """An API key: shown nowhere by accident, ``reveal`` gives it for the request's header."""
 
@@ -169,6 +173,7 @@ class Answer:
     or None where it failed; then ``error`` says why and ``hint`` what to do. A partial text is kept.
     ``settings`` are those that were sent (None: not known, of answers kept by older versions);
     ``left_out`` names those of them that the server would not take, so that it answered without.
+    ``dropped``: how many of the oldest turns of its side it was asked without; None where not known.
     """
 
     side: str
@@ -182,6 +187,7 @@ class Answer:
     hint: str = ""
     settings: Settings | None = None
     left_out: tuple[str, ...] = ()
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,4 +236,5 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "hint": answer.hint,
         "settings": asdict(answer.settings) if answer.settings else None,
         "left_out": list(answer.left_out),
+        "dropped": answer.dropped,
     }

@@ -19,15 +19,12 @@ from gputui.chat.asking import context
 from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
-from gputui.chat.model import Answer, Attachment, Endpoint, Message, Settings, Turn
+from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Message, Settings, Turn
 from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
     import httpx
-
-STOPPED = "stopped"
-"""The ``finish_reason`` of an answer that the user stopped."""
 
 
 @dataclass(eq=False)
@@ -36,7 +33,7 @@ class Common:
 
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
-    said before, and raises GputuiError where that cannot be had. ``blind`` says what may be said of a
+    said before; False where that cannot be had. ``blind`` says what may be said of a
     side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
     meanwhile. ``sides`` are all of them. ``votes``: what was voted since the program began, in words, by the
     ``created_at`` of the turn.
@@ -44,7 +41,7 @@ class Common:
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
     ended: Callable[[Exchange, Answer], None]
-    whole: Callable[[], Awaitable[None]]
+    whole: Callable[[], Awaitable[bool]]
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
@@ -80,7 +77,6 @@ class Side:
         self.problem: GputuiError | None = None
         self.version = 0
         self.dropped = 0
-        self._counted_from = 0
         self._common = common
         self._live: LiveAnswer | None = None
         self._last: Exchange | None = None
@@ -131,9 +127,8 @@ class Side:
         not be."""
         if self.veiled:
             return None
-        size = self.endpoint.context if self.endpoint else None
         live = self.live if self._live and self._live.begun else None
-        return context.use(self._turns, self.name, live, size, self._counted_from, self.dropped)
+        return context.use(self._turns, self.name, live, self.endpoint, self.dropped)
 
     @property
     def asked_at(self) -> float | None:
@@ -212,16 +207,15 @@ class Side:
         self._turns = self._own(turns)
         self._last = Exchange.of(self._turns[-1]) if self._turns else None
         self.problem = None
-        self.dropped = self._counted_from = 0
+        self.dropped = 0
         self.leave_server()
         self.version += 1
 
     def take_up_older(self, turns: Sequence[Turn]) -> None:
         """Have said this before all that is there, also while an answer is being written."""
         older = self._own(turns)
-        self._turns[:0] = older
+        self._turns = [*older, *self._turns]  # who draws the turns has those of before
         self.dropped += len(older) * bool(self.dropped)
-        self._counted_from += len(older) * bool(self._counted_from)
         if self._last is None and self._turns:
             self._last = Exchange.of(self._turns[-1])
         self.version += 1
@@ -341,10 +335,10 @@ class Side:
             self.learn(replace(self.seated, context=size))
 
     async def _receive(self, live: LiveAnswer) -> None:
-        await self._common.whole()
+        whole = await self._common.whole()
         async with self._common.gate.passed(self.name):
             live.begun = True
-            self._counted_from = self.dropped
+            live.dropped = self.dropped if whole else None
             self.version += 1
             await self._stream(live)
 

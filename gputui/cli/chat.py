@@ -17,8 +17,8 @@ from gputui.chat.asking.attachments import check_number, read_attachment
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
 from gputui.chat.figures import figures_line
-from gputui.chat.model import Answer, Attachment, Endpoint, Settings, answer_json
-from gputui.chat.side import STOPPED, Side
+from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Settings, answer_json
+from gputui.chat.side import Side
 from gputui.cli.chat_many import asked_names, summary
 from gputui.cli.chat_settings import chosen, settings_options
 from gputui.cli.compose import Options, make_conversation, make_supervisor

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from gputui.chat.conversation import SIDE_NAMES
-from gputui.chat.model import Answer, Figure
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED, Answer, Figure
 from gputui.cli.tables import Column, grid, painted
 from gputui.config import Config
 from gputui.errors import GputuiError

@@ -90,7 +90,7 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
         *("prompt_tokens", "completion_tokens", "reasoning_tokens"),
         *("ttft_seconds", "ttfo_seconds", "elapsed_seconds"),
         *("prompt_tokens_per_second", "generation_tokens_per_second", "measured_by"),
-        *("error", "hint", "settings", "left_out"),
+        *("error", "hint", "settings", "left_out", "dropped"),
     ]
     assert shape["answers"][0]["text"] == "x"
     assert shape["answers"][0]["error"] is None

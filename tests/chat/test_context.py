@@ -14,7 +14,7 @@ from gputui.chat.answering.wire import error_of
 from gputui.chat.asking import choosing
 from gputui.chat.asking.context import ContextUse, drop_words, full_words, turn_tokens, use
 from gputui.chat.listing import listing_of
-from gputui.chat.model import Answer, Figure, Measurement, Settings, Turn
+from gputui.chat.model import Answer, Endpoint, Figure, Measurement, Settings, Turn
 from tests.chat.raw_server import reply, reply_json
 from tests.chat.talking import last, roles, settled, talking
 from tests.support.hostile import completion
@@ -31,6 +31,7 @@ def turn(number: int, prompt: int | None, answered: int | None, **more: object) 
     return Turn("question", 1e9 + number, {"A": replace(text, **more)})  # type: ignore[arg-type]
 
 
+AT = Endpoint("a", "http://h/v1", context=8192)
 TURNS = [turn(1, 100, 400), turn(2, 550, 300), turn(3, 900, 200)]
 """Prompts of 100, 50 and 50 tokens, each with its answer."""
 
@@ -64,17 +65,36 @@ def test_a_turn_that_failed_is_not_sent_and_costs_nothing() -> None:
 
 
 def test_the_use_is_what_the_server_counted_last() -> None:
-    assert use(TURNS, "A", None, 8192, 0, 0) == ContextUse(1100, 8192)
-    assert use(TURNS, "A", None, None, 0, 0) is None
-    assert use([], "A", None, 8192, 0, 0) is None
-    assert use([*TURNS, turn(4, None, None)], "A", None, 8192, 0, 0) == ContextUse(1100, 8192)
+    assert use(TURNS, "A", None, AT, 0) == ContextUse(1100, 8192)
+    assert use(TURNS, "A", None, Endpoint("a", "http://h/v1"), 0) is None
+    assert use(TURNS, "A", None, None, 0) is None
+    assert use([], "A", None, AT, 0) is None
+    assert use([*TURNS, turn(4, None, None)], "A", None, AT, 0) == ContextUse(1100, 8192)
     live = turn(4, 1150, 7).answers["A"]
-    assert use(TURNS, "A", live, 8192, 0, 0) == ContextUse(1157, 8192)
+    assert use(TURNS, "A", live, AT, 0) == ContextUse(1157, 8192)
 
 
 def test_what_was_dropped_since_is_taken_off_by_estimate_and_put_back() -> None:
-    assert use(TURNS, "A", None, 8192, 0, 2) == ContextUse(250, 8192, estimated=True)
-    assert use(TURNS, "A", None, 8192, 2, 0) == ContextUse(1950, 8192, estimated=True)
+    assert use(TURNS, "A", None, AT, 2) == ContextUse(250, 8192, estimated=True)
+    fewer = [*TURNS[:2], turn(3, 900, 200, dropped=2)]
+    assert use(fewer, "A", None, AT, 2) == ContextUse(1100, 8192)
+    assert use(fewer, "A", None, AT, 0) == ContextUse(1950, 8192, estimated=True)
+    uncounted = [*TURNS, turn(4, None, None, dropped=2)]
+    assert use(uncounted, "A", None, AT, 2) == ContextUse(250, 8192, estimated=True)
+
+
+def test_another_models_count_is_an_estimate() -> None:
+    for other in (replace(AT, name="b"), replace(AT, served_model="another")):
+        assert use(TURNS, "A", None, other, 0) == ContextUse(1100, 8192, estimated=True)
+    assert use(TURNS, "A", None, replace(AT, served_model="m"), 0) == ContextUse(1100, 8192)
+
+
+def test_reasoning_is_in_the_context_only_while_it_is_written() -> None:
+    thought = turn(1, 100, 400)
+    numbers = replace(thought.answers["A"].measurement, reasoning_tokens=Figure(300, "server"))
+    answer = replace(thought.answers["A"], measurement=numbers)
+    assert use([], "A", answer, AT, 0) == ContextUse(500, 8192)
+    assert use([replace(thought, answers={"A": answer})], "A", None, AT, 0) == ContextUse(200, 8192)
 
 
 def test_as_few_turns_as_make_room_are_named() -> None:
@@ -202,6 +222,7 @@ async def test_an_overflow_says_what_to_drop_and_then_it_fits() -> None:
         assert roles(a.requests[-1]) == [("user", "2?"), ("assistant", "two"), ("user", "3?")]
         assert last(chat, "A").text == "three"
         assert len(side.finished) == 3, "what is not sent stays in the transcript"
+        assert [turn.answers["A"].dropped for turn in side.finished] == [0, 0, 1]
         assert side.context_use == ContextUse(560, 768)
         assert "all turns are sent" in choosing.drop(chat, None, "0")
         assert [side.note_of(turn).sent for turn in side.finished] == [True] * 3

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from gputui.chat.keeping.store import Store
-from gputui.chat.model import Settings
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED, Settings
 from gputui.errors import GputuiError
 from tests.chat.raw_server import Responder, break_off, reply, reply_json, reply_then
 from tests.chat.talking import PATIENCE, PIECE, kept, last, roles, settled, talking, until

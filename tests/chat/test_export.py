@@ -64,6 +64,7 @@ def answers(side: str) -> st.SearchStrategy[Answer]:
         hint=HOSTILE,
         settings=SETTINGS,
         left_out=st.lists(st.sampled_from(["seed", "top_k"]), unique=True).map(tuple),
+        dropped=st.none() | st.integers(0, 2**53),
     )
 
 
@@ -108,6 +109,7 @@ def answer_back(shape: dict) -> Answer:  # type: ignore[type-arg]
         hint=shape["hint"],
         settings=told and Settings(told["system"], Sampling(**told["sampling"])),
         left_out=tuple(shape["left_out"]),
+        dropped=shape["dropped"],
     )
 
 

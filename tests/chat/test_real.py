@@ -15,8 +15,7 @@ import pytest
 from gputui.chat.asking.choosing import choose_value, drop
 from gputui.chat.conversation import Conversation
 from gputui.chat.endpoints import running_endpoint
-from gputui.chat.model import Answer, Attachment, Endpoint, Sampling, Settings
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Sampling, Settings
 from gputui.demo.config import INSTANCES
 from gputui.demo.parts import Parts
 from gputui.errors import GputuiError

@@ -12,7 +12,7 @@ import pytest
 from gputui.chat.answering import slots as module
 from gputui.chat.answering.slots import STILL_BUSY, STILL_READING, SlotWatch
 from gputui.chat.conversation import Conversation
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED
 from gputui.llama.wire import Slot
 from tests.chat.raw_server import RawServer, Request, head, serve
 from tests.chat.talking import last, settled, until

@@ -242,3 +242,12 @@ def test_context_overflow_names_both_numbers() -> None:
 def test_openai_counts_reasoning_a_level_deeper(details: object, counted: int | None) -> None:
     body = {"usage": {"completion_tokens": 500, "completion_tokens_details": details}}
     assert list(events_of(body)) == [Usage(completion_tokens=500, reasoning_tokens=counted)]
+
+
+@pytest.mark.parametrize("count", [10**19, 2**53 + 1, -1])
+def test_a_count_that_can_be_none_is_not_taken(count: int) -> None:
+    body = {
+        "usage": {"prompt_tokens": 7, "completion_tokens": count},
+        "timings": {"predicted_n": count, "prompt_n": 7},
+    }
+    assert list(events_of(body)) == [Usage(prompt_tokens=7), Timings(prompt_n=7)]

@@ -61,7 +61,7 @@ async def test_in_every_panel(texts: tuple[tuple[str, str], ...]) -> None:
         for n, (name, text) in enumerate(texts):
             one.supervisor.asked.clear()
             one.supervisor.refusal = GputuiError(f"refused {name}: {text}", text)
-            one.conversation.store_problem = clean(text)
+            one.conversation._keeper.problem = clean(text)
             one.sampler.take(on_gpus(lines[n]))
             await pilot.press("s")
             await until_shown(pilot, f"refused {name}")

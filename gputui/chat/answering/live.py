@@ -40,7 +40,8 @@ class Exchange:
 
 @dataclass(eq=False)
 class LiveAnswer:
-    """An answer while it is written. ``begun``: its request may go out; before, it waits for another."""
+    """An answer while it is written. ``begun``: its request may go out; before, it waits for another.
+    ``dropped``: without how many of the oldest turns; None while not known."""
 
     exchange: Exchange
     endpoint: Endpoint
@@ -54,6 +55,7 @@ class LiveAnswer:
     finish_reason: str | None = None
     left_out: tuple[str, ...] = ()
     begun: bool = False
+    dropped: int | None = None
 
     def take(self, at: float, event: Event) -> None:
         """Note an event that arrived at ``at``."""
@@ -93,4 +95,5 @@ class LiveAnswer:
             measurement=self.watch.measurement(time.monotonic()),
             settings=self.settings,
             left_out=self.left_out,
+            dropped=self.dropped,
         )

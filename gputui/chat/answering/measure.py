@@ -109,7 +109,8 @@ class Stopwatch:
         return _speed(self._timings.prompt_per_second)
 
     def _generation_speed(self) -> Figure | None:
-        """A single token gives no speed: it has no token before it to be timed against."""
+        """A single token gives no speed: it has no token before it to be timed against. By our clock, nor
+        do tokens of reasoning that were only counted: they came before the first token that was seen."""
         if (self._timings.predicted_n or 0) >= 2 and (
             figure := _speed(self._timings.predicted_per_second)
         ):
@@ -118,9 +119,11 @@ class Stopwatch:
         if tokens is None or self._first_token is None or self._last_token is None:
             return None
         took = self._last_token - self._first_token
-        if tokens.value < 2 or self._deltas < 2 or took <= 0:
+        unseen = 0 if self._reasoning_deltas else self._usage.reasoning_tokens or 0
+        count = tokens.value - unseen
+        if count < 2 or self._deltas < 2 or took <= 0:
             return None
-        return Figure((tokens.value - 1) / took, "client")
+        return Figure((count - 1) / took, "client")
 
     def _prompt_done(self) -> float | None:
         """The share of the prompt that is processed, while no token has come."""

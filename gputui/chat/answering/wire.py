@@ -17,6 +17,8 @@ from gputui.text import clean_line
 
 MAX_LINE = 16 << 20
 """Characters of one event's line; a server that sends more is not answering a chat."""
+MOST_COUNTED = 2**53
+"""Tokens; up to here JSON, SQLite and a float agree. What is more, or less than none, was never counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +302,17 @@ def _flat_usage(usage: Any) -> Any:
 
 
 def _lenient(kind: type[_T], value: Any) -> _T | None:
-    """``value`` as a ``kind``, without the fields of another type; None where nothing is left."""
+    """``value`` as a ``kind``, without the fields of another type and the counts that can be none;
+    None where nothing is left."""
     if not isinstance(value, dict):
         return None
     types = get_type_hints(kind)
     found = {}
     for field in fields(kind):  # type: ignore[arg-type]
         try:
-            found[field.name] = msgspec.convert(value.get(field.name), types[field.name])
+            item = msgspec.convert(value.get(field.name), types[field.name])
         except msgspec.ValidationError:
             continue
+        if not isinstance(item, int) or 0 <= item <= MOST_COUNTED:
+            found[field.name] = item
     return kind(**found) if any(item is not None for item in found.values()) else None

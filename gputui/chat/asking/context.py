@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
-from gputui.chat.model import Answer, Figure, Turn
+from gputui.chat.model import Answer, Endpoint, Figure, Turn
 
 WARN_SHARE = 0.8
 """From here on the context counts as nearly full."""
@@ -21,7 +21,8 @@ _MOST_PER_CHARACTER = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ContextUse:
-    """``used`` of ``size`` tokens; ``estimated``: what is sent has changed since the server counted."""
+    """``used`` of ``size`` tokens; ``estimated``: what is sent has changed since the server counted, or the
+    model that counts it."""
 
     used: int
     size: int
@@ -54,36 +55,29 @@ def turn_tokens(turns: Sequence[Turn], side: str) -> list[int]:
     return costs
 
 
-def used_tokens(answer: Answer) -> int | None:
-    """Prompt and answer of one request, as its server counted them; None where it did not."""
-    prompt = _server(answer.measurement.prompt_tokens)
-    answered = _server(answer.measurement.completion_tokens)
-    return None if prompt is None else prompt + (answered or 0)
-
-
 def use(
-    turns: Sequence[Turn],
-    side: str,
-    live: Answer | None,
-    size: int | None,
-    counted_from: int,
-    now: int,
+    turns: Sequence[Turn], side: str, live: Answer | None, endpoint: Endpoint | None, dropped: int
 ) -> ContextUse | None:
-    """How much is used; None where the size or the count is not known.
+    """How much of the context of ``endpoint`` is used; None where its size or the count is not known.
 
-    The newest answer was asked without the ``counted_from`` oldest turns; the next prompt goes without
-    the ``now`` oldest.
+    While an answer is written its reasoning is in the context, too; it does not go along with the next
+    prompt. That one goes without the ``dropped`` oldest turns.
     """
-    newest_first = chain([live] if live else [], (turn.answers[side] for turn in reversed(turns)))
-    counts = (used for answer in newest_first if (used := used_tokens(answer)) is not None)
-    count = next(counts, None) if size else None  # drawn again and again: never all that was said
-    if not size or count is None:
+    if endpoint is None or not endpoint.context:
         return None
-    if counted_from == now:
-        return ContextUse(count, size)
-    costs = turn_tokens(turns, side)
-    change = sum(costs[counted_from:now]) - sum(costs[now:counted_from])
-    return ContextUse(max(0, count - change), size, estimated=True)
+    newest_first = chain([live] if live else [], (turn.answers[side] for turn in reversed(turns)))
+    for answer in newest_first:  # drawn again and again: never all that was said
+        prompt = _server(answer.measurement.prompt_tokens)
+        if prompt is None:
+            continue
+        count = prompt + (_written(answer) if answer is live else _answer_tokens(answer))
+        before = answer.dropped or 0
+        estimated = before != dropped or not _counted_by(endpoint, answer)
+        if before != dropped:
+            costs = turn_tokens(turns, side)
+            count -= sum(costs[before:dropped]) - sum(costs[dropped:before])
+        return ContextUse(max(0, count), endpoint.context, estimated=estimated)
+    return None
 
 
 def reserve(size: int, max_tokens: int | None) -> int:
@@ -120,6 +114,16 @@ def full_words(
     remedy = drop_words(turns, side, dropped, use.used - use.size + room)
     words = f"{side}: about {use.used} of {use.size} tokens of context are used"
     return f"{words}: {remedy or 'begin a new conversation, /new'}".removesuffix(".")
+
+
+def _counted_by(endpoint: Endpoint, answer: Answer) -> bool:
+    """Whether the tokens of an answer are those of the model that is asked now."""
+    served = endpoint.served_model
+    return answer.name == endpoint.name and (served is None or served == answer.model)
+
+
+def _written(answer: Answer) -> int:
+    return _server(answer.measurement.completion_tokens) or 0
 
 
 def _grown(before: Answer | None, answer: Answer, characters: int) -> int:

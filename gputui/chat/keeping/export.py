@@ -24,12 +24,14 @@ _TURNS_AT_ONCE = 200
 class Kept:
     """A conversation, or some turns of it, as it is exported; they are read while they are written, once.
 
-    ``first`` is the place of the first of them in the conversation, from 1.
+    ``first`` is the place of the first of them in the conversation, from 1. ``note`` says to people what is
+    missing; "" for nothing.
     """
 
     summary: Summary
     turns: Iterable[Turn]
     first: int = 1
+    note: str = ""
 
 
 def read(store: Store, conversation_ids: Sequence[int]) -> Iterator[Kept]:
@@ -52,7 +54,7 @@ def markdown_document(kept: Iterable[Kept]) -> Iterator[str]:
     for place, one in enumerate(kept):
         if place:
             yield "\n"
-        yield from markdown(one.summary, one.turns, one.first)
+        yield from markdown(one.summary, one.turns, one.first, one.note)
 
 
 def json_document(kept: Iterable[Kept]) -> Iterator[str]:
@@ -75,8 +77,9 @@ def json_document(kept: Iterable[Kept]) -> Iterator[str]:
 def json_lines(kept: Iterable[Kept]) -> Iterator[str]:
     """A line for each answer, with its prompt, its settings and its numbers.
 
-    What was said before it to the same side are the lines above of the same conversation and side,
-    those with an ``error`` or without ``text`` left out.
+    What was said before it to the same side are the lines above of the same conversation and side, without
+    the first ``dropped`` of them, and without those that have an ``error`` or no ``text``. ``dropped`` null:
+    how many were left out is not known.
     """
     for one in kept:
         about = conversation_json(one.summary)

@@ -16,11 +16,18 @@ _BACKTICKS = re.compile("`+")
 _MARKUP = re.compile(r"([\\`*_\[\]<>&~#$|])")
 
 
-def markdown(summary: Summary, turns: Iterable[Turn], first: int = 1) -> Iterator[str]:
-    """The document, block by block, each with its end: headings of level 1 (title), 2 (turn), 3 (answer)."""
+def markdown(
+    summary: Summary, turns: Iterable[Turn], first: int = 1, note: str = ""
+) -> Iterator[str]:
+    """The document, block by block, each with its end: headings of level 1 (title), 2 (turn), 3 (answer).
+
+    ``note`` stands under the title.
+    """
     yield f"# {escaped(summary.title)}\n"
     count = f"{summary.turns} turn{'s' * (summary.turns != 1)}"
     yield f"\nConversation {summary.id} · begun {moment(summary.created_at)} · {count}\n"
+    if note:
+        yield f"\n{escaped(note)}\n"
     systems: dict[str, str] = {}
     for number, turn in enumerate(turns, first):
         yield from _turn(turn, number, systems)

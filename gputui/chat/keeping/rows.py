@@ -71,6 +71,7 @@ def answer_row(answer: Answer) -> dict[str, object]:
         row[f"{name}_origin"] = figure.origin if figure else None
     row["settings"] = msgspec.json.encode(answer.settings).decode() if answer.settings else None
     row["left_out"] = " ".join(answer.left_out)
+    row["dropped"] = answer.dropped
     return row
 
 
@@ -88,6 +89,7 @@ def _answer(row: sqlite3.Row) -> Answer:
         measurement=Measurement(**measured),
         settings=_settings(row["settings"]),
         left_out=tuple(row["left_out"].split()),
+        **typed(row, ("dropped",), int, NoneType),
     )
 
 

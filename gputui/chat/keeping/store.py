@@ -49,10 +49,7 @@ class Store:
     def new_conversation(self, created_at: float) -> int:
         """A new conversation's id."""
         with self._database.transaction() as connection:
-            statement = (
-                f"INSERT INTO conversations (id, created_at) VALUES ({_NEXT_CONVERSATION}, ?)"  # noqa: S608
-            )
-            return int(connection.execute(statement, (created_at,)).lastrowid or 0)
+            return _add_conversation(connection, created_at)
 
     def new_turn(self, conversation_id: int, turn: Turn) -> int:
         """A new turn's id; its answers are kept as they come.
@@ -60,38 +57,35 @@ class Store:
         Raises GoneError where the conversation was deleted.
         """
         with self._database.transaction() as connection:
-            _still_there(connection, "conversations", conversation_id)
-            cursor = connection.execute(
-                "INSERT INTO turns (id, conversation_id, prompt, created_at, tag)"  # noqa: S608
-                f" VALUES ({_NEXT_TURN}, ?, ?, ?, ?)",
-                (conversation_id, turn.prompt, turn.created_at, turn.tag),
-            )
-            connection.executemany(
-                "INSERT INTO attachments (turn_id, position, name, media_type, data)"
-                " VALUES (?, ?, ?, ?, ?)",
-                [
-                    (cursor.lastrowid, position, one.name, one.media_type, one.data)
-                    for position, one in enumerate(turn.attachments)
-                ],
-            )
-        return int(cursor.lastrowid or 0)
+            return _add_turn(connection, conversation_id, turn)
 
     def save_answer(self, turn_id: int, answer: Answer) -> None:
         """Keep an answer; one of the same turn and side is replaced.
 
         Raises GoneError where the turn was deleted.
         """
-        row = {"turn_id": turn_id} | answer_row(answer)
-        columns = ", ".join(row)
-        marks = ", ".join("?" * len(row))
         with self._database.transaction() as connection:
-            _still_there(connection, "turns", turn_id)
-            connection.execute(
-                f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})",  # noqa: S608  # names of this module
-                tuple(row.values()),
-            )
+            _put_answer(connection, turn_id, answer)
         with contextlib.suppress(GputuiError):  # it is kept; what is not indexed is written down
             self._index(_FEW)
+
+    def keep(
+        self, conversation_id: int | None, turn_id: int | None, turn: Turn, answer: Answer
+    ) -> tuple[int, int]:
+        """Keep an answer and all that it needs, or nothing: its conversation and its turn, where they have
+        no ids yet. Their ids.
+
+        Raises GoneError where one that has an id was deleted.
+        """
+        with self._database.transaction() as connection:
+            if conversation_id is None:
+                conversation_id = _add_conversation(connection, turn.created_at)
+            if turn_id is None:
+                turn_id = _add_turn(connection, conversation_id, turn)
+            _put_answer(connection, turn_id, answer)
+        with contextlib.suppress(GputuiError):
+            self._index(_FEW)
+        return conversation_id, turn_id
 
     def conversations(self) -> tuple[int, ...]:
         """The ids of all conversations that have a turn, oldest first."""
@@ -240,6 +234,39 @@ class Store:
             raise GputuiError(
                 f"{self._path}: damaged: {_NOT_READ}", "Move the file away; a new one is made."
             ) from error
+
+
+def _add_conversation(connection: sqlite3.Connection, created_at: float) -> int:
+    statement = f"INSERT INTO conversations (id, created_at) VALUES ({_NEXT_CONVERSATION}, ?)"  # noqa: S608
+    return int(connection.execute(statement, (created_at,)).lastrowid or 0)
+
+
+def _add_turn(connection: sqlite3.Connection, conversation_id: int, turn: Turn) -> int:
+    _still_there(connection, "conversations", conversation_id)
+    cursor = connection.execute(
+        "INSERT INTO turns (id, conversation_id, prompt, created_at, tag)"  # noqa: S608
+        f" VALUES ({_NEXT_TURN}, ?, ?, ?, ?)",
+        (conversation_id, turn.prompt, turn.created_at, turn.tag),
+    )
+    connection.executemany(
+        "INSERT INTO attachments (turn_id, position, name, media_type, data) VALUES (?, ?, ?, ?, ?)",
+        [
+            (cursor.lastrowid, position, one.name, one.media_type, one.data)
+            for position, one in enumerate(turn.attachments)
+        ],
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _put_answer(connection: sqlite3.Connection, turn_id: int, answer: Answer) -> None:
+    _still_there(connection, "turns", turn_id)
+    row = {"turn_id": turn_id} | answer_row(answer)
+    columns = ", ".join(row)
+    marks = ", ".join("?" * len(row))
+    connection.execute(
+        f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})",  # noqa: S608  # names of this module
+        tuple(row.values()),
+    )
 
 
 def _no_such(conversation_id: int) -> GputuiError:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gputui.chat.answering.live import Exchange
 from gputui.chat.conversation import Conversation
-from gputui.chat.model import Answer
-from gputui.chat.side import STOPPED, Side
+from gputui.chat.model import STOPPED, Answer
+from gputui.chat.side import Side
 from gputui.chat.voting.naming import names_itself
 from gputui.chat.voting.vote import Choice, Contestant, Vote
 from gputui.errors import GputuiError

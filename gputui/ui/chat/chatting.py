@@ -46,6 +46,7 @@ class Chatting:
         self.queueing = Queueing(self)
         self.voting = Voting(self)
         self._told_store_problem: str | None = None
+        self._told_older_problem: str | None = None
 
     @property
     def conversation(self) -> Conversation:
@@ -94,3 +95,12 @@ class Chatting:
         if problem is not None and problem != self._told_store_problem:
             self.say(GputuiError("Turns are not being kept", problem))
         self._told_store_problem = problem
+        self._tell_older_problem()
+
+    def _tell_older_problem(self) -> None:
+        """Once for each new reason why the older turns of an opened conversation are not here."""
+        error = self.conversation.older_problem
+        problem = error.message if error is not None else None
+        if problem is not None and problem != self._told_older_problem:
+            self.say(GputuiError("It goes on without its older turns", problem))
+        self._told_older_problem = problem

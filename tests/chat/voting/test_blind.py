@@ -13,8 +13,7 @@ import pytest
 
 from gputui.chat.conversation import Conversation
 from gputui.chat.keeping.store import Store
-from gputui.chat.model import Answer, Endpoint, Sampling, Settings, Turn
-from gputui.chat.side import STOPPED
+from gputui.chat.model import STOPPED, Answer, Endpoint, Sampling, Settings, Turn
 from gputui.chat.voting.blind import FAILED, NOBODY
 from gputui.chat.voting.casting import ballot_of
 from gputui.chat.voting.vote import Choice

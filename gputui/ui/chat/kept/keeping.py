@@ -60,12 +60,15 @@ class Keeping:
         chatting, conversation = self._chatting, self._chatting.conversation
         other = conversation_id != conversation.id
         if other:
+            was_on = chatting.queueing.on
             await conversation.open(conversation_id)
+            chatting.queueing.seated(was_on=was_on)
+            chatting.panel.shown_anew()
         chatting.screen.set_focus(chatting.screen.query_one(Prompt))
         chatting.panel.refresh_sides()
         if other:
             await self._offer_seats()
-        if conversation.partial:
+        if conversation.is_reading:
             with _uncollected():
                 await conversation.whole()
         await conversation.whole()
@@ -130,10 +133,7 @@ class Keeping:
         dialog = ConfirmDialog(_delete_question(one), "Delete it", "Keep it")
         if await chatting.screen.app.push_screen_wait(dialog) != "yes":
             return
-        if conversation_id == conversation.id and conversation.busy:
-            raise GputuiError("An answer is being written in it", "Wait, or stop it first.")
-        await asyncio.to_thread(self.store.delete, [conversation_id])
-        conversation.forget(conversation_id)
+        await conversation.delete(conversation_id)
         chatting.panel.refresh_sides()
         chatting.screen.notify(clean_line(one.title, 80), title="Deleted", markup=False)
         self._changed()

@@ -80,9 +80,12 @@ def save(chatting: Chatting, argument: str) -> None:
 
 
 async def _save_all(chatting: Chatting, turns: tuple[Turn, ...], name: str) -> None:
-    await chatting.conversation.whole()  # its older turns may still be on their way
+    missing = ""
+    if not await chatting.conversation.whole():  # its older turns may still be on their way
+        problem = chatting.conversation.older_problem
+        missing = f"Its older turns are missing here: {problem or 'they were not read'}"
     turns = chatting.conversation.turns or turns
-    text = "".join(markdown_document([Kept(_summary(chatting, turns), turns)]))
+    text = "".join(markdown_document([Kept(_summary(chatting, turns), turns, note=missing)]))
     proposal = saving.proposed("conversation", turns[0].created_at, "md")
     await saving.save(chatting, "the conversation", text, name, proposal)
 

@@ -63,12 +63,17 @@ class Queueing:
         conversation.seat(SIDE_NAMES[: len(names)])
         for side, name in zip(SIDE_NAMES, names, strict=False):
             seating.seat(side, name)
+        self.seated(was_on=was_on)
+        self.show(PAIR)
+
+    def seated(self, *, was_on: bool) -> None:
+        """There are more sides now, or fewer: a queue answers by so many at a time while it is on."""
+        conversation = self._chatting.conversation
         if self.on and not was_on:
             self._at_once_before = conversation.at_once
             conversation.at_once = min(conversation.at_once or AT_ONCE, AT_ONCE)
         elif was_on and not self.on:
             conversation.at_once = self._at_once_before
-        self.show(PAIR)
 
     def _in_their_seats(self, names: Sequence[str]) -> list[str]:
         """Those who sit somewhere keep their order, with what they said; the others follow."""

@@ -50,7 +50,19 @@ def _order(chatting: Chatting, argument: str) -> None:
 
 def _drop(chatting: Chatting, argument: str) -> None:
     side, count = _side_first(chatting, argument)
-    tell(chatting, choosing.drop(chatting.conversation, side, count))
+    conversation = chatting.conversation
+
+    def drop() -> None:
+        tell(chatting, choosing.drop(conversation, side, count))
+
+    async def drop_of_all() -> None:
+        await conversation.whole()  # the oldest are those that are still being read
+        drop()
+
+    if conversation.is_whole:
+        drop()
+    else:
+        chatting.work(drop_of_all(), "drop")
 
 
 def _preset(chatting: Chatting, argument: str) -> None:
