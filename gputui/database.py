@@ -179,7 +179,16 @@ END;
 """
 """No id is given twice: another session may still write to what had it."""
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE)
+_VOTED_ANSWERS = """
+ALTER TABLE votes ADD COLUMN
+    answers TEXT NOT NULL DEFAULT '';           -- tells them from those of a retry; '': not known
+CREATE INDEX votes_by_prompt ON votes (asked_at);
+"""
+
+_MIGRATIONS = (
+    *(_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE),
+    _VOTED_ANSWERS,
+)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

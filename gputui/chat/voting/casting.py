@@ -11,7 +11,7 @@ from gputui.chat.conversation import Conversation
 from gputui.chat.model import Answer
 from gputui.chat.side import STOPPED, Side
 from gputui.chat.voting.naming import names_itself
-from gputui.chat.voting.vote import Choice, Contestant, Vote
+from gputui.chat.voting.vote import Choice, Contestant, Vote, answers_key
 from gputui.errors import GputuiError
 
 
@@ -38,6 +38,7 @@ class Ballot:
             named="".join(side for side, one in (("a", self.a), ("b", self.b)) if _names(one)),
             tag=self.exchange.tag,
             turn_id=self.exchange.turn_id,
+            answers=answers_key(self.a.text, self.b.text),
         )
 
 

@@ -119,7 +119,7 @@ class Voting:
     def keep(self) -> None:
         """Try to keep what is not kept yet; whatever changed about that is told."""
         box = self._chatting.services.votes
-        if box is not None and box.unkept and not box.busy:
+        if box is not None and box.due and not box.busy:
             self._chatting.work(self._keep(box), "votes")
 
     async def _keep(self, box: VoteBox) -> None:
