@@ -184,7 +184,16 @@ ALTER TABLE answers ADD COLUMN
     dropped INTEGER;                            -- turns of its side left out, the oldest; NULL: not known
 """
 
-_MIGRATIONS = (_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE, _DROPPED)
+_VOTED_ANSWERS = """
+ALTER TABLE votes ADD COLUMN
+    answers TEXT NOT NULL DEFAULT '';           -- tells them from those of a retry; '': not known
+CREATE INDEX votes_by_prompt ON votes (asked_at);
+"""
+
+_MIGRATIONS = (
+    *(_CHAT, _EVENTS, _EVENT_KEYS, _RUNS, _COMPARISON, _SEARCH, _VOTES, _GONE),
+    *(_DROPPED, _VOTED_ANSWERS),
+)
 """What each version of the schema adds to the one before; the file's version is their number."""
 
 

@@ -50,18 +50,20 @@ def replace_file(path: Path, data: bytes, *, users: bool = False) -> None:
 
 
 def save_file(path: Path, data: bytes, *, replace: bool = False) -> None:
-    """A file where the user wants it, 0600; its folder must be there.
+    """A file where the user wants it; its folder must be there. A new one is 0600, one that is replaced
+    keeps its mode, and a link to it leads to it still.
 
     Raises FileExistsError where there is one already and that is not to be replaced, and GputuiError
     where it cannot be written: nothing of it stays then.
     """
     try:
-        if not replace:
+        if not replace or not os.path.lexists(path):
             _write_new(path, data)
         elif not path.is_file():
-            raise GputuiError(f"{path} is no regular file", "Choose another name.")
+            what = "is a directory" if path.is_dir() else "is no regular file"
+            raise GputuiError(f"{path} {what}", "Choose another name.")
         else:
-            replace_file(path.resolve(), data)
+            replace_file(path.resolve(), data, users=True)
     except FileExistsError:
         if path.is_dir():
             raise GputuiError(f"{path} is a directory", "Name a file in it.") from None

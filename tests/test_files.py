@@ -19,8 +19,10 @@ def test_a_file_is_private_and_never_in_the_place_of_another_unasked(tmp_path: P
     with pytest.raises(FileExistsError):
         save_file(path, b"two")
     assert path.read_bytes() == b"one"
+    path.chmod(0o644)
     save_file(path, b"two", replace=True)
     assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [one.name for one in tmp_path.iterdir()] == ["a.md"]
 
 
@@ -41,7 +43,7 @@ def test_a_link_is_followed_only_where_it_is_to_be_replaced(tmp_path: Path) -> N
     [
         ("missing/a.md", False, "does not exist"),
         ("folder", False, "is a directory"),
-        ("folder", True, "is no regular file"),
+        ("folder", True, "is a directory"),
         ("pipe", True, "is no regular file"),
         ("a\0b", False, "null byte"),
         ("x" * 300, False, "too long"),

@@ -16,7 +16,7 @@ from gputui.cli.compose import make_store
 from gputui.cli.conversations_text import list_lines, match_lines, shown
 from gputui.cli.root import common_options, options_of
 from gputui.errors import GputuiError
-from gputui.files import replace_file
+from gputui.files import save_file
 
 if TYPE_CHECKING:
     from gputui.chat.keeping.found import Match
@@ -165,13 +165,10 @@ def _store() -> Iterator[Store]:
 
 def _write(path: Path, pieces: Iterator[str], *, force: bool) -> None:
     """A file of the user's own, whole or not at all. Raises GputuiError."""
-    if path.exists() and not force:
-        raise GputuiError(f"{path} is there already", "To overwrite it, add --force.")
-    data = "".join(pieces).encode()
     try:
-        replace_file(path, data, users=True)
-    except OSError as error:
-        raise GputuiError(f"{path}: {error.strerror}", "Choose another --output.") from error
+        save_file(path, "".join(pieces).encode(errors="replace"), replace=force)
+    except FileExistsError:
+        raise GputuiError(f"{path} is there already", "To overwrite it, add --force.") from None
 
 
 def _number(store: Store, match: Match) -> int | None:

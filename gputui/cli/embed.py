@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -123,7 +122,7 @@ def _texts(texts: Sequence[str], file: str | None) -> list[str]:
         return [" ".join(lines_of(text)) for text in texts]
     if file == "-":
         return lines_of(sys.stdin.buffer.read().decode(errors="replace"))
-    return read_lines(Path(file))
+    return read_lines(file)
 
 
 async def _as_it_runs(options: Options, config: Config, name: str) -> Endpoint:

@@ -130,13 +130,27 @@ def test_an_export_goes_to_stdout_or_to_a_file(tmp_path: Path) -> None:
     run("conversations", "export", "2", "--output", str(file), "--format", "md", "--force")
     assert file.read_text().startswith("# prompt 1.0 ")
     missing = tmp_path / "no" / "such" / "x.md"
-    assert str(missing) in run("conversations", "export", "1", "--output", str(missing), code=1)
+    assert f"{missing.parent} does not exist" in run(
+        "conversations", "export", "1", "--output", str(missing), code=1
+    )
     for wrong in ((), ("1", "--all"), ("1", "--format", "xml")):
         run("conversations", "export", *wrong, code=2)
     assert "no conversation 9" in run(
         "conversations", "export", "9", "--output", str(file), "--force", code=1
     )
     assert file.read_text().startswith("# prompt 1.0 "), "it is not touched"
+    link = tmp_path / "link.md"
+    link.symlink_to(file)
+    file.chmod(0o644)
+    run("conversations", "export", "1", "--output", str(link), "--force")
+    assert link.is_symlink()
+    assert file.read_text().startswith("# prompt 0.0 ")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert "no regular file" in run(
+        "conversations", "export", "1", "--output", "/dev/null", "--force", code=1
+    )
+    run("conversations", "export", "1", "--output", str(tmp_path / "new.md"), "--force")
+    assert (tmp_path / "new.md").read_text() == file.read_text()
 
 
 def test_a_title_is_given() -> None:

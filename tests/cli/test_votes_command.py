@@ -65,7 +65,7 @@ def test_raw_votes_are_all_of_them_a_line_each() -> None:
     assert len(rows) == len(many())
     assert list(rows[0]) == [
         "at", "asked_at", "turn_id", "name_a", "model_a", "name_b", "model_b", "choice", "blind",
-        "named", "tag",
+        "named", "tag", "answers",
     ]  # fmt: skip
     assert [json.loads(line)["tag"] for line in run("--raw", "--tag", "code").output.splitlines()] == [
         "code", "code",

@@ -210,6 +210,27 @@ async def test_an_open_vote_is_told_as_such_and_can_be_changed(tmp_path: Path) -
         await until(pilot, lambda: "/vote takes a, b, tie, bad" in toasts(one))
 
 
+async def test_a_vote_is_blind_only_if_the_draw_still_holds_as_it_is_cast(tmp_path: Path) -> None:
+    quick = answers(chunk(content="agreed"), END)
+    async with playing(tmp_path, quick, quick) as (one, pilot):
+        await begin(one, pilot)
+        await pilot.press(*"hi", "enter")
+        await until(pilot, lambda: chat_text(one).count("agreed") == 2)
+        await pilot.press("escape", "v")
+        await until(pilot, lambda: isinstance(one.app.screen, VoteDialog))
+        one.conversation.blind.end()
+        await pilot.press("a")
+        await until(pilot, lambda: "Voted: A is better" in toasts(one))
+        box = one.app.services.votes
+        assert box is not None
+        assert [vote.blind for vote in await box.votes()] == [False]
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(one.app.screen, VoteDialog))
+        one.conversation.begin_anew()
+        await pilot.press("a")
+        await until(pilot, lambda: "There are no two answers to vote on" in toasts(one))
+
+
 async def test_a_vote_that_is_not_kept_is_told_and_kept_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,13 +29,23 @@ def settings_for(conversation: Conversation, side: str | None) -> Settings:
 
 
 def choose_settings(conversation: Conversation, side: str | None, settings: Settings) -> None:
-    """Have these from the next prompt on."""
+    """Have these from the next prompt on. Raises GputuiError where a side's own would tell it."""
+    check_alike(conversation, side)
     if side is None:
         conversation.settings = settings
     else:
         conversation.sides[side].settings = settings
     for one in conversation.sides.values():
         one.touch()
+
+
+def check_alike(conversation: Conversation, side: str | None) -> None:
+    """Raises GputuiError in blind mode for what is of one side alone: both are asked alike there."""
+    if side is not None and conversation.blind.on:
+        raise GputuiError(
+            "In blind mode both sides are asked alike",
+            "Choose it for both: name no side. /blind off ends it.",
+        )
 
 
 def choose_value(conversation: Conversation, side: str | None, name: str, text: str) -> str:
@@ -121,6 +131,7 @@ def drop(conversation: Conversation, side: str | None, text: str) -> str:
         raise GputuiError(
             "How many of the oldest turns are to be left out?", "/drop 3, or /drop 0 for none."
         )
+    check_alike(conversation, side)
     names = list(conversation.sides) if side is None else [side]
     tokens = 0
     for name in names:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from gputui.chat.asking.reading import path_of, read_text
 from gputui.chat.endpoints import endpoint_of, instance_endpoint
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.text import clean, error_words
+from gputui.text import clean
 
 _MOST_BYTES = 4 << 20
 
@@ -40,16 +39,6 @@ def lines_of(text: str) -> list[str]:
     return [line.strip() for line in clean(text).splitlines() if line.strip()]
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a file. Raises GputuiError where it cannot be read, is no text, or too large."""
-    try:
-        with path.expanduser().open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise GputuiError(f"{path}: {error_words(error, 200)}") from error
-    if len(content) > _MOST_BYTES:
-        raise GputuiError(f"{path}: larger than {_MOST_BYTES >> 20} MiB", "Take fewer lines.")
-    try:
-        return lines_of(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise GputuiError(f"{path}: no text in UTF-8") from error
+def read_lines(path: str) -> list[str]:
+    """The lines of a file; blocks. Raises GputuiError where it is no file of text, or too large."""
+    return lines_of(read_text(path_of(path), _MOST_BYTES))

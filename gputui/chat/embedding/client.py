@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -83,14 +84,16 @@ async def embed(
         parts.append(await _batch(client, endpoint, texts[first : first + BATCH], first))
         took += time.monotonic() - began
         told(first + len(parts[-1].vectors))
-    vectors = [
-        normalised(vector, f"text {number}")
-        for number, vector in enumerate((one for part in parts for one in part.vectors), 1)
-    ]
+    vectors = await asyncio.to_thread(_normalised, parts)
     counts = [part.tokens for part in parts if part.tokens is not None]
     tokens = Figure(sum(counts), "server") if len(counts) == len(parts) else None
     model = endpoint.served_model or parts[0].model or endpoint.model or endpoint.name
     return Embedded(tuple(texts), vectors, model, tokens, took)
+
+
+def _normalised(parts: Sequence[_Part]) -> list[list[float]]:
+    vectors = (one for part in parts for one in part.vectors)
+    return [normalised(vector, f"text {number}") for number, vector in enumerate(vectors, 1)]
 
 
 def check_texts(texts: Sequence[str]) -> None:

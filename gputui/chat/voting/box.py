@@ -20,6 +20,7 @@ class VoteBox:
         self.problem: GputuiError | None = None
         self._store = store
         self._unkept: list[tuple[Vote, Exchange]] = []
+        self._turnless: list[Exchange] = []
         self._keeping = asyncio.Lock()
 
     @property
@@ -40,6 +41,11 @@ class VoteBox:
         )
 
     @property
+    def due(self) -> bool:
+        """Whether ``keep`` has something to do: a vote, or the turn of one that is kept since."""
+        return bool(self._unkept) or any(one.turn_id is not None for one in self._turnless)
+
+    @property
     def busy(self) -> bool:
         """Whether the database is at work."""
         return self._keeping.locked()
@@ -49,18 +55,39 @@ class VoteBox:
         self._unkept.append((vote, exchange))
 
     async def keep(self) -> None:
-        """Keep what is not kept yet. What fails stays, for the next time; nothing is raised."""
+        """Keep what is not kept yet. What fails stays, for the next time; nothing is raised.
+
+        Once begun it is carried out, whoever stops waiting: what was written is known as such.
+        """
+        await asyncio.shield(asyncio.create_task(self._keep(), name="keep votes"))
+
+    async def _keep(self) -> None:
         async with self._keeping:
-            votes = self._waiting()
-            if not votes:
-                return
             try:
-                await asyncio.to_thread(self._store.add, votes)
+                await self._keep_votes()
+                await self._keep_turns()
             except GputuiError as error:
                 self.problem = error
             else:
                 self.problem = None
-                del self._unkept[: len(votes)]
+
+    async def _keep_votes(self) -> None:
+        votes = self._waiting()
+        if not votes:
+            return
+        await asyncio.to_thread(self._store.add, votes)
+        kept, self._unkept = self._unkept[: len(votes)], self._unkept[len(votes) :]
+        self._turnless += [
+            exchange
+            for vote, (_, exchange) in zip(votes, kept, strict=True)
+            if vote.turn_id is None
+        ]
+
+    async def _keep_turns(self) -> None:
+        turns = {one.created_at: one.turn_id for one in self._turnless if one.turn_id is not None}
+        if turns:
+            await asyncio.to_thread(self._store.set_turns, turns)
+            self._turnless = [one for one in self._turnless if one.created_at not in turns]
 
     async def votes(self) -> Sequence[Vote]:
         """All votes, those that are not kept yet as well. Raises GputuiError."""

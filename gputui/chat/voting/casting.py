@@ -11,7 +11,7 @@ from gputui.chat.conversation import Conversation
 from gputui.chat.model import STOPPED, Answer
 from gputui.chat.side import Side
 from gputui.chat.voting.naming import names_itself
-from gputui.chat.voting.vote import Choice, Contestant, Vote
+from gputui.chat.voting.vote import Choice, Contestant, Vote, answers_key
 from gputui.errors import GputuiError
 
 
@@ -26,8 +26,16 @@ class Ballot:
     blind: bool
     stopped: bool
 
-    def vote(self, choice: Choice, clock: Callable[[], float] = time.time) -> Vote:
-        """That choice, now."""
+    def named(self) -> str:
+        """Which of the answers say who made them, as a vote has it. Long ones take a moment."""
+        return "".join(side for side, one in (("a", self.a), ("b", self.b)) if _names(one))
+
+    def of_same(self, other: Ballot) -> bool:
+        """Whether it is on the same two answers."""
+        return self.a is other.a and self.b is other.b
+
+    def vote(self, choice: Choice, named: str, clock: Callable[[], float] = time.time) -> Vote:
+        """That choice, now. ``named`` is what ``named()`` gives."""
         return Vote(
             at=clock(),
             asked_at=self.exchange.created_at,
@@ -35,9 +43,10 @@ class Ballot:
             b=_contestant(self.b),
             choice=choice,
             blind=self.blind,
-            named="".join(side for side, one in (("a", self.a), ("b", self.b)) if _names(one)),
+            named=named,
             tag=self.exchange.tag,
             turn_id=self.exchange.turn_id,
+            answers=answers_key(self.a.text, self.b.text),
         )
 
 

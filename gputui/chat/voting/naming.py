@@ -77,39 +77,48 @@ def names_itself(text: str, own: Collection[str] = ()) -> bool:
     if len(text) > 2 * LONGEST:
         text = f"{text[:LONGEST]}\n{text[-LONGEST:]}"
     text = _QUOTED.sub("", _CODE.sub("", text)).strip().lstrip("\"“„«'‘")
-    return any(pattern.search(text) for pattern in _patterns(frozenset(map(str.casefold, own))))
+    names = frozenset(_spellings(map(str.casefold, own)))
+    return any(
+        pattern.search(text) for pattern in (*_patterns(), *(_patterns(names) if names else ()))
+    )
 
 
 @lru_cache(maxsize=16)
-def _patterns(own: frozenset[str]) -> tuple[re.Pattern[str], ...]:
+def _patterns(own: frozenset[str] = frozenset()) -> tuple[re.Pattern[str], ...]:
+    """Those of all known names; or those of its ``own`` names alone, which are fewer to compile."""
     fillers = "|".join(map(re.escape, sorted(set(_FILLERS), key=len, reverse=True)))
     filler = rf"(?:(?:{fillers})(?:['’]s)?{_GAP}){{0,14}}+"
     makers_own = rf"(?:(?:{_any_of(MAKERS)})(?:['’]s)?{_GAP})?"  # "Google's Gemma"
-    plain = _any_of(one for one in FAMILIES if one not in _COMMON)
-    common = _any_of({*_COMMON, *_spellings(own)})  # an instance may be called "coder"
+    plain = "" if own else _any_of(one for one in FAMILIES if one not in _COMMON)
+    common = _any_of(own or _COMMON)  # an instance may be called "coder"
     article = r"(?<!\ba )(?<!\ban )(?<!\bthe )"
     kind = r"(?=[\s-]*(?:\d|v\d|model|assistant|chatbot|instruct|famil|series|chat\b|ai\b|llm))"
     tail = r"(?:[\s._-]*[\dv][\w.-]*)?"
     end, whole = r"(?!\w)", r"(?!\w|['’]s\b)"
-    name = rf"(?:(?:{plain}){tail}{whole}|{article}(?:{common}){tail}{whole}|(?:{common}){kind})"
+    known = rf"(?:{plain}){tail}{whole}|" if plain else ""
+    name = rf"(?:{known}{article}(?:{common}){tail}{whole}|(?:{common}){kind})"
     maker = rf"(?:{_any_of(MAKERS)})(?:{whole}|['’]s\s+(?=ai\b|assistant|chatbot|model|large|language|own))"
     lead = rf"(?<![\w\"“„«])(?:{'|'.join(_LEADS)})"
-    # A filler takes all it can and gives nothing back: a text costs its length, whatever it is.
-    return tuple(
-        re.compile(pattern, re.IGNORECASE)
-        for pattern in (
-            rf"{lead}{_GAP}{filler}{makers_own}{filler}{name}",
-            rf"\bas{_GAP}{filler}{makers_own}{filler}{name}[\w.-]*[*_\"”]*\s*(?:\([^)\n]{{0,40}}\))?,?\s*"
-            r"(?:i|my|i['’]m|i['’]d|i['’]ve)\b",
-            rf"{lead}{_GAP}{filler}{maker}",
-            rf"\bas{_GAP}{filler}(?:{_any_of(MAKERS)}){end},\s*(?:i|my)\b",
-            rf"\b{_MADE}\s+me\b[^.!?\n]{{0,40}}(?:{_any_of(MAKERS)}){end}",
-            rf"\b(?:{_any_of(MAKERS)})\s+(?:has\s+|have\s+)?{_MADE}\s+me\b",
-            r"\bmy\s+(?:creators?|developers?|makers?|developer\s+team|parent\s+company)\s+(?:is|are|was|were)\s+"
-            rf"{filler}(?:{_any_of(MAKERS)}){end}",
-            rf"我(?:是|叫|的名字(?:是|叫))[^。！？!?\n]{{0,24}}?(?:{plain}|{common}|{_any_of(MAKERS)})",
-        )
+    chinese = r"我(?:是|叫|的名字(?:是|叫))[^。！？!?\n我]{0,24}?"
+    # A filler takes all it can and gives nothing back, and a gap in Chinese ends where the next start may
+    # be: a text costs its length, whatever it is.
+    of_names = (
+        rf"{lead}{_GAP}{filler}{makers_own}{filler}{name}",
+        rf"\bas{_GAP}{filler}{makers_own}{filler}{name}[\w.-]*[*_\"”]*\s*(?:\([^)\n]{{0,40}}\))?,?\s*"
+        r"(?:i|my|i['’]m|i['’]d|i['’]ve)\b",
+        rf"{chinese}(?:{'|'.join(filter(None, (plain, common)))})",
     )
+    of_makers = (
+        rf"{lead}{_GAP}{filler}{maker}",
+        rf"\bas{_GAP}{filler}(?:{_any_of(MAKERS)}){end},\s*(?:i|my)\b",
+        rf"\b{_MADE}\s+me\b[^.!?\n]{{0,40}}(?:{_any_of(MAKERS)}){end}",
+        rf"\b(?:{_any_of(MAKERS)})\s+(?:has\s+|have\s+)?{_MADE}\s+me\b",
+        r"\bmy\s+(?:creators?|developers?|makers?|developer\s+team|parent\s+company)\s+(?:is|are|was|were)\s+"
+        rf"{filler}(?:{_any_of(MAKERS)}){end}",
+        rf"{chinese}(?:{_any_of(MAKERS)})",
+    )
+    wanted = of_names if own else (*of_names, *of_makers)
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in wanted)
 
 
 def _any_of(names: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Standings:
     """Everyone, the best first, group after group. ``seats`` are the votes by choice, whoever sat where;
-    ``left_out_*`` count what ``Wanted`` does not want of the tag; ``tags`` all votes by tag."""
+    ``left_out_*`` count the pairs of answers of which it wants no vote; ``tags`` all votes by tag."""
 
     wanted: Wanted
     rows: Sequence[Standing]
@@ -73,19 +73,20 @@ class Standings:
 
 
 def standings(votes: Sequence[Vote], wanted: Wanted | None = None) -> Standings:
-    """What they come to. Of several votes on the same answers the newest counts."""
+    """What they come to. Of several votes on the same answers the newest counts that is wanted: one cast
+    once the names are known takes nothing from the blind one before it."""
     wanted = wanted or Wanted()
-    standing = standing_votes(votes)
-    of_tag = [vote for vote in standing if wanted.tag in (None, vote.tag)]
-    seen = [vote for vote in of_tag if wanted.not_blind or vote.blind]
-    counted = [vote for vote in seen if wanted.named or not vote.named]
+    tagged = [vote for vote in votes if wanted.tag in (None, vote.tag)]
+    blind = [vote for vote in tagged if wanted.not_blind or vote.blind]
+    of_tag, seen = standing_votes(tagged), standing_votes(blind)
+    counted = standing_votes(vote for vote in blind if wanted.named or not vote.named)
     return Standings(
         wanted=wanted,
         rows=_rows(counted),
         seats=Counter(vote.choice for vote in counted),
         left_out_not_blind=len(of_tag) - len(seen),
         left_out_named=len(seen) - len(counted),
-        tags=Counter(vote.tag for vote in standing),
+        tags=Counter(vote.tag for vote in standing_votes(votes)),
     )
 
 

@@ -1,16 +1,28 @@
-"""Votes as they were cast, in the user's database: rows are added, none is ever changed."""
+"""Votes as they were cast, in the user's database: rows are added, and only told their turn later."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gputui.chat.voting.vote import Choice, Contestant, Vote
 from gputui.database import Database
 
-_COLUMNS = "at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag"  # of the table
+_INSERT = """
+INSERT INTO votes (
+    at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag, answers
+) VALUES (?, ?, (SELECT id FROM turns WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+"""The turn of a vote may be gone by now; the vote stays."""
+_SELECT = """
+SELECT at, asked_at, turn_id, name_a, model_a, name_b, model_b, choice, blind, named, tag, answers
+FROM votes ORDER BY id
+"""
+_SET_TURN = """
+UPDATE votes SET turn_id = (SELECT id FROM turns WHERE id = ?) WHERE asked_at = ? AND turn_id IS NULL
+"""
 
 
 class VoteStore:
@@ -21,20 +33,21 @@ class VoteStore:
         self._database = Database(path, "the vote is not kept")
 
     def add(self, votes: Sequence[Vote]) -> None:
-        """Keep them all, or none. The turn of one may be gone by now; the vote stays."""
-        marks = ", ".join("?" * len(_COLUMNS.split(", ")))
-        turn = "(SELECT id FROM turns WHERE id = ?)"
-        marks = marks.replace("?, ?, ?", f"?, ?, {turn}", 1)
+        """Keep them all, or none."""
+        with self._database.transaction() as connection:
+            connection.executemany(_INSERT, [_row(vote) for vote in votes])
+
+    def set_turns(self, turns: Mapping[float, int]) -> None:
+        """Votes that were kept before their turn was: its id, by the ``asked_at`` of its prompt."""
         with self._database.transaction() as connection:
             connection.executemany(
-                f"INSERT INTO votes ({_COLUMNS}) VALUES ({marks})",  # noqa: S608  names of this module
-                [_row(vote) for vote in votes],
+                _SET_TURN, [(turn, asked_at) for asked_at, turn in turns.items()]
             )
 
     def votes(self) -> Sequence[Vote]:
         """All of them, in the order in which they were kept."""
         with self._database.transaction() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM votes ORDER BY id").fetchall()  # noqa: S608
+            rows = connection.execute(_SELECT).fetchall()
         return list(_votes(rows))
 
     def close(self) -> None:
@@ -55,6 +68,7 @@ def _row(vote: Vote) -> tuple[object, ...]:
         int(vote.blind),
         vote.named,
         vote.tag,
+        vote.answers,
     )
 
 
@@ -72,4 +86,5 @@ def _votes(rows: Sequence[sqlite3.Row]) -> Iterator[Vote]:
                 named=row["named"],
                 tag=row["tag"],
                 turn_id=row["turn_id"],
+                answers=row["answers"],
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +44,7 @@ class Vote:
 
     ``at``, ``asked_at``: Unix times of the vote and of its prompt. ``turn_id`` is the store's, None where
     the turn is not kept. ``named``: which of the answers said who made them, "", "a", "b" or "ab".
+    ``answers`` tells the two answers from those of a retry, see ``answers_key``; "" where it is not known.
     """
 
     at: float
@@ -54,16 +56,23 @@ class Vote:
     named: str = ""
     tag: str = ""
     turn_id: int | None = None
+    answers: str = ""
 
     @property
-    def turn(self) -> tuple[float, Contestant, Contestant]:
+    def turn(self) -> tuple[float, Contestant, Contestant, str]:
         """What two votes on the same two answers have in common."""
-        return self.asked_at, self.a, self.b
+        return self.asked_at, self.a, self.b, self.answers
+
+
+def answers_key(a: str, b: str) -> str:
+    """The same for the same two answers, another after a retry of one: 16 hexadecimal digits."""
+    texts = (hashlib.sha256(text.encode(errors="replace")).digest() for text in (a, b))
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
 def standing_votes(votes: Iterable[Vote]) -> Sequence[Vote]:
     """Of several votes on the same two answers the last that was cast, in the order of ``votes``."""
-    newest: dict[tuple[float, Contestant, Contestant], Vote] = {}
+    newest: dict[tuple[float, Contestant, Contestant, str], Vote] = {}
     for vote in votes:
         newest.pop(vote.turn, None)
         newest[vote.turn] = vote
@@ -84,4 +93,5 @@ def vote_json(vote: Vote) -> dict[str, object]:
         "blind": vote.blind,
         "named": vote.named,
         "tag": vote.tag,
+        "answers": vote.answers,
     }

@@ -82,8 +82,14 @@ class Chatting:
         self.screen.set_focus(prompt)
 
     def work(self, work: Coroutine[None, None, None], group: str) -> None:
-        """Do what takes a while beside all else; of a ``group``, the newest only. Problems are told."""
+        """Find or show what takes a while beside all else; of a ``group``, the newest only: the one before
+        is cancelled, so it must change nothing. Problems are told."""
         self.screen.run_worker(told(work, self.say), group=group, exclusive=True)
+
+    def carry_out(self, work: Coroutine[None, None, None]) -> None:
+        """Do what changes something beside all else, and what follows it: nothing else cancels it.
+        Problems are told."""
+        self.screen.run_worker(told(work, self.say), group="changes")
 
     def tell_store_problem(self) -> None:
         """Once for each new reason why turns are not being kept; that they are not stays to be seen, and

@@ -89,10 +89,10 @@ def test_what_fits_is_shown_and_the_rest_is_counted() -> None:
 def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "picture.png"
     file.write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(GputuiError, match=r"picture\.png: no text"):
-        read_lines(file)
+    with pytest.raises(GputuiError, match=r"picture\.png is not in UTF-8"):
+        read_lines(str(file))
     with pytest.raises(GputuiError, match=r"none\.txt: "):
-        read_lines(tmp_path / "none.txt")
+        read_lines(str(tmp_path / "none.txt"))
     assert lines_of("a\x1b[31m\r\n\n b") == ["a", "b"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gputui.chat.asking import choosing
 from gputui.chat.conversation import Conversation
 from gputui.chat.keeping.store import Store
 from gputui.chat.model import STOPPED, Answer, Endpoint, Sampling, Settings, Turn
@@ -85,7 +86,7 @@ async def test_the_draw_is_hidden_until_the_vote_and_told_after_it() -> None:
             "side", "text",
         }  # fmt: skip
         assert chat.sides["A"].finished[-1].answers["A"] is answers[0], "the same object each time"
-        vote = ballot_of(chat).vote(Choice.B, lambda: 7.0)
+        vote = ballot_of(chat).vote(Choice.B, "", lambda: 7.0)
         versions = [side.version for side in chat.sides.values()]
         chat.blind.reveal()
         assert (vote.a.name, vote.b.name, vote.blind, vote.at) == ("b", "a", True, 7.0)
@@ -96,7 +97,7 @@ async def test_the_draw_is_hidden_until_the_vote_and_told_after_it() -> None:
         assert all(
             one.version > before for one, before in zip(chat.sides.values(), versions, strict=True)
         )
-        assert not ballot_of(chat).vote(Choice.A).blind, "the names are known by now"
+        assert not ballot_of(chat).vote(Choice.A, "").blind, "the names are known by now"
 
 
 async def test_nothing_is_shown_until_both_have_finished_and_both_sides_show_the_same() -> None:
@@ -169,7 +170,7 @@ async def test_a_stop_stops_both_and_the_vote_after_it_is_not_blind() -> None:
         assert chat.blind.hidden
         ballot = ballot_of(chat)
         assert ballot.stopped
-        assert not ballot.vote(Choice.TIE).blind
+        assert not ballot.vote(Choice.TIE, "").blind
 
 
 async def test_a_retry_asks_both_and_the_order_of_asking_is_drawn() -> None:
@@ -254,6 +255,22 @@ async def test_both_are_asked_alike_and_own_settings_come_back() -> None:
         assert chat.sides["A"].settings == own
 
 
+async def test_in_blind_mode_nothing_is_chosen_for_one_side_alone() -> None:
+    async with blind((SHORT,), (SHORT,)) as chat:
+        for choose in (
+            lambda: choosing.choose_value(chat, "A", "temperature", "0.1"),
+            lambda: choosing.choose_system(chat, "A", "be a pirate"),
+            lambda: choosing.drop(chat, "B", "1"),
+        ):
+            with pytest.raises(GputuiError, match="asked alike") as refused:
+                choose()
+            assert not {"a", "b"} & set(str(refused.value).split()), "no name is told"
+        choosing.choose_value(chat, None, "temperature", "0.1")
+        assert chat.settings.sampling.temperature == 0.1
+        chat.blind.end()
+        choosing.choose_value(chat, "A", "temperature", "0.2")
+
+
 async def test_there_must_be_two_models() -> None:
     chat = Conversation(None)
     with pytest.raises(GputuiError, match="two models"):
@@ -284,7 +301,8 @@ async def test_a_ballot_needs_two_answers_to_the_same_prompt() -> None:
         chat.tag = "code"
         chat.send("hi")
         await settled(chat)
-        vote = ballot_of(chat).vote(Choice.TIE)
+        ballot = ballot_of(chat)
+        vote = ballot.vote(Choice.TIE, ballot.named())
         assert (vote.blind, vote.named, vote.tag) == (False, "", "code")
         chat.send("more", ("A",))
         await settled(chat)
@@ -296,4 +314,4 @@ async def test_a_vote_says_which_answer_named_itself() -> None:
     async with talking((reply(completion("I am Qwen.")),), (SHORT,)) as (chat, _, _b):
         chat.send("who are you?")
         await settled(chat)
-        assert ballot_of(chat).vote(Choice.A).named == "a"
+        assert ballot_of(chat).named() == "a"

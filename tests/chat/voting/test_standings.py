@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gputui.chat.voting.standings import Standing, Wanted, standings, standings_json, title_of
-from gputui.chat.voting.vote import Choice, Contestant, Vote
+from gputui.chat.voting.vote import Choice, Contestant, Vote, answers_key
 from tests.chat.voting.votes import CODER, DEEPSEEK, LONELY, OTHER, PHI, many, vote
 
 
@@ -38,10 +38,22 @@ def test_not_blind_and_named_count_where_they_are_asked_for() -> None:
     assert standings(many(), Wanted(not_blind=True, named=True)).left_out_named == 0
 
 
-def test_a_vote_changed_once_the_names_are_known_is_not_blind() -> None:
+def test_a_vote_cast_once_the_names_are_known_leaves_the_blind_one_counted() -> None:
     votes = [vote(DEEPSEEK, PHI, Choice.A, 1), vote(DEEPSEEK, PHI, Choice.B, 1, blind=False)]
-    assert standings(votes).votes == 0
+    found = standings(votes)
+    assert (found.votes, found.left_out_not_blind) == (1, 0)
+    assert row(votes, DEEPSEEK).wins == 1
     assert row(votes, PHI, Wanted(not_blind=True)).wins == 1
+    assert standings(votes, Wanted(not_blind=True)).votes == 1
+
+
+def test_a_vote_on_the_answers_of_a_retry_is_another_one() -> None:
+    votes = [
+        vote(DEEPSEEK, PHI, Choice.A, 1, answers=answers_key("one", "two")),
+        vote(DEEPSEEK, PHI, Choice.B, 1, answers=answers_key("one", "three")),
+    ]
+    assert standings(votes).votes == 2
+    assert answers_key("ab", "c") != answers_key("a", "bc")
 
 
 def test_by_tag_where_that_is_asked_for() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,7 @@ VOTES = st.builds(
     blind=st.booleans(),
     named=st.sampled_from(["", "a", "b", "ab"]),
     tag=TEXT,
+    answers=TEXT,
 )
 
 
@@ -96,5 +100,42 @@ async def test_what_is_not_kept_at_the_end_is_tried_once_more(tmp_path: Path) ->
     box.cast(vote(DEEPSEEK, PHI, Choice.TIE, 1), Exchange("p"))
     await box.close()
     store = VoteStore(tmp_path / "gputui.db")
+    assert len(store.votes()) == 1
+    store.close()
+
+
+async def test_a_vote_kept_before_its_turn_is_told_it_later(tmp_path: Path) -> None:
+    turns, box = Store(tmp_path / "gputui.db"), VoteBox(VoteStore(tmp_path / "gputui.db"))
+    exchange = Exchange("p")
+    box.cast(vote(DEEPSEEK, PHI, Choice.A, exchange.created_at), exchange)
+    await box.keep()
+    assert not box.due
+    exchange.turn_id = turns.new_turn(turns.new_conversation(0), exchange.turn({}))
+    assert box.due
+    await box.keep()
+    assert [one.turn_id for one in await box.votes()] == [exchange.turn_id]
+    assert not box.due
+    await box.close()
+    turns.close()
+
+
+async def test_a_vote_is_kept_once_though_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    box = VoteBox(VoteStore(tmp_path / "gputui.db"))
+    store, began, go_on = box._store, threading.Event(), threading.Event()
+    add = store.add
+
+    def slow(votes: Sequence[Vote]) -> None:
+        began.set()
+        go_on.wait(30)
+        add(votes)
+
+    store.add = slow  # type: ignore[method-assign]
+    box.cast(vote(DEEPSEEK, PHI, Choice.A, 1), Exchange("p"))
+    keeping = asyncio.create_task(box.keep())
+    await asyncio.to_thread(began.wait, 30)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    go_on.set()
+    await box.close()
     assert len(store.votes()) == 1
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,4 +72,19 @@ async def test_what_cannot_be_asked_is_told(tmp_path: Path) -> None:
             ("nobody", '"nobody" is no instance'),
         ):
             one.app.screen.action_chat("embed", name)  # type: ignore[attr-defined]
+            await until_shown(pilot, words)
+
+
+async def test_what_is_no_file_of_text_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    one = embed_rig("http://127.0.0.1:9")
+    async with one.app.run_test(size=(100, 30), notifications=True) as pilot:
+        await until_shown(pilot, "near")
+        for name, words in (
+            (f"{tmp_path}/pipe", "is a pipe"),
+            ("~nosuchuser/x", "~nosuchuser/x is no path"),
+        ):
+            one.app.screen.action_chat("embed", "near")  # type: ignore[attr-defined]
+            await until_shown(pilot, "Compared by near")
+            await pilot.press("tab", "tab", *name, "enter")
             await until_shown(pilot, words)

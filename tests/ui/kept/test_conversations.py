@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -164,6 +164,35 @@ async def test_the_conversation_on_the_screen_by_typed_commands(
         await until(pilot, lambda: not store.summaries())
         await until(pilot, lambda: not one.conversation.turns and one.conversation.id is None)
         await until(pilot, lambda: "answer 1 of A" not in screen_text(one.app))
+
+
+class SlowToDelete(Store):
+    """A deletion is done when the test lets it."""
+
+    began, go_on = threading.Event(), threading.Event()
+
+    def delete(self, conversations: Sequence[int]) -> None:
+        self.began.set()
+        self.go_on.wait(30)
+        super().delete(conversations)
+
+
+async def test_what_is_begun_after_a_deletion_does_not_cut_it_off(tmp_path: Path) -> None:
+    keep(tmp_path / "gputui.db", 2)[0].close()
+    store = SlowToDelete(tmp_path / "gputui.db")
+    other = said(store, "about penguins", "they swim well", 2e9)
+    async with dashboard(store, (100, 30)) as (one, pilot):
+        await pilot.press("o", "down", "f8")
+        await until_shown(pilot, "with its 2 turns?")
+        await pilot.press("y")
+        await until(pilot, store.began.is_set)
+        await pilot.press("f2")
+        await until_shown(pilot, "Title of the conversation")
+        store.go_on.set()
+        await until(pilot, lambda: [one.id for one in store.summaries()] == [other])
+        await until(pilot, lambda: "Deleted" in [n.title for n in one.app._notifications])
+        await pilot.press("escape")
+        await until(pilot, lambda: "prompt 0" not in screen_text(one.app))
 
 
 class Held(Store):

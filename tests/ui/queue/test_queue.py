@@ -164,3 +164,25 @@ async def test_what_the_server_still_does_after_a_stop_is_on_the_screen(
         monkeypatch.setattr(Side, "lingering", property(lambda _: STILL_READING))
         one.app.screen.query_one(ChatPanel).refresh_sides()
         await until_shown(pilot, "stopped: the server is still processing the prompt")
+
+
+async def test_who_sits_somewhere_stays_there_and_an_order_chosen_meanwhile_holds() -> None:
+    async with queue_rig(*[reply(completion("x"))] * 3) as (one, pilot):
+        await until_shown(pilot, "A  ant")
+        chat = one.app.screen
+
+        def seated() -> list[str]:
+            return [side.seated.name for side in one.conversation.sides.values() if side.seated]
+
+        chat.action_chat("queue", "bee cat")  # type: ignore[attr-defined]
+        await until_shown(pilot, "A  cat")
+        assert seated() == ["cat", "bee"]
+        chat.action_chat("queue", "ant bee cat")  # type: ignore[attr-defined]
+        await until_shown(pilot, "1/3 A  cat")
+        assert seated() == ["cat", "bee", "ant"]
+        assert one.conversation.at_once == 2
+        chat.action_chat("order", "one")  # type: ignore[attr-defined]
+        await until(pilot, lambda: one.conversation.at_once == 1)
+        chat.action_chat("queue", "off")  # type: ignore[attr-defined]
+        await until(pilot, lambda: seated() == ["cat", "bee"])
+        assert one.conversation.at_once == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui.chat.embedding.asking import check_role, embedding_endpoint, read_lines
@@ -12,8 +11,10 @@ from gputui.chat.endpoints import found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
 from gputui.instances.status import State
+from gputui.text import clean_line
 from gputui.ui.chat.embedding.dialog import Texts, TextsDialog
 from gputui.ui.chat.embedding.screen import MatrixScreen
+from gputui.ui.chat.prompting.attaching import patiently
 from gputui.ui.dialogs import Choice, ChoiceDialog
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _endpoint(chatting: Chatting, name: str) -> Endpoint:
 
 async def _lines(texts: Texts) -> Sequence[str]:
     if texts.file:
-        return await asyncio.to_thread(read_lines, Path(texts.file))
+        return await patiently(lambda: read_lines(texts.file), clean_line(texts.file, 200))
     return [texts.first, texts.second]
 
 

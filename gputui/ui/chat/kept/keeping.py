@@ -49,9 +49,13 @@ class Keeping:
             )
         return self._chatting.conversation.id
 
+    def show(self, conversation_id: int, turn_id: int | None = None) -> None:
+        """``open``, beside all else; of several the newest. Problems are told."""
+        self._chatting.work(self.open(conversation_id, turn_id), "kept")
+
     def work(self, work: Coroutine[None, None, None]) -> None:
-        """Do it beside all else; problems are told."""
-        self._chatting.work(work, "kept")
+        """Change something beside all else; problems are told."""
+        self._chatting.carry_out(work)
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────
 
@@ -116,8 +120,7 @@ class Keeping:
         """Give it a title, which is asked for where it is ""."""
         if not title:
             known = await asyncio.to_thread(self.store.summary, conversation_id)
-            dialog = LineDialog("Title of the conversation", known.title)
-            dialog.LIMIT = TITLE_LIMIT
+            dialog = LineDialog("Title of the conversation", known.title, limit=TITLE_LIMIT)
             asked: str | None = await self._chatting.screen.app.push_screen_wait(dialog)
             if asked is None:
                 return

@@ -14,13 +14,16 @@ from gputui.ui.processes.table import FilterBox
 
 
 class LineDialog(ModalScreen[str | None]):
-    """Asks for a line; ``value`` is there already. The result is None where the user leaves it."""
+    """Asks for a line of at most ``limit`` characters; ``value`` is there already. The result is None where
+    the user leaves it."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel")]
-    LIMIT = 1000
 
-    def __init__(self, question: str, value: str, placeholder: str = "") -> None:
+    def __init__(
+        self, question: str, value: str, placeholder: str = "", *, limit: int = 1000
+    ) -> None:
         super().__init__()
+        self._limit = limit
         self._question = question
         self._value = value
         self._placeholder = placeholder
@@ -30,7 +33,7 @@ class LineDialog(ModalScreen[str | None]):
             frame.border_title = Content(self._question)
             frame.border_subtitle = Content("enter takes it  esc closes")
             box = FilterBox(self._placeholder)
-            box.max_length = self.LIMIT
+            box.max_length = self._limit
             box.value = self._value
             yield box
 

@@ -140,7 +140,7 @@ class ConversationsScreen(Overlay):
         one, chosen = self._list.selected, self._selected
         if chosen is not None:
             turn_id = one.turn_id if isinstance(one, Match) else None
-            self._keeping.work(self._keeping.open(chosen, turn_id))
+            self._keeping.show(chosen, turn_id)
             self.dismiss()
 
     def action_rename(self) -> None:

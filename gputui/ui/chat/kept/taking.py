@@ -70,13 +70,13 @@ def save(chatting: Chatting, argument: str) -> None:
         turns = chatting.conversation.turns
         if not turns:
             raise GputuiError("Nothing was said yet", "Send a prompt first.")
-        chatting.work(_save_all(chatting, turns, rest.strip()), "save")
+        chatting.carry_out(_save_all(chatting, turns, rest.strip()))
         return
     side = chatting.side
     text = _newest(chatting, side).text
     text += "" if text.endswith("\n") else "\n"
     proposal = saving.proposed(f"answer-{side}", time.time(), "md")
-    chatting.work(saving.save(chatting, f"the answer of {side}", text, argument, proposal), "save")
+    chatting.carry_out(saving.save(chatting, f"the answer of {side}", text, argument, proposal))
 
 
 async def _save_all(chatting: Chatting, turns: tuple[Turn, ...], name: str) -> None:

@@ -24,6 +24,7 @@ class Queueing:
     def __init__(self, chatting: Chatting) -> None:
         self._chatting = chatting
         self._at_once_before: int | None = None
+        self._at_once_here: int | None = None
 
     @property
     def on(self) -> bool:
@@ -46,7 +47,7 @@ class Queueing:
                 self._chatting.say(error)
 
     def begin(self, names: Sequence[str]) -> None:
-        """Ask these from now on; who sits on A and B already stays there. Raises GputuiError."""
+        """Ask these from now on; who sits somewhere already stays there. Raises GputuiError."""
         self._check()
         names = list(dict.fromkeys(names))
         if not LEAST <= len(names) <= MOST:
@@ -72,14 +73,22 @@ class Queueing:
         if self.on and not was_on:
             self._at_once_before = conversation.at_once
             conversation.at_once = min(conversation.at_once or AT_ONCE, AT_ONCE)
+            self._at_once_here = conversation.at_once
         elif was_on and not self.on:
-            conversation.at_once = self._at_once_before
+            self._order_as_before()
 
     def _in_their_seats(self, names: Sequence[str]) -> list[str]:
-        """Those who sit somewhere keep their order, with what they said; the others follow."""
-        sides = self._chatting.conversation.sides.values()
-        seated = [side.seated.name for side in sides if side.seated and side.seated.name in names]
-        return list(dict.fromkeys([*seated, *names]))
+        """The names in the order of the sides: who sits on one of them keeps it, with what was said
+        there, and the others fill the gaps."""
+        sides = self._chatting.conversation.sides
+        seats = SIDE_NAMES[: len(names)]
+        taken: dict[str, str] = {}
+        for seat in seats:
+            seated = sides[seat].seated if seat in sides else None
+            if seated is not None and seated.name in names and seated.name not in taken.values():
+                taken[seat] = seated.name
+        others = iter([name for name in names if name not in taken.values()])
+        return [taken.get(seat) or next(others) for seat in seats]
 
     def end(self) -> None:
         """Back to A and B; the others' answers are kept where conversations are. Raises GputuiError."""
@@ -88,8 +97,14 @@ class Queueing:
         self._check()
         conversation = self._chatting.conversation
         conversation.seat(PAIR)
-        conversation.at_once = self._at_once_before
+        self._order_as_before()
         self.show(PAIR)
+
+    def _order_as_before(self) -> None:
+        """The order from before the queue, unless another was chosen meanwhile."""
+        conversation = self._chatting.conversation
+        if conversation.at_once == self._at_once_here:
+            conversation.at_once = self._at_once_before
 
     def _check(self) -> None:
         if self._chatting.conversation.busy:

@@ -31,7 +31,7 @@ def save_preset(chatting: Chatting, name: str) -> None:
     if chatting.services.readonly:
         raise GputuiError(f"Preset {name} was not saved", "gputui runs with --readonly.")
     values = choosing.preset_values(chatting.conversation, name)
-    chatting.work(_write(chatting, values), "preset")
+    chatting.carry_out(_write(chatting, values))
 
 
 async def _write(chatting: Chatting, values: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from gputui.chat.asking import choosing
 from gputui.chat.asking.parameters import PARAMETERS, shown
 from gputui.chat.asking.settings import NAMES
 from gputui.config import PresetConfig
+from gputui.errors import GputuiError
 from gputui.text import clean_line
 from gputui.ui.cells import CellView, Line
 from gputui.ui.chat.chatting import Chatting
@@ -95,6 +96,8 @@ class SettingsTable(CellView, can_focus=True):
     def action_edit(self) -> None:
         """Another value: typed, chosen from a list, or the other one of two."""
         place, conversation = self.place, self._chatting.conversation
+        if not self._may_change():
+            return
         if place.row == "preset":
             self.action_preset()
         elif place.row == "order":
@@ -110,6 +113,8 @@ class SettingsTable(CellView, can_focus=True):
 
     def action_default(self) -> None:
         """Take back what was chosen here."""
+        if not self._may_change():
+            return
         place, conversation = self.place, self._chatting.conversation
         if place.row == "preset":
             self._take_preset(choosing.DEFAULT, place.side)
@@ -121,6 +126,16 @@ class SettingsTable(CellView, can_focus=True):
             self._choose_value(place, choosing.DEFAULT)
         self.show()
 
+    def _may_change(self) -> bool:
+        """Whether what the cursor is on can be changed now; why it cannot is told."""
+        try:
+            if self.place.row != "order":
+                choosing.check_alike(self._chatting.conversation, self.place.side)
+        except GputuiError as error:
+            self._chatting.say(error)
+            return False
+        return True
+
     def action_order(self) -> None:
         """Together, or one after the other."""
         conversation = self._chatting.conversation
@@ -129,6 +144,8 @@ class SettingsTable(CellView, can_focus=True):
 
     def action_preset(self) -> None:
         """Choose a preset for the cursor's column."""
+        if not self._may_change():
+            return
         side = self.place.side
         presets = self._chatting.services.config.presets
         first = "as configured" if side is None else "as both"

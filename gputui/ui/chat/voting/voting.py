@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class Voting:
             raise GputuiError(f"/vote takes {', '.join(_CHOICES)}")
         box, ballot = self._box(), ballot_of(self._chatting.conversation)
         if choice is not None:
-            self._cast(box, ballot, choice)
+            self._chatting.carry_out(self._cast(box, ballot, choice))
             return
         hidden = self._chatting.conversation.blind.hidden
         dialog = VoteDialog(ballot, was_hidden=hidden)
@@ -89,10 +90,16 @@ class Voting:
 
     def _answered(self, box: VoteBox, ballot: Ballot, answer: str | None) -> None:
         if answer is not None:
-            self._cast(box, ballot, Choice(answer))
+            self._chatting.carry_out(self._cast(box, ballot, Choice(answer)))
 
-    def _cast(self, box: VoteBox, ballot: Ballot, choice: Choice) -> None:
-        vote, blind = ballot.vote(choice), self._chatting.conversation.blind
+    async def _cast(self, box: VoteBox, asked: Ballot, choice: Choice) -> None:
+        """Whether it is blind is seen once it is cast: the draw may have ended since it was asked for."""
+        named = await asyncio.to_thread(asked.named)
+        conversation = self._chatting.conversation
+        ballot, blind = ballot_of(conversation), conversation.blind
+        if not ballot.of_same(asked):
+            raise GputuiError("There are other answers by now", "Read them, and vote again.")
+        vote = ballot.vote(choice, named)
         box.cast(vote, ballot.exchange)
         hidden = blind.hidden
         blind.reveal()
@@ -121,8 +128,8 @@ class Voting:
     def keep(self) -> None:
         """Try to keep what is not kept yet; whatever changed about that is told."""
         box = self._chatting.services.votes
-        if box is not None and box.unkept and not box.busy:
-            self._chatting.work(self._keep(box), "votes")
+        if box is not None and box.due and not box.busy:
+            self._chatting.carry_out(self._keep(box))
 
     async def _keep(self, box: VoteBox) -> None:
         await box.keep()
