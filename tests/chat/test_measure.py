@@ -101,10 +101,10 @@ def test_without_timings_our_clock_says_so() -> None:
 
 def test_usage_corrects_the_count_of_pieces() -> None:
     measurement = watch(
-        (0, RequestSent()), (1, TextDelta("a b c")), (3, TextDelta("d e f")), (3, Usage(9, 21))
+        (0, RequestSent()), (1, TextDelta("a b c")), (3, TextDelta("d e f")), (3, Usage(9, 7))
     ).measurement(3)
-    assert measurement.completion_tokens == Figure(21, "server")
-    assert measurement.generation_tokens_per_second == Figure(10, "client")
+    assert measurement.completion_tokens == Figure(7, "server")
+    assert measurement.generation_tokens_per_second == Figure(3, "client")
     assert measurement.prompt_tokens == Figure(9, "server")
 
 
@@ -122,6 +122,22 @@ def test_one_token_gives_no_speed() -> None:
     timings = Timings(predicted_n=1, predicted_ms=0.001, predicted_per_second=1e6)
     stopwatch = watch((0, RequestSent()), (1, TextDelta("a")), (1, timings))
     assert stopwatch.measurement(2).generation_tokens_per_second is None
+
+
+def test_a_burst_gives_no_speed() -> None:
+    stopwatch = watch(
+        (0, RequestSent()), (1, TextDelta("a")), (1.0001, TextDelta("b")), (1.0001, Usage(9, 7))
+    )
+    assert stopwatch.measurement(2).generation_tokens_per_second is None
+
+
+@pytest.mark.parametrize(("pieces", "said", "known"), [(40, 9, False), (9, 40, False), (9, 30, True)])
+def test_a_count_that_contradicts_the_pieces_gives_no_speed(
+    pieces: int, said: int, known: bool
+) -> None:
+    events = [(1 + n * 0.1, TextDelta("x")) for n in range(pieces)]
+    stopwatch = watch((0, RequestSent()), *events, (9, Usage(9, said)))
+    assert (stopwatch.measurement(9).generation_tokens_per_second is not None) is known
 
 
 def test_progress_is_shown_until_the_first_token() -> None:

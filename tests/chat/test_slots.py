@@ -111,7 +111,10 @@ class Llama:
                 await self.silent.wait()
             writer.write(head(self.status, "application/json") + json.dumps(self.slots).encode())
             return
-        progress = {"prompt_progress": {"total": 900, "cache": 0, "processed": 0}}
+        progress = {
+            "prompt_progress": {"total": 900, "cache": 0, "processed": 0},
+            "timings": {"prompt_n": 0, "predicted_n": 5, "predicted_per_second": 26.7},
+        }
         writer.write(
             head(200, "text/event-stream") + b"data: " + json.dumps(progress).encode() + b"\n\n"
         )
@@ -132,6 +135,9 @@ async def stopped(llama: Llama) -> AsyncIterator[tuple[Conversation, RawServer]]
         try:
             await settled(chat)
             assert last(chat, "A").finish_reason == STOPPED
+            numbers = last(chat, "A").measurement
+            assert numbers.completion_tokens is None, "those beside the progress are another task's"
+            assert numbers.generation_tokens_per_second is None
             yield chat, server
         finally:
             await asyncio.wait_for(chat.close(), 20)

@@ -41,6 +41,15 @@ LLAMA_SERVER = (
     b'"total_tokens":82}}\n\n'
     b"data: [DONE]\n\n"
 )
+READING_AFTER_ANOTHER_TASK = (
+    b'data: {"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],'
+    b'"created":1795527404,"id":"c","model":"smollm2","object":"chat.completion.chunk","timings":{'
+    b'"cache_n":24,"prompt_n":256,"prompt_ms":0.009,"prompt_per_token_ms":0.000140625,'
+    b'"prompt_per_second":7111111.111111112,"predicted_n":5,"predicted_ms":187.229,'
+    b'"predicted_per_token_ms":37.4458,"predicted_per_second":26.7052646758782},'
+    b'"prompt_progress":{"total":1520,"cache":24,"processed":280,"time_ms":4758}}\n\n'
+)
+"""As llama-server sends it while it reads a prompt: its timings are those of the slot's task before."""
 OPENAI = (
     b'data: {"id":"x","object":"chat.completion.chunk","model":"gpt-4o","system_fingerprint":"f",'
     b'"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},'
@@ -86,6 +95,11 @@ def test_llama_server_says_everything() -> None:
         Usage(37, 45),
         Done(),
     ]
+
+
+def test_timings_beside_progress_are_another_tasks() -> None:
+    events = parse(READING_AFTER_ANOTHER_TASK)
+    assert events == [ModelNamed("smollm2"), PromptProgress(1520, 24, 280)]
 
 
 def test_openai_sends_no_numbers() -> None:

@@ -11,6 +11,11 @@ import math
 from gputui.chat.answering.wire import Event, PromptProgress, RequestSent, TextDelta, Timings, Usage
 from gputui.chat.model import Figure, Measurement
 
+LEAST_SECONDS = 0.05
+"""From the first to the last piece, for a speed by our clock: in less, they came in one burst."""
+MOST_APART = 4.0
+"""How many times as many tokens as pieces, or pieces as tokens, there may be for a speed by our clock."""
+
 
 class Stopwatch:
     """Takes each event with its time (seconds on the monotonic clock), gives the numbers at any time."""
@@ -109,8 +114,13 @@ class Stopwatch:
         return _speed(self._timings.prompt_per_second)
 
     def _generation_speed(self) -> Figure | None:
-        """A single token gives no speed: it has no token before it to be timed against. By our clock, nor
-        do tokens of reasoning that were only counted: they came before the first token that was seen."""
+        """The server's; else (tokens − 1) / (last − first piece) by our clock.
+
+        A single token gives no speed: it has no token before it to be timed against. Nor is there one by
+        our clock where all came within ``LEAST_SECONDS``, which times the network's packets, or where the
+        server's count and the pieces are more than ``MOST_APART`` times apart: then one of them does not
+        count what was timed. Reasoning that was only counted came before the first token that was seen.
+        """
         if (self._timings.predicted_n or 0) >= 2 and (
             figure := _speed(self._timings.predicted_per_second)
         ):
@@ -121,7 +131,9 @@ class Stopwatch:
         took = self._last_token - self._first_token
         unseen = 0 if self._reasoning_deltas else self._usage.reasoning_tokens or 0
         count = tokens.value - unseen
-        if count < 2 or self._deltas < 2 or took <= 0:
+        if count < 2 or self._deltas < 2 or took < LEAST_SECONDS:
+            return None
+        if not 1 / MOST_APART <= count / self._deltas <= MOST_APART:
             return None
         return Figure((count - 1) / took, "client")
 

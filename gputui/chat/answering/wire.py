@@ -265,7 +265,8 @@ def events_of(body: Any) -> Iterator[Event]:
         yield from _choice_events(choices[0])
     if usage := _lenient(Usage, _flat_usage(body.get("usage"))):
         yield usage
-    if timings := _lenient(Timings, body.get("timings")):
+    timings = _lenient(Timings, body.get("timings"))
+    if timings and progress is None:  # beside progress they are those of the slot's task before
         yield timings
 
 

@@ -132,6 +132,7 @@ class TurnList(Turns):
         gone = self._views[keep:]
         self._drop(gone)
         if not turns:
+            self._first, self._held = 0, None
             self.follows = self.follows or bool(gone)
         elif at_newest or gone:
             self._mount_newest()
