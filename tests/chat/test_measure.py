@@ -48,13 +48,14 @@ def test_reasoning_tokens_are_the_servers_count_else_the_pieces(
 
 
 def test_tokens_of_reasoning_that_nobody_saw_were_not_generated_while_we_looked() -> None:
-    usage = Usage(completion_tokens=500, reasoning_tokens=489)
+    usage = Usage(completion_tokens=495, reasoning_tokens=489)
     stopwatch = watch((0, RequestSent()), (40, TextDelta("a")), (42, TextDelta("b")), (42, usage))
-    assert stopwatch.measurement(42).generation_tokens_per_second == Figure(5, "client")
+    assert stopwatch.measurement(42).generation_tokens_per_second == Figure(2.5, "client")
+    all_seen = Usage(completion_tokens=8, reasoning_tokens=4)
     seen = watch(
-        (0, RequestSent()), (1, TextDelta("r", reasoning=True)), (3, TextDelta("b")), (3, usage)
+        (0, RequestSent()), (1, TextDelta("r", reasoning=True)), (3, TextDelta("b")), (3, all_seen)
     )
-    assert seen.measurement(3).generation_tokens_per_second == Figure(249.5, "client")
+    assert seen.measurement(3).generation_tokens_per_second == Figure(3.5, "client")
 
 
 def test_without_reasoning_there_are_no_tokens_of_it() -> None:
