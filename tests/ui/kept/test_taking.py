@@ -45,7 +45,7 @@ async def answered(
         one.conversation.take_up([Turn("asked", 1e9, said)], None)
         panel = one.app.screen.query_one(ChatPanel)
         panel.refresh_sides()
-        await until_shown(pilot, "asked")
+        await until(pilot, lambda: all(len(pane.turns.views) == 1 for pane in panel.panes))
         panel.go_to("A")
         yield one, pilot
 
