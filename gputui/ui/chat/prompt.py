@@ -26,8 +26,8 @@ class Prompt(TextArea):
     BINDINGS = [
         Binding("enter", "send", "Send", key_display="enter", id="prompt.send"),
         Binding("slash", "command", "Commands", key_display="/", id="prompt.command"),
-        Binding("ctrl+j", "new_line", "New line", id="prompt.new_line"),
-        Binding("ctrl+t", "target", "To A, B or both", id="prompt.target"),
+        Binding("ctrl+j", "new_line", "Line", id="prompt.new_line"),
+        Binding("ctrl+t", "target", "To whom", id="prompt.target"),
         Binding("escape", "stop", "Stop", id="prompt.leave"),
         Binding("escape", "leave", "Leave", id="prompt.leave"),
         Binding("up", "earlier", "Earlier", key_display="up", id="prompt.earlier"),
