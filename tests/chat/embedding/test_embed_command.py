@@ -32,7 +32,7 @@ def test_the_matrix_and_what_it_took(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["1", "2", "3"]
-    assert lines[1].split() == ["1", "a", "1.00▓", "0.95", "1.00▓"]
+    assert lines[1].split() == ["1", "a", "1.00", "0.95", "1.00▓"]
     assert "nearest: 1 and 3, 1.00" in result.stdout
     assert "3 texts · 2 dimensions · 4 tokens (server)" in result.stdout
     assert "tok/s (client)" in result.stdout
