@@ -130,7 +130,7 @@ async def test_a_narrow_screen_has_all_of_the_settings() -> None:
     async with one.app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "A  deepseek")
         await pilot.press("t", *["down"] * 20)
-        await until_shown(pilot, "cache_prompt: whether the server may keep")
+        await until_shown(pilot, "cache_prompt: on or off; whether the server may")
         await pilot.press("space")
         await until(pilot, lambda: one.conversation.settings.sampling.cache_prompt is False)
         await pilot.press("space")

@@ -51,6 +51,7 @@ def test_shades_and_pairs_follow_the_numbers(raw: list[list[float]]) -> None:
     shown = [levels[one][two] for one, two, _ in pairs]
     assert shown == sorted(shown, reverse=True)
     assert shown[0] == SHADES - 1
+    assert all(row[place] == 0 for place, row in enumerate(levels)), "itself is no pair"
     assert all(one < two for one, two, _ in pairs)
 
 

@@ -16,7 +16,7 @@ from gputui.chat.keeping.store import Store
 from gputui.chat.model import Answer, Turn
 from gputui.config import Config, EndpointConfig
 from gputui.text import clean
-from gputui.ui.chat.kept.taking import CLIPBOARD_LIMIT
+from gputui.ui.chat.kept.taking import CLIPBOARD_LIMIT, within_tmux
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from tests.support.hostile import HOSTILE
@@ -56,7 +56,10 @@ async def command(pilot: Pilot[str | None], text: str) -> None:
     await pilot.press("enter")
 
 
-async def test_the_newest_answer_or_its_code_is_copied_and_tmux_is_told_of_once() -> None:
+async def test_the_newest_answer_or_its_code_is_copied_and_tmux_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "tmux-256color")
     async with answered() as (one, pilot):
         await pilot.press("y")
         await until_shown(pilot, "Copied the answer of A")
@@ -69,6 +72,35 @@ async def test_the_newest_answer_or_its_code_is_copied_and_tmux_is_told_of_once(
         assert "set-clipboard" not in screen_text(one.app)
         await command(pilot, "/copy b")
         await until(pilot, lambda: one.app.clipboard == "brief")
+
+
+@pytest.mark.parametrize(
+    ("term", "tmux", "within"),
+    [
+        ("xterm-256color", None, False),
+        ("xterm-256color", "/tmp/t,1,0", True),
+        ("screen-256color", None, True),
+    ],
+)
+def test_tmux_is_known_by_its_variable_and_by_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, term: str, tmux: str | None, within: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("TMUX", raising=False)
+    if tmux:
+        monkeypatch.setenv("TMUX", tmux)
+    assert within_tmux() is within
+
+
+async def test_what_is_told_twice_is_up_once() -> None:
+    async with answered(size=(80, 24)) as (one, pilot):
+        await pilot.press("m")
+        await until_shown(pilot, "The terminal is narrow")
+        await pilot.press("m")
+        await command(pilot, "/plain x")  # a toast that comes after both
+        await until_shown(pilot, "not know")
+        titles = [toast.title for toast in one.app._notifications]
+        assert sum("narrow" in title for title in titles) == 1
 
 
 @pytest.mark.parametrize(

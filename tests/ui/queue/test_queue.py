@@ -58,9 +58,9 @@ async def test_four_are_marked_asked_and_paged_through() -> None:
         await pilot.press("down", "down", "space", "down", "space")
         await until_shown(pilot, "[x] dog")
         await pilot.press("enter")
-        await until_shown(pilot, "1/4 A  ant")
+        await until_shown(pilot, "A  ant  (1/4)")
         text = screen_text(one.app)
-        assert "2/4 B  bee" in text
+        assert "B  bee  (2/4)" in text
         assert "queue of 4: A ant, B bee, C cat, D dog" in text
         assert "to all 4" in text
         await pilot.press("c", *"hi", "enter")
@@ -73,7 +73,7 @@ async def test_four_are_marked_asked_and_paged_through() -> None:
         await until(pilot, lambda: not one.conversation.busy)
         await until_shown(pilot, "4 of 4 done")
         await pilot.press("escape", "left", "greater_than_sign")
-        await until_shown(pilot, "3/4 C  cat")
+        await until_shown(pilot, "C  cat  (3/4)")
         assert shown(one) == ["C", "B"]
         assert "from cat" in screen_text(one.app)
         assert "of ant" not in screen_text(one.app)
@@ -82,7 +82,7 @@ async def test_four_are_marked_asked_and_paged_through() -> None:
         await pilot.press("less_than_sign")
         await until(pilot, lambda: shown(one) == ["D", "B"])
         one.app.screen.action_chat("show", "b d")  # type: ignore[attr-defined]
-        await until_shown(pilot, "4/4 D  dog")
+        await until_shown(pilot, "D  dog  (4/4)")
         assert shown(one) == ["B", "D"]
         one.app.screen.action_chat("queue", "off")  # type: ignore[attr-defined]
         await until(pilot, lambda: shown(one) == ["A", "B"])
@@ -110,13 +110,13 @@ async def test_names_can_be_typed_and_what_is_wrong_with_them_is_told() -> None:
             chat.action_chat(*wrong)  # type: ignore[attr-defined]
             await until_shown(pilot, words)
         chat.action_chat("queue", "cat, ant bee")  # type: ignore[attr-defined]
-        await until_shown(pilot, "1/3 A  ant")
+        await until_shown(pilot, "A  ant  (1/3)")
         seated = [side.endpoint.name for side in one.conversation.sides.values() if side.endpoint]
         assert seated == ["ant", "bee", "cat"], "who sits somewhere stays there"
         await pilot.press("left", "greater_than_sign")
-        await until_shown(pilot, "3/3 C  cat")
+        await until_shown(pilot, "C  cat  (3/3)")
         chat.action_chat("show", "B")  # type: ignore[attr-defined]
-        await until_shown(pilot, "2/3 B  bee")
+        await until_shown(pilot, "B  bee  (2/3)")
         assert shown(one) == ["B", "C"], "the one that was read takes the other's place"
 
 

@@ -43,7 +43,7 @@ class FoundList(CellView, can_focus=True):
         Binding("r", "screen.rename", "Rename", show=False, id="kept.rename_letter"),
         Binding("e", "screen.export", "Export", show=False, id="kept.export_letter"),
         Binding("delete", "screen.delete", "Delete", show=False, id="kept.delete_key"),
-        Binding("enter", "screen.open", "Open", id="kept.open"),
+        Binding("enter", "screen.open", "Open", key_display="enter", id="kept.open"),
         Binding("slash", "screen.search", "Search", show=False, key_display="/", id="kept.search"),
     ]
 

@@ -24,7 +24,7 @@ from gputui.ui.processes.table import FilterBox
 class SearchBox(FilterBox):
     """The line in which words are typed; enter opens what the cursor of the list is on."""
 
-    BINDINGS = [Binding("enter", "submit", "Open", id="kept.open")]
+    BINDINGS = [Binding("enter", "submit", "Open", key_display="enter", id="kept.open")]
 
 
 class ConversationsScreen(Overlay):
