@@ -270,3 +270,12 @@ def test_a_search_reads_the_index_and_no_table_whole(tmp_path: Path) -> None:
         scans = [step for step in steps if step.startswith(("SCAN answers", "SCAN turns"))]
         assert [step for step in scans if "COVERING INDEX" not in step] == [], (select, steps)
     store.close()
+
+
+def test_letters_that_are_typed_in_two_characters_are_found(tmp_path: Path) -> None:
+    store = Store(tmp_path / "gputui.db")
+    keep(store, "ein Café", "über alles")
+    for query in ("cafe\u0301", "u\u0308ber", '"alles u\u0308ber" '[:-1], "caf\u00e9"):
+        found = len(store.search(query))
+        assert found == (0 if "alles" in query else 1), query
+    store.close()
