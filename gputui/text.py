@@ -16,6 +16,7 @@ _ESCAPES = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS, …
     r"|\x1b[ -/]*[0-~]"  # two-character sequences
 )
+_BACKTICKS = re.compile("`+")
 _DELETED = {
     *range(0x09),  # C0 but tab and line feed
     *range(0x0B, 0x20),
@@ -53,6 +54,16 @@ def clean_line(text: str, limit: int = 500) -> str:
     """``text`` cleaned and on one line, at most ``limit`` characters (an ellipsis ends a cut)."""
     line = " ".join(clean(text[: limit * 8]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def fence(text: str) -> str:
+    """Backticks between which ``text`` is a block of code in Markdown that nothing in it can end."""
+    return "`" * max(3, longest_run(text) + 1)
+
+
+def longest_run(text: str) -> int:
+    """The most backticks that stand together in ``text``."""
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
 
 
 def error_words(error: BaseException, limit: int = 500) -> str:

@@ -7,6 +7,7 @@ import re
 from gputui.chat.model import Answer
 from gputui.chat.side import Side
 
+_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)$")
 
 
@@ -23,12 +24,17 @@ def newest_answer(side: Side) -> Answer | None:
 
 def code_blocks(text: str) -> tuple[str, ...]:
     """The contents of the fenced code blocks of a Markdown text (CommonMark 4.5), without the indentation
-    of their fences; one that is not closed reaches to the end."""
+    of their fences; one that is not closed reaches to the end. What is four or more columns further in
+    than the text of its list item is no fence, but code itself."""
     blocks: list[str] = []
     block: list[str] | None = None
-    fence, indent = "", ""
+    fence, indent, item = "", "", 0
     for line in text.split("\n"):
+        if block is None:
+            item = _item(line, item)
         match = _FENCE.match(line)
+        if match and _column(match["indent"]) >= item + 4:
+            match = None
         if block is None:
             if match:
                 block, fence, indent = [], match["fence"], match["indent"]
@@ -38,3 +44,16 @@ def code_blocks(text: str) -> tuple[str, ...]:
         else:
             block.append(line.removeprefix(indent))
     return (*blocks, "\n".join(block)) if block is not None else tuple(blocks)
+
+
+def _item(line: str, item: int) -> int:
+    """The column at which the text of the list item begins that ``line`` is in; 0 for none. ``item`` is that
+    of the line before."""
+    column = _column(line[: len(line) - len(line.lstrip())])
+    if (begin := _ITEM.match(line)) and column < item + 4:
+        return _column(begin[0])
+    return item if column >= item or not line.strip() else 0
+
+
+def _column(text: str) -> int:
+    return len(text.expandtabs(4))

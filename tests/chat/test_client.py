@@ -7,11 +7,13 @@ import contextlib
 import json
 import time
 
+import httpx
 import pytest
 
 from gputui.chat.answering.client import Arrival, make_client, stream
+from gputui.chat.answering.failures import http_failure
 from gputui.chat.answering.wire import RequestSent, TextDelta
-from gputui.chat.model import Endpoint, Message, Sampling
+from gputui.chat.model import Endpoint, Message, Sampling, Secret
 from gputui.errors import GputuiError
 from tests.chat.raw_server import (
     RawServer,
@@ -293,3 +295,16 @@ async def _read_one_piece(server: RawServer, client: object) -> None:
         async for arrival in arrivals:
             if any(isinstance(event, TextDelta) for event in arrival.events):
                 return
+
+
+@pytest.mark.parametrize("before", range(150, 300, 7))
+def test_a_key_that_is_cut_leaves_no_piece_of_it(before: int) -> None:
+    padding = "x" * before
+    for body in ({"error": {"message": padding + KEY}}, padding + KEY):
+        retry = {"retry-after": f"{'y' * (before % 40)}{KEY}", "content-type": "text/plain"}
+        said = json.dumps(body) if isinstance(body, dict) else body
+        response = httpx.Response(429, headers=retry)
+        error = http_failure(
+            Endpoint("a", "http://h/v1", api_key=Secret(KEY)), response, said.encode()
+        )
+        assert KEY[:8] not in error.message + error.hint

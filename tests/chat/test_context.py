@@ -155,6 +155,11 @@ def test_no_count_of_a_server_breaks_the_estimate(
             4096,
         ),
         ({"message": "too long", "code": "context_length_exceeded"}, None, None),
+        (
+            {"message": "request (5000 tokens) exceeds the available context size (4096 tokens)"},
+            5000,
+            4096,
+        ),
     ],
 )
 def test_an_overflow_is_known_from_each_servers_words(

@@ -46,6 +46,7 @@ OURS = {"timings_per_token", "return_progress"}
         ({"error": {"message": "no"}}, OURS),
         ({"error": {"message": "top_k must be positive"}}, set()),
         ({"error": {"message": "bad", "param": "messages"}}, set()),
+        ({"error": {"message": "Image input is not supported by this server"}}, set()),
         ({"error": {"message": "Unknown parameter: 'messages'."}}, OURS),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_search_reads_the_index_and_no_table_whole(tmp_path: Path) -> None:
         keep(store, f"word {number}", "common word", conversation=1 if number else None)
     store.search("word")
     plans, statements = [], []
-    connection = store._database._connection
+    connection = store._reader._connection
     assert connection is not None
     connection.set_trace_callback(statements.append)
     for call in (
@@ -269,4 +269,25 @@ def test_a_search_reads_the_index_and_no_table_whole(tmp_path: Path) -> None:
         steps = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {select}")]
         scans = [step for step in steps if step.startswith(("SCAN answers", "SCAN turns"))]
         assert [step for step in scans if "COVERING INDEX" not in step] == [], (select, steps)
+    store.close()
+
+
+def test_letters_that_are_typed_in_two_characters_are_found(tmp_path: Path) -> None:
+    store = Store(tmp_path / "gputui.db")
+    keep(store, "ein Café", "über alles")
+    for query in ("cafe\u0301", "u\u0308ber", '"alles u\u0308ber" '[:-1], "caf\u00e9"):
+        found = len(store.search(query))
+        assert found == (0 if "alles" in query else 1), query
+    store.close()
+
+
+def test_a_search_that_takes_its_time_keeps_nothing_from_being_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "gputui.db")
+    keep(store, "first", "->")
+    with store._reading() as connection:  # as a search in another thread holds it
+        assert connection.execute("SELECT count(*) FROM answers").fetchone()[0] == 1
+        keep(store, "second", "->", conversation=1)
+        store.delete([1])
+        assert connection.execute("SELECT count(*) FROM answers").fetchone()[0] == 1, "one moment"
+    assert store.search("->") == ()
     store.close()

@@ -112,6 +112,7 @@ def test_a_database_that_another_program_locks(
         other.execute("BEGIN EXCLUSIVE")
         with contextlib.closing(Store(path)) as store:
             monkeypatch.setattr(store._database, "_patience", 0.02)
+            monkeypatch.setattr(store._reader, "_patience", 0.02)
             with pytest.raises(GputuiError, match="locked by another program"):
                 call(store)
         other.execute("ROLLBACK")
@@ -129,7 +130,7 @@ def test_a_writer_beside_us_keeps_writers_waiting_and_no_readers(
         contextlib.closing(Store(path)) as store,
         contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
-        store.conversations()
+        store.rename(1, "opened")
         assert store._database._connection is not None
         store._database._connection.execute("PRAGMA busy_timeout = 20")
         other.execute("BEGIN IMMEDIATE")
@@ -146,6 +147,7 @@ def test_a_full_disk(tmp_path: Path, kept: bytes, call: str) -> None:
     path.write_bytes(kept)
     with contextlib.closing(Store(path)) as store:
         before = store.turns(1)
+        store.rename(1, "opened")
         assert store._database._connection is not None
         store._database._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(GputuiError, match="the disk is full: this chat is not being kept"):
@@ -158,7 +160,7 @@ def test_a_disk_that_is_full_for_the_index_alone_costs_no_answer(tmp_path: Path)
     path = tmp_path / "gputui.db"
     fill(path)
     with contextlib.closing(Store(path)) as store:
-        store.conversations()
+        store.rename(1, "opened")
         connection = store._database._connection
         assert connection is not None
         connection.execute(

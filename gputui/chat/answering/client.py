@@ -17,7 +17,12 @@ import httpx
 import msgspec
 
 from gputui.chat.answering.banner import LoadingBanner
-from gputui.chat.answering.failures import http_failure, reported_failure, transport_failure
+from gputui.chat.answering.failures import (
+    http_failure,
+    key_of,
+    reported_failure,
+    transport_failure,
+)
 from gputui.chat.answering.refusals import MOST_TRIES, Refusals, left_out, refused, without
 from gputui.chat.answering.wire import (
     Done,
@@ -237,7 +242,7 @@ async def _read(response: httpx.Response, endpoint: Endpoint) -> AsyncGenerator[
 async def _read_stream(
     response: httpx.Response, endpoint: Endpoint
 ) -> AsyncGenerator[Arrival, None]:
-    parser, banner = EventParser(), LoadingBanner()
+    parser, banner = EventParser(key_of(endpoint)), LoadingBanner()
     async for chunk in response.aiter_bytes():
         at = time.monotonic()
         events = tuple(banner.pass_on(parser.feed(chunk)))
@@ -256,7 +261,7 @@ def _whole_answer(
     if kind == "text/html":
         raise http_failure(endpoint, response, body)
     try:
-        events = tuple(events_of(decode(body)))
+        events = tuple(events_of(decode(body), key_of(endpoint)))
     except ValueError:
         raise http_failure(endpoint, response, body) from None
     if not any(isinstance(event, TextDelta | Finished | ToolCalled | Failed) for event in events):

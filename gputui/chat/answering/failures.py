@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from gputui.chat.answering.overflow import ContextExceededError
-from gputui.chat.answering.reported import error_of
+from gputui.chat.answering.reported import error_of, redacted
 from gputui.chat.answering.wire import decode
 from gputui.chat.model import Endpoint
 from gputui.errors import GputuiError
@@ -28,16 +28,18 @@ _TITLE = re.compile(rb"<title[^>]{0,200}>(.{1,200}?)</title>", re.IGNORECASE | r
 def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError:
     """The error for a response that holds no answer."""
     status = response.status_code
-    error = _reported(response, body)
+    error = _reported(endpoint, response, body)
     if isinstance(error, ContextExceededError):
         return error.of(endpoint.name)
     said, hint = (_telling(error.message), error.hint) if error else ("", "")
     if 300 <= status < 400:
-        target = clean_line(response.headers.get("location", "?"), 200)
+        target = _line(endpoint, response.headers.get("location", "?"), 200)
         message = f"the server redirects to {target}; redirects are not followed"
         hint = "Put the final address into the endpoint's url, if you trust it."
     elif _is_page(response, body):
-        message = f"answered with a web page{_title(body)} instead of an answer (HTTP {status})"
+        message = (
+            f"answered with a web page{_title(endpoint, body)} instead of an answer (HTTP {status})"
+        )
         hint = "A proxy or another program answers there: check the endpoint's url."
     elif status in (401, 403):
         message = f"the server refuses {'the' if endpoint.api_key else 'a request without a'} key"
@@ -45,7 +47,7 @@ def http_failure(endpoint: Endpoint, response: httpx.Response, body: bytes) -> G
         hint = "Check the variable that api_key_env names, under [[endpoints]]."
     else:
         message, hint = _by_status(status, said, hint, endpoint, response)
-    return GputuiError(_redacted(f"{endpoint.name}: {message}", endpoint), hint)
+    return _failure(endpoint, message, hint)
 
 
 def _by_status(
@@ -62,12 +64,12 @@ def _by_status(
         case 429:
             return (
                 f"too many requests{f': {said}' if said else ''}",
-                _when_to_retry(response) or "Wait, and retry this side.",
+                _when_to_retry(endpoint, response) or "Wait, and retry this side.",
             )
         case 503 if "loading" in said.lower():
             return "the model is still loading", "Retry this side when it is ready."
         case _:
-            hint = hint or _when_to_retry(response) or _generic_hint(status)
+            hint = hint or _when_to_retry(endpoint, response) or _generic_hint(status)
             return said or f"the server answered HTTP {status}", hint
 
 
@@ -75,9 +77,9 @@ def _generic_hint(status: int) -> str:
     return "Look at the server's log." if status >= 500 else ""
 
 
-def _when_to_retry(response: httpx.Response) -> str:
+def _when_to_retry(endpoint: Endpoint, response: httpx.Response) -> str:
     """What ``Retry-After`` says, in seconds or as a date (RFC 9110, 10.2.3); "" without it."""
-    value = clean_line(response.headers.get("retry-after", ""), 40)
+    value = _line(endpoint, response.headers.get("retry-after", ""), 40)
     if value.isdecimal():
         return f"Retry after {value} s."
     try:
@@ -103,7 +105,7 @@ def transport_failure(endpoint: Endpoint, error: httpx.HTTPError) -> GputuiError
     if isinstance(cause, socket.gaierror):
         message, hint = f"the host {parts.hostname} is not known", "Check the endpoint's url."
     elif isinstance(cause, ssl.SSLError):
-        reason = clean_line(getattr(cause, "reason", None) or str(cause), 200)
+        reason = _line(endpoint, getattr(cause, "reason", None) or str(cause), 200)
         message = f"no secure connection to {where}: {reason}"
         hint = "Is it http instead of https? A private authority: set SSL_CERT_FILE."
     elif isinstance(error, httpx.ConnectTimeout):
@@ -114,16 +116,18 @@ def transport_failure(endpoint: Endpoint, error: httpx.HTTPError) -> GputuiError
         message = "the server closed the connection before the answer was complete"
         hint = "It may have crashed or been stopped: look at its log, and retry this side."
     else:
-        message = f"the connection failed: {clean_line(str(error) or type(error).__name__, 200)}"
+        message = (
+            f"the connection failed: {_line(endpoint, str(error) or type(error).__name__, 200)}"
+        )
         hint = "Retry this side."
-    return GputuiError(_redacted(f"{endpoint.name}: {message}", endpoint), hint)
+    return _failure(endpoint, message, hint)
 
 
 def reported_failure(endpoint: Endpoint, error: GputuiError) -> GputuiError:
     """The error that a server reports inside its stream."""
     if isinstance(error, ContextExceededError):
         return error.of(endpoint.name)
-    return GputuiError(_redacted(f"{endpoint.name}: {error.message}", endpoint), error.hint)
+    return _failure(endpoint, error.message, error.hint)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -136,15 +140,15 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _reported(response: httpx.Response, body: bytes) -> GputuiError | None:
+def _reported(endpoint: Endpoint, response: httpx.Response, body: bytes) -> GputuiError | None:
     """The error in a body, in the server's own words; None where it has none."""
     try:
         parsed = decode(body)
     except ValueError:
         kind = response.headers.get("content-type", "")
         first = body[:_HEAD].decode(errors="replace").strip().partition("\n")[0]
-        return GputuiError(clean_line(first, 200)) if kind.startswith("text/plain") else None
-    return error_of(parsed) if parsed else None
+        return GputuiError(_line(endpoint, first, 200)) if kind.startswith("text/plain") else None
+    return error_of(parsed, key_of(endpoint)) if parsed else None
 
 
 def _telling(said: str) -> str:
@@ -157,12 +161,22 @@ def _is_page(response: httpx.Response, body: bytes) -> bool:
     return "text/html" in kind or body.lstrip()[:15].lower().startswith((b"<!doctype", b"<html"))
 
 
-def _title(body: bytes) -> str:
+def _title(endpoint: Endpoint, body: bytes) -> str:
     found = _TITLE.search(body[:_HEAD])
-    return f' ("{clean_line(found[1].decode(errors="replace"), 80)}")' if found else ""
+    return f' ("{_line(endpoint, found[1].decode(errors="replace"), 80)}")' if found else ""
 
 
-def _redacted(text: str, endpoint: Endpoint) -> str:
-    """A server that repeats the key in its error does not get it onto the screen."""
-    key = endpoint.api_key.reveal() if endpoint.api_key else ""
-    return text.replace(key, "…") if key else text
+def key_of(endpoint: Endpoint) -> str:
+    """The key that is sent there; "" for none."""
+    return endpoint.api_key.reveal() if endpoint.api_key else ""
+
+
+def _line(endpoint: Endpoint, text: str, limit: int) -> str:
+    """Words from there, cleaned and on one line, without the key: what is cut first leaves half of it."""
+    return clean_line(redacted(text, key_of(endpoint)), limit)
+
+
+def _failure(endpoint: Endpoint, message: str, hint: str) -> GputuiError:
+    """A server that repeats the key does not get it onto the screen."""
+    key = key_of(endpoint)
+    return GputuiError(redacted(f"{endpoint.name}: {message}", key), redacted(hint, key))

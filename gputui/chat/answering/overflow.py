@@ -17,10 +17,10 @@ OVERFLOW_HINT = (
     "Send a shorter prompt, begin a new conversation, or give the server a larger ctx_size."
 )
 _CONTEXT = re.compile(
-    r"context (?:length|window|size) (?:is|of) (?:only )?(\d{1,9})", re.IGNORECASE
+    r"context (?:length|window|size) (?:(?:is|of) (?:only )?|\()(\d{1,9})", re.IGNORECASE
 )
 _TOKENS = re.compile(
-    r"(?:requested|resulted in|has|contains?) (\d{1,9})(?: \w+)? tokens", re.IGNORECASE
+    r"(?:requested|resulted in|has|contains?|request \() ?(\d{1,9})(?: \w+)? tokens", re.IGNORECASE
 )
 
 

@@ -29,6 +29,8 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 """The words of a field that is not taken at all; a bad value of a known one is the user's to change."""
+_PICTURES = re.compile(r"\b(?:image|picture|vision|mmproj|multi-?modal|audio)", re.IGNORECASE)
+"""What is refused is what the prompt brings with it: no parameter to leave out."""
 _LOCATED = re.compile(r"\bloc\W+body\W+(\w+)")
 """FastAPI's and vLLM's way, also where it is quoted once more: ``'loc': ('body', 'top_k')``."""
 _QUOTED = re.compile(r"""['"`](\w+)\\?['"`]""")
@@ -96,7 +98,7 @@ def refused(
     named = _named(said, body, known)
     if named and _REFUSES.search(said):
         return Refusal(named | ours, named)
-    if named - ours or llama or _names_what_is_needed(body):
+    if named - ours or llama or _names_what_is_needed(body) or _PICTURES.search(said):
         return None
     guess = ours or (_LLAMA_SAMPLING & known)
     return Refusal(guess) if guess else None

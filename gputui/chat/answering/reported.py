@@ -14,15 +14,23 @@ _PYDANTIC = re.compile(r"'loc': \(([^)]*)\), 'msg': '([^']*)'")
 _DEEPEST = 4
 
 
-def error_of(body: Any) -> GputuiError:
-    """An error object of a server in words: OpenAI's and llama-server's, Ollama's, vLLM's, FastAPI's."""
+def error_of(body: Any, key: str = "") -> GputuiError:
+    """An error object of a server in words: OpenAI's and llama-server's, Ollama's, vLLM's, FastAPI's.
+
+    ``key`` does not stand in them: it goes before the words are cut, which would leave half of it.
+    """
     if isinstance(body, list) and body:  # Gemini's
         body = body[0]
     error = body.get("error", body) if isinstance(body, dict) else body
-    said = clean_line(_words_of(error), 300)
+    said = clean_line(redacted(_words_of(error), key), 300)
     if exceeded := context_exceeded(error if isinstance(error, dict) else {}, said):
         return exceeded
     return GputuiError(said, OVERFLOW_HINT if overflows(said) else "")
+
+
+def redacted(text: str, key: str) -> str:
+    """``text`` without the key that a server may repeat in it."""
+    return text.replace(key, "…") if key else text
 
 
 def _words_of(error: Any, depth: int = 0) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
-from gputui.chat.answering.reported import error_of
+from gputui.chat.answering.reported import error_of, redacted
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 
@@ -191,9 +191,10 @@ class SseParser:
 
 
 class EventParser:
-    """Events of a chat completion out of bytes in any chunking."""
+    """Events of a chat completion out of bytes in any chunking; ``key`` stands in no error."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "") -> None:
+        self._key = key
         self._sse = SseParser()
         self._model: str | None = None
 
@@ -216,14 +217,15 @@ class EventParser:
         try:
             body = decode(payload)
         except ValueError:
+            said = clean_line(redacted(payload, self._key), 80)
             yield Failed(
                 GputuiError(
-                    f'The server sent something that is not JSON: "{clean_line(payload, 80)}"',
+                    f'The server sent something that is not JSON: "{said}"',
                     "Is a proxy in between? Check the endpoint's url.",
                 )
             )
             return
-        for event in events_of(body):
+        for event in events_of(body, self._key):
             if isinstance(event, ModelNamed):
                 if event.model == self._model:
                     continue
@@ -246,7 +248,7 @@ def decode(payload: str | bytes) -> Any:
             raise ValueError("nested too deeply") from None
 
 
-def events_of(body: Any) -> Iterator[Event]:
+def events_of(body: Any, key: str = "") -> Iterator[Event]:
     """The events in one JSON object of a stream, or in a whole completion that was not streamed.
 
     A field that is missing, unknown or of another type counts as not there.
@@ -254,7 +256,7 @@ def events_of(body: Any) -> Iterator[Event]:
     if not isinstance(body, dict):
         return
     if body.get("error") or body.get("object") == "error":
-        yield Failed(error_of(body))
+        yield Failed(error_of(body, key))
         return
     if isinstance(model := body.get("model"), str) and model:
         yield ModelNamed(model)

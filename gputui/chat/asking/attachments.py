@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from gputui.chat.asking.pictures import PICTURES, media_type, pixels
 from gputui.chat.asking.reading import opened, path_of
 from gputui.chat.model import Attachment, Endpoint, Message, Turn
 from gputui.errors import GputuiError
-from gputui.text import clean_line, size
+from gputui.text import clean_line, fence, size
 
 TEXT_BYTES = 64 << 10
 PICTURE_BYTES = 8 << 20
@@ -114,9 +113,8 @@ def user_message(
 def _fenced(attachment: Attachment) -> str:
     """A text between fences that nothing in it can end."""
     text = attachment.data.decode(errors="replace").rstrip("\n")
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{attachment.name}:\n{fence}\n{text}\n{fence}"
+    marks = fence(text)
+    return f"{attachment.name}:\n{marks}\n{text}\n{marks}"
 
 
 def _read(path: Path, file: BinaryIO, limit: int) -> Attached:

@@ -10,9 +10,8 @@ from hashlib import sha256
 from gputui.chat.figures import figures_line, settings_line
 from gputui.chat.keeping.found import Summary
 from gputui.chat.model import Answer, Attachment, Turn
-from gputui.text import clean, clean_line, sentences, size
+from gputui.text import clean, clean_line, fence, longest_run, sentences, size
 
-_BACKTICKS = re.compile("`+")
 _MARKUP = re.compile(r"([\\`*_\[\]<>&~#$|])")
 
 
@@ -36,16 +35,16 @@ def markdown(
 def fenced(text: str, info: str) -> str:
     """``text``, cleaned, as a block of code that nothing in it can end."""
     text = clean(text)
-    fence = "`" * max(3, _longest_run(text) + 1)
-    return f"{fence}{info}\n{text}\n{fence}\n"
+    marks = fence(text)
+    return f"{marks}{info}\n{text}\n{marks}\n"
 
 
 def code(text: str) -> str:
     """A short text, cleaned and on one line, as code within a line."""
     text = clean_line(text) or "–"
-    fence = "`" * (_longest_run(text) + 1)
+    marks = "`" * (longest_run(text) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
+    return f"{marks}{pad}{text}{pad}{marks}"
 
 
 def escaped(text: str) -> str:
@@ -96,7 +95,3 @@ def _answer(answer: Answer, systems: dict[str, str]) -> Iterator[str]:
     elif system:
         yield "- System prompt:\n\n" + fenced(system, "text")
     systems[answer.side] = system
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, _BACKTICKS.findall(text)), default=0)

@@ -57,7 +57,7 @@ class Query:
 
 def parse(typed: str) -> Query:
     """Of any text. A quote that is not closed yet is as if it were at the end."""
-    text = " ".join(clean(typed[:_QUERY_CHARACTERS]).split())
+    text = unicodedata.normalize("NFC", " ".join(clean(typed[:_QUERY_CHARACTERS]).split()))
     parts = list(_PARTS.finditer(text))[:_TERMS]
     terms = []
     for part in parts:

@@ -45,6 +45,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database = Database(path, "this chat is not being kept")
+        self._reader = Database(path, _NOT_READ)  # what is read keeps nothing from being kept
 
     def new_conversation(self, created_at: float) -> int:
         """A new conversation's id."""
@@ -171,7 +172,7 @@ class Store:
         except GputuiError as error:
             if not index.is_damaged(error.__cause__):
                 raise
-        with self._reading() as connection:
+        with self._database.transaction(_NOT_READ) as connection:
             index.drop(connection)
         return self._search(query, min(limit, MOST), order)
 
@@ -203,6 +204,7 @@ class Store:
 
     def close(self) -> None:
         """Close the database. Idempotent; a later call opens it again."""
+        self._reader.close()
         self._database.close()
 
     def _search(self, query: str, limit: int, order: Order) -> tuple[Match, ...]:
@@ -215,21 +217,33 @@ class Store:
 
         In steps, so that nobody else who writes waits for long.
         """
-        with self._reading() as connection:
+        with self._database.transaction(_NOT_READ) as connection:
             if not index.usable(connection):
                 return False
         done = False
         while not done:
-            with self._reading() as connection:
+            with self._indexing() as connection:
                 done = index.catch_up(connection, turns or _MANY) or turns is not None
         return True
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """For a transaction that reads. Raises GputuiError, also where a row is none that was written."""
+        """For what is read as it was at one moment, whoever writes or deletes meanwhile. Raises GputuiError,
+        also where a row is none that was written."""
+        with self._telling_damage(), self._reader.transaction() as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextlib.contextmanager
+    def _indexing(self) -> Iterator[sqlite3.Connection]:
+        """For a transaction that reads what was said and writes the index. Raises GputuiError."""
+        with self._telling_damage(), self._database.transaction(_NOT_READ) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _telling_damage(self) -> Iterator[None]:
         try:
-            with self._database.transaction(_NOT_READ) as connection:
-                yield connection
+            yield
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             raise GputuiError(
                 f"{self._path}: damaged: {_NOT_READ}", "Move the file away; a new one is made."
