@@ -36,8 +36,8 @@ class VoteDialog(ChoiceDialog):
 
     def __init__(self, ballot: Ballot, *, was_hidden: bool) -> None:
         question = f"Which answer is better?\n› {clean_line(ballot.exchange.prompt, PROMPT)}"
-        if ballot.stopped and was_hidden:
-            question += "\n\nAn answer was stopped, which tells who is slower: not a blind vote."
+        if ballot.told and was_hidden:
+            question += f"\n\n{ballot.told}: not a blind vote."
         elif not ballot.blind:
             question += "\n\nThe names are known: not a blind vote."
         words = {choice: WORDS[choice].capitalize() for choice in KEYS.values()}
