@@ -20,7 +20,7 @@ from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
 from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Message, Settings, Turn
-from gputui.chat.voting.blind import Blind
+from gputui.chat.voting.blind import TOLD_FAILED, TOLD_STOPPED, Blind
 from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
@@ -321,11 +321,11 @@ class Side:
         if live.replaces is not None:
             if _is_worse(answer, live.replaces.answers[self.name]):
                 self.problem = _retry_problem(self._common.blind.answer(answer))
-                self._common.blind.ended()
+                self._common.blind.ended(_told_by(answer))
                 return
             self._turns.pop()
         self._turns.append(live.exchange.turn({self.name: answer}))
-        self._common.blind.ended()
+        self._common.blind.ended(_told_by(answer))
         self._common.ended(live.exchange, answer)
 
     def _learn_size(self, error: BaseException, endpoint: Endpoint) -> None:
@@ -356,6 +356,13 @@ class Side:
                     live.take(arrival.at, event)
                 if not self.veiled:  # then there is nothing new to draw
                     self.version += 1
+
+
+def _told_by(answer: Answer) -> str:
+    """What its end tells of who answered, in a blind draw."""
+    if answer.error is not None:
+        return TOLD_FAILED
+    return TOLD_STOPPED if answer.finish_reason == STOPPED else ""
 
 
 def _is_worse(new: Answer, old: Answer) -> bool:

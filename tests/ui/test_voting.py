@@ -26,6 +26,7 @@ from gputui.config import TargetsConfig
 from gputui.instances.status import State
 from gputui.themes import load_themes, shipped_dir
 from gputui.ui.chat.kept.found_list import Found
+from gputui.ui.chat.kept.keeping import Keeping
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.voting.dialogs import RevealDialog, VoteDialog
 from gputui.ui.chat.voting.lines import votes_lines
@@ -33,6 +34,7 @@ from gputui.ui.chat.voting.screen import VotesScreen
 from gputui.ui.chat.voting.veiled import veiled
 from gputui.ui.dialogs import ChoiceDialog
 from gputui.ui.palette import Palette
+from tests.chat.saying import keep
 from tests.chat.talking import settled
 from tests.chat.voting.test_blind import SHORT, blind, swapped
 from tests.chat.voting.votes import many
@@ -250,6 +252,36 @@ async def test_a_vote_that_is_not_kept_is_told_and_kept_later(
         other.close()
         await until(pilot, lambda: "The vote is kept now" in toasts(one))
         assert box.unkept == 0
+
+
+async def test_what_becomes_of_instances_in_a_draw_is_in_the_ballot_and_opening_another_asks(
+    tmp_path: Path,
+) -> None:
+    store, other = keep(tmp_path / "kept.db", 1)
+    quick = answers(chunk(content="agreed"), END)
+    async with playing(tmp_path, quick, quick) as (one, pilot):
+        one.conversation.store = store
+        await begin(one, pilot)
+        await pilot.press(*"hi", "enter")
+        await until(pilot, lambda: chat_text(one).count("agreed") == 2)
+        ready = list(one.supervisor.statuses)
+        one.supervisor.statuses = [ready[0], replace(ready[1], state=State.FAILED)]
+        await until(pilot, lambda: bool(one.conversation.blind.told))
+        one.supervisor.statuses = ready
+        await pilot.press(*"/vote", "enter")
+        await until_shown(pilot, "not ready meanwhile", "not a blind vote")
+        await pilot.press("escape")
+        keeping = Keeping(one.app.screen.chatting)  # type: ignore[attr-defined]
+        keeping.work(keeping.open(other))
+        await until_shown(pilot, "The draw ends without a vote")
+        await pilot.press("n")
+        await until(pilot, lambda: not isinstance(one.app.screen, ChoiceDialog))
+        assert one.conversation.blind.hidden
+        keeping.work(keeping.open(other))
+        await until_shown(pilot, "The draw ends without a vote")
+        await pilot.press("y")
+        await until_shown(pilot, "answer 0 of A")
+        assert not one.conversation.blind.on
 
 
 async def test_the_list_of_conversations_tells_nothing_of_a_draw_until_the_vote(

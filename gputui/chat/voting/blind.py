@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 NOBODY = Endpoint(name="", url="")
 """Who sits on a side, as long as that is hidden."""
 FAILED = "This answer failed"
-FAILED_HINT = "Why is told after the vote. A retry asks both sides again."
+FAILED_HINT = "Why is told after the vote, which is not blind now. A retry asks both sides again."
+TOLD_STOPPED = "An answer was stopped, which tells who is slower"
+TOLD_FAILED = "An answer failed, which tells who sits where"
+TOLD_NOT_READY = "A model was not ready meanwhile, which can tell who sits where"
 
 
 class Blind:
@@ -39,6 +42,7 @@ class Blind:
         self._since = 0.0
         self._own: Mapping[str, Settings] = {}
         self._veiled: dict[int, tuple[Turn, Turn]] = {}
+        self._told = ""
 
     # ── its state ────────────────────────────────────────────────────────────────────────────
 
@@ -51,6 +55,12 @@ class Blind:
     def hidden(self) -> bool:
         """Whether nobody may know who sits where."""
         return self._drawn is not None
+
+    @property
+    def told(self) -> str:
+        """What has told, or can have told, who sits where in this draw, in words; "" for nothing. A retry
+        does not take it back."""
+        return self._told
 
     @property
     def due(self) -> bool:
@@ -141,10 +151,17 @@ class Blind:
         """Who is stopped with that side: one that had finished already would tell itself by that."""
         return list(self._sides().values()) if self.hidden else [side]
 
-    def ended(self) -> None:
-        """A side's answer is finished; the other side may be waiting to show its own."""
+    def ended(self, told: str = "") -> None:
+        """A side's answer is finished; the other side may be waiting to show its own. ``told``: what that
+        tells of who sits where."""
         if self.hidden:
+            self._told = self._told or told
             self._changed()
+
+    def not_ready(self) -> None:
+        """One who was asked stopped, failed or was started again, for all to see."""
+        if self.hidden and any(side.exchange is not None for side in self._sides().values()):
+            self._told = self._told or TOLD_NOT_READY
 
     # ── what may be said of a side ───────────────────────────────────────────────────────────
 
@@ -179,7 +196,7 @@ class Blind:
 
     def _draw(self) -> None:
         """Both are asked alike, too: settings of one side would tell it, or go to the other model."""
-        self._drawn = None
+        self._drawn, self._told = None, ""
         sides = list(self._sides().values())
         endpoints = [side.seated for side in sides if side.seated is not None]
         self.shuffle(endpoints)

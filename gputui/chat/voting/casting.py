@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gputui.chat.answering.live import Exchange
 from gputui.chat.conversation import Conversation
-from gputui.chat.model import STOPPED, Answer
+from gputui.chat.model import Answer
 from gputui.chat.side import Side
 from gputui.chat.voting.naming import names_itself
 from gputui.chat.voting.vote import Choice, Contestant, Vote, answers_key
@@ -17,14 +17,14 @@ from gputui.errors import GputuiError
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """Two finished answers to one prompt. ``blind``: nothing has told yet whose they are. ``stopped``:
-    one was, which tells who was the slower one."""
+    """Two finished answers to one prompt. ``blind``: nothing has told yet whose they are. ``told``: what
+    has, in words, where that was not the vote itself; "" otherwise."""
 
     exchange: Exchange
     a: Answer
     b: Answer
     blind: bool
-    stopped: bool
+    told: str
 
     def named(self) -> str:
         """Which of the answers say who made them, as a vote has it. Long ones take a moment."""
@@ -65,9 +65,8 @@ def ballot_of(conversation: Conversation) -> Ballot:
             "The newest prompt went to one side alone", "Send one to both (ctrl+t) to vote on it."
         )
     a, b = (_answer(side) for side in sides)
-    stopped = any(_was_stopped(side) for side in sides)
-    blind = conversation.blind.hidden and not stopped
-    return Ballot(exchanges[0], a, b, blind, stopped)
+    hidden, told = conversation.blind.hidden, conversation.blind.told
+    return Ballot(exchanges[0], a, b, hidden and not told, told if hidden else "")
 
 
 def can_vote(conversation: Conversation) -> bool:
@@ -87,12 +86,6 @@ def _answer(side: Side) -> Answer:
             f"Side {side.name} gave no answer to vote on", "Retry it, or send another prompt."
         )
     return answer
-
-
-def _was_stopped(side: Side) -> bool:
-    return any(
-        answer.finish_reason == STOPPED for t in side.finished for answer in t.answers.values()
-    )
 
 
 def _contestant(answer: Answer) -> Contestant:

@@ -179,13 +179,16 @@ class Seating:
         chat.query_one(ChatNotice).say(notice(conversation, self._caretaker.status, self.gpus))
 
     def _learn(self) -> None:
-        """What statuses say of those who sit here: the context that a conversation may have."""
+        """What statuses say of those who sit here: the context that a conversation may have, and whether a
+        draw is a riddle still."""
         watch = self._services.endpoints
         far = {one.name: one for one in (watch.statuses if watch else ())}
         for side in self._services.conversation.sides.values():
             if (endpoint := side.seated) is None:
                 continue
             status, distant = self._caretaker.status(endpoint.name), far.get(endpoint.name)
+            if status is not None and status.state is not State.READY:
+                self._services.conversation.blind.not_ready()
             if status is not None and status.slot_context:
                 side.learn(replace(endpoint, context=status.slot_context))
             elif distant is not None and distant.url == endpoint.url:

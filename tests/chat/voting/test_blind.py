@@ -15,7 +15,7 @@ from gputui.chat.asking import choosing
 from gputui.chat.conversation import Conversation
 from gputui.chat.keeping.store import Store
 from gputui.chat.model import STOPPED, Answer, Endpoint, Sampling, Settings, Turn
-from gputui.chat.voting.blind import FAILED, NOBODY
+from gputui.chat.voting.blind import FAILED, NOBODY, TOLD_FAILED, TOLD_STOPPED
 from gputui.chat.voting.casting import ballot_of
 from gputui.chat.voting.vote import Choice
 from gputui.errors import GputuiError
@@ -169,8 +169,37 @@ async def test_a_stop_stops_both_and_the_vote_after_it_is_not_blind() -> None:
         assert reasons == [STOPPED, STOPPED]
         assert chat.blind.hidden
         ballot = ballot_of(chat)
-        assert ballot.stopped
+        assert ballot.told == TOLD_STOPPED
         assert not ballot.vote(Choice.TIE, "").blind
+
+
+async def test_a_failed_answer_tells_who_sits_where_also_after_a_retry_that_did_better() -> None:
+    boom = reply_json({"error": {"message": "out of memory"}}, 500)
+    async with blind((boom, SHORT, SHORT), (SHORT,) * 3) as chat:
+        chat.send("hi")
+        await settled(chat)
+        chat.retry("A")
+        await settled(chat)
+        ballot = ballot_of(chat)
+        assert (ballot.told, ballot.blind) == (TOLD_FAILED, False)
+        assert not ballot.vote(Choice.A, "").blind
+        chat.blind.reveal()
+        assert ballot_of(chat).told == ""
+        chat.send("next")
+        await settled(chat)
+        assert ballot_of(chat).blind, "a new draw is a new riddle"
+
+
+async def test_a_model_that_is_not_ready_after_a_prompt_tells_who_sits_where_before_it_nothing() -> (
+    None
+):
+    async with blind((SHORT,), (SHORT,)) as chat:
+        chat.blind.not_ready()
+        chat.send("hi")
+        await settled(chat)
+        assert ballot_of(chat).blind
+        chat.blind.not_ready()
+        assert not ballot_of(chat).blind
 
 
 async def test_a_retry_asks_both_and_the_order_of_asking_is_drawn() -> None:

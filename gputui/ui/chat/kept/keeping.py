@@ -63,6 +63,8 @@ class Keeping:
         """Show a conversation and go on with it; ``turn_id``: from that turn on. Raises GputuiError."""
         chatting, conversation = self._chatting, self._chatting.conversation
         other = conversation_id != conversation.id
+        if other and not await self._may_leave():
+            return
         if other:
             was_on = chatting.queueing.on
             await conversation.open(conversation_id)
@@ -80,6 +82,18 @@ class Keeping:
         if turn_id is not None:
             for pane in chatting.panel.panes:
                 await self._reveal(pane.side.name, turn_id)
+
+    async def _may_leave(self) -> bool:
+        """Whether the user lets a draw that is running end, which tells who sits where."""
+        if not self._chatting.conversation.blind.hidden:
+            return True
+        dialog = ConfirmDialog(
+            "The draw ends without a vote, and its names are told. Open it?",
+            "Open it",
+            "Go on with the draw",
+        )
+        answer: str | None = await self._chatting.screen.app.push_screen_wait(dialog)
+        return answer == "yes"
 
     async def _reveal(self, side: str, turn_id: int) -> None:
         turns = self._chatting.panel.pane(side).turns

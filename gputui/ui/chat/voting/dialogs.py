@@ -44,8 +44,8 @@ class VoteDialog(ChoiceDialog):
 
     def __init__(self, ballot: Ballot, *, was_hidden: bool) -> None:
         question = f"› {clean_line(ballot.exchange.prompt, PROMPT)}"
-        if ballot.stopped and was_hidden:
-            question += "\nAn answer was stopped, which tells who is slower: not a blind vote."
+        if ballot.told and was_hidden:
+            question += f"\n{ballot.told}: not a blind vote."
         elif not ballot.blind:
             question += "\nThe names are known: not a blind vote."
         words = {choice: WORDS[choice].capitalize() for choice in LETTERS.values()}
