@@ -29,6 +29,7 @@ class Finding:
         self.search: Search | None = None
         self._hits: list[Hit] = []
         self._current: Hit | None = None
+        self._steps = 0
 
     @property
     def _bar(self) -> FindBar:
@@ -45,7 +46,7 @@ class Finding:
         if not words:
             self.end()
             return
-        self.search, self._current = Search(words), None
+        self.search, self._current, self._steps = Search(words), None, 0
         self._go(1)
 
     def end(self) -> None:
@@ -65,9 +66,10 @@ class Finding:
         self._go(by)
 
     def _go(self, by: int) -> None:
-        self._chatting.work(self._find(by), "find")
+        self._steps += by  # the newest search alone is carried out: it takes all steps until then
+        self._chatting.work(self._find(), "find")
 
-    async def _find(self, by: int) -> None:
+    async def _find(self) -> None:
         search = self.search
         if search is None:
             return
@@ -75,6 +77,7 @@ class Finding:
         if search is not self.search:
             return
         self._hits = hits
+        by, self._steps = self._steps, 0
         at, note = self._place(by)
         self._current = hits[at] if hits else None
         self._mark()
@@ -106,9 +109,9 @@ class Finding:
             here = (self._current.asked_at, self._current.side, self._current.number)
             at = bisect_left(order, here) + (by if by < 0 or here in order else 0)
         if at < 0:
-            return len(self._hits) - 1, "from the end again"
+            return at % len(self._hits), "from the end again"
         if at >= len(self._hits):
-            return 0, "from the top again"
+            return at % len(self._hits), "from the top again"
         return at, ""
 
     @property
