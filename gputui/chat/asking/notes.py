@@ -12,9 +12,9 @@ from gputui.chat.model import Answer, Turn
 
 @dataclass(frozen=True, slots=True)
 class TurnNote:
-    """``otherwise``: in what this side was asked otherwise than the others, () for nothing, or where only one
-    was asked. ``voted``: the vote on it, in words, "" for none that is known. ``sent``: whether the
-    turn goes along with the next prompt, as far as the user left it in.
+    """``otherwise``: in what this side was asked otherwise than the others, () for nothing, or where only
+    one was asked. ``sent``: whether the turn goes along with the next prompt, as far as the user left it in.
+    ``voted``: the vote on it, in words, "" for none that is known.
     """
 
     otherwise: tuple[str, ...] = ()
