@@ -43,7 +43,7 @@ class Conversation:
     def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
         self.store = store
         self.tag = ""
-        self._keeper = Keeper(store)
+        self._keeper = Keeper(lambda: self.store)
         self.blind = Blind(lambda: self.sides)
         self._common = Common(
             self._shared_client,
