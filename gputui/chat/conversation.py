@@ -43,7 +43,7 @@ class Conversation:
     def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
         self.store = store
         self.tag = ""
-        self._keeper = Keeper(store)
+        self._keeper = Keeper(lambda: self.store)
         self.blind = Blind(lambda: self.sides)
         self._common = Common(
             self._shared_client,
@@ -51,6 +51,7 @@ class Conversation:
             self.whole,
             blind=self.blind,
             sides=lambda: self.sides,
+            pictures=self._pictures,
         )
         self.sides: Mapping[str, Side] = {name: Side(name, self._common) for name in names}
         self._http: httpx.AsyncClient | None = None
@@ -284,6 +285,12 @@ class Conversation:
             if self._http is None:
                 self._http = await asyncio.to_thread(_open_client)
             return self._http
+
+    async def _pictures(self, turn_id: int) -> tuple[Attachment, ...]:
+        """The attachments of a kept turn. Raises GputuiError where they cannot be read."""
+        return (
+            () if self.store is None else await asyncio.to_thread(self.store.attachments, turn_id)
+        )
 
     def _keep(self, exchange: Exchange, answer: Answer) -> None:
         """A side's turn is finished: into the store, on a thread of its own."""

@@ -36,7 +36,7 @@ class Common:
     said before; False where that cannot be had. ``blind`` says what may be said of a
     side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
     meanwhile. ``sides`` are all of them. ``votes``: what was voted since the program began, in words, by the
-    ``created_at`` of the turn.
+    ``created_at`` of the turn. ``pictures`` gives a kept turn's attachments with their data.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -49,6 +49,17 @@ class Common:
     background: set[asyncio.Task[None]] = field(default_factory=set)
     sides: Callable[[], Mapping[str, Side]] = dict
     votes: dict[float, str] = field(default_factory=dict)
+    pictures: Callable[[int], Awaitable[tuple[Attachment, ...]]] | None = None
+
+    async def with_pictures(
+        self, turn_id: int | None, attachments: tuple[Attachment, ...]
+    ) -> tuple[Attachment, ...]:
+        """Those attachments with the data of pictures that were not read so far, as far as they can be."""
+        missing = any(not one.data for one in attachments)
+        if missing and turn_id is not None and self.pictures is not None:
+            with contextlib.suppress(GputuiError):
+                return await self.pictures(turn_id) or attachments
+        return attachments
 
     def beside(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Work that no answer waits for, and that ends with the conversation."""
@@ -275,7 +286,7 @@ class Side:
         """Look at the server no more."""
         self._after.leave()
 
-    def messages(self, exchange: Exchange) -> list[Message]:
+    async def messages(self, exchange: Exchange) -> list[Message]:
         """What the server is sent: the answered turns, and the prompt.
 
         A turn that failed or said nothing is left out whole: two questions in a row break the chat
@@ -288,9 +299,13 @@ class Side:
         sees = self.seated.sees if self.seated else None
         for turn in (self._turns[:-1] if again else self._turns)[self.dropped :]:
             if context.is_sent(turn, self.name):
-                asked = user_message(turn.prompt, turn.attachments, sees=sees)
+                files = await self._common.with_pictures(turn.id, turn.attachments)
+                asked = user_message(turn.prompt, files, sees=sees)
                 messages += [asked, Message("assistant", turn.answers[self.name].text)]
-        return [*messages, user_message(exchange.prompt, exchange.attachments)]
+        files = await self._common.with_pictures(exchange.turn_id, exchange.attachments)
+        if lost := next((one.name for one in files if not one.data), ""):
+            raise GputuiError(f"{lost} cannot be read any more", "Attach it again.")
+        return [*messages, user_message(exchange.prompt, files)]
 
     def resolved(self, seed: int | None) -> Settings:
         """The settings as they would be sent now; ``seed`` where nobody chose one."""
@@ -347,7 +362,7 @@ class Side:
         from gputui.chat.answering.client import stream  # loaded by then, off the event loop
 
         self._after.begun(client, live)
-        messages = self.messages(live.exchange)
+        messages = await self.messages(live.exchange)
         sampling, refusals = live.settings.sampling, self._common.refusals
         arrivals = stream(client, live.endpoint, messages, sampling, refusals)
         async with contextlib.aclosing(arrivals):

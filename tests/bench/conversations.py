@@ -117,12 +117,6 @@ def measure(folder: Path, conversations: int, options: argparse.Namespace) -> No
         ("a phrase that is nowhere", f'"{common} {common} {RARE}"'),
     ):
         median(f"search {what}", lambda query=query: store.search(query), options.runs, SEARCH_MS)  # type: ignore[misc]
-    median(
-        "search a common word, best first",
-        lambda: store.search(common, order="best"),
-        options.runs,
-        SEARCH_MS,
-    )
     median("search signs alone (no index)", lambda: store.search("->"), 3)
     began = time.perf_counter()
     store.delete([1])

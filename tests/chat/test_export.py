@@ -76,7 +76,8 @@ TURNS = st.lists(
         answers=st.fixed_dictionaries({}, optional={side: answers(side) for side in "AB"}),
         id=st.integers(1, 99),
         attachments=st.lists(
-            st.builds(Attachment, HOSTILE, st.just("image/png"), st.binary(max_size=9)), max_size=2
+            st.builds(Attachment, HOSTILE, st.just("image/png"), st.binary(min_size=1, max_size=9)),
+            max_size=2,
         ).map(tuple),
         tag=HOSTILE,
     ),

@@ -28,7 +28,8 @@ BAD = Answer("A", "n", "m", "\ud800")
     ids=["surrogate", "number"],
 )
 async def test_one_that_cannot_be_kept_keeps_no_other_from_it(tmp_path: Path, bad: Answer) -> None:
-    keeper, place = Keeper(Store(tmp_path / "gputui.db")), Place()
+    store = Store(tmp_path / "gputui.db")
+    keeper, place = Keeper(lambda: store), Place()
     keeper.take(place, Exchange("first"), bad)
     keeper.take(place, Exchange("second"), Answer("A", "n", "m", "good"))
     await keeper.save()
@@ -58,7 +59,7 @@ async def test_what_is_deleted_while_it_is_kept_does_not_come_back(tmp_path: Pat
     path = tmp_path / "gputui.db"
     keep(path, 2)[0].close()
     store = Halting(path)
-    keeper, place = Keeper(store), Place(1)
+    keeper, place = Keeper(lambda: store), Place(1)
     keeper.take(place, Exchange("late"), Answer("A", "n", "m", "late"))
     saving = asyncio.create_task(keeper.save())
     await asyncio.to_thread(store.reached.wait, 20)

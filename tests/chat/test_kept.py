@@ -110,13 +110,30 @@ def test_pages_from_the_end_make_the_whole(store: Store) -> None:
 def test_attachments_are_read_where_they_are_needed(store: Store) -> None:
     files = (Attachment("a.png", "image/png", b"\x89PNG"), Attachment("b.txt", "text/plain", b"hi"))
     turn = store.new_turn(store.new_conversation(0), Turn("p", 0, {}, attachments=files))
-    assert store.turns(1)[0].attachments == files
     assert store.attachments(turn) == files
-    light = store.turns(1, data=False)[0].attachments
+    light = store.turns(1)[0].attachments
     assert [(one.name, one.media_type, one.data) for one in light] == [
         ("a.png", "image/png", b""),
-        ("b.txt", "text/plain", b""),
+        ("b.txt", "text/plain", b"hi"),
     ]
+
+
+async def test_pictures_of_an_opened_conversation_are_read_for_the_request(store: Store) -> None:
+    files = (Attachment("a.png", "image/png", b"\x89PNG"),)
+    turn = store.new_turn(store.new_conversation(0), Turn("p", 0, {}, attachments=files))
+    store.save_answer(turn, Answer("A", "a", "m", "seen", finish_reason="stop"))
+    said = reply(completion("said"))
+    async with talking((said, said), (said,), store) as (conversation, a, _):
+        await conversation.open(1)
+        conversation.retry("A")
+        await settled(conversation)
+        conversation.send("and?", ("A",))
+        await settled(conversation)
+        for request in a.requests:
+            parts = request.body["messages"][0]["content"]
+            assert parts[1]["image_url"]["url"] == "data:image/png;base64,iVBORw=="
+        assert conversation.sides["A"].finished[0].attachments[0].data == b""
+        assert store.attachments(turn) == files
 
 
 def test_prompts_are_told_once_the_newest_first(store: Store) -> None:

@@ -100,7 +100,7 @@ def test_the_command_attaches_files_and_keeps_them(tmp_path: Path) -> None:
     (turn,) = store.turns(store.conversations()[0])
     store.close()
     read = read_attachment(str(tmp_path / "notes.txt")).attachment
-    assert turn.attachments == (PICTURE, read)
+    assert store.attachments(turn.id or 0) == (PICTURE, read)
 
 
 def test_the_command_refuses_what_cannot_be_attached(tmp_path: Path) -> None:

@@ -126,15 +126,6 @@ def test_the_newest_come_first_and_are_bounded(store: Store) -> None:
     assert store.search("word", limit=0) == ()
 
 
-def test_the_best_come_first_where_that_is_asked(tmp_path: Path) -> None:
-    store = Store(tmp_path / "gputui.db")
-    best = keep(store, "heron", "heron heron heron")
-    keep(store, "birds", "many other words and a heron " + "filler " * 200)
-    assert found(store, "heron")[0] != best
-    assert store.search("heron", order="best")[0].turn_id == best
-    store.close()
-
-
 def test_what_is_changed_and_deleted_is_followed(store: Store) -> None:
     turn = keep(store, "ask", "first answer")
     store.save_answer(turn, Answer("A", "name", "model", "second answer"))
@@ -237,7 +228,7 @@ def test_both_ways_find_the_same_turns(texts: list[tuple[str, str, str]], query:
         while not index.catch_up(connection, 2):
             connection.commit()
         both = [
-            {one.turn_id for one in search.search(connection, query, 9, "newest", indexed=indexed)}
+            {one.turn_id for one in search.search(connection, query, 9, indexed=indexed)}
             for indexed in (True, False)
         ]
     assert both[0] == both[1]
@@ -254,9 +245,8 @@ def test_a_search_reads_the_index_and_no_table_whole(tmp_path: Path) -> None:
     connection.set_trace_callback(statements.append)
     for call in (
         lambda: store.search("word"),
-        lambda: store.search("word", order="best"),
         lambda: store.turns(1, newest=5),
-        lambda: store.turns(1, newest=5, before=20, data=False),
+        lambda: store.turns(1, newest=5, before=20),
         lambda: store.summary(1),
     ):
         statements.clear()

@@ -100,14 +100,14 @@ def user_message(
 ) -> Message:
     """A prompt with its attachments: texts before it, each under its name; pictures beside it.
 
-    For a model that sees nothing for sure, the pictures of turns before are named instead.
+    For a model that sees nothing for sure, the pictures of turns before are named instead, and so are those
+    whose data are not here.
     """
     parts = [_fenced(one) for one in attachments if not one.is_image]
     images = tuple(one for one in attachments if one.is_image)
-    if sees is False:
-        parts += [f"(a picture that you cannot see: {one.name})" for one in images]
-        images = ()
-    return Message("user", "\n\n".join([*parts, prompt]), images)
+    seen = tuple(one for one in images if one.data and sees is not False)
+    parts += [f"(a picture that you cannot see: {one.name})" for one in images if one not in seen]
+    return Message("user", "\n\n".join([*parts, prompt]), seen)
 
 
 def _fenced(attachment: Attachment) -> str:

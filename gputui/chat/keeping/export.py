@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gputui.chat.keeping.found import Summary
 from gputui.chat.keeping.markdown import markdown
@@ -37,7 +37,7 @@ class Kept:
 def read(store: Store, conversation_ids: Sequence[int]) -> Iterator[Kept]:
     """These conversations, whole. Raises GputuiError, also where there is none of an id."""
     for one in conversation_ids:
-        yield Kept(store.summary(one), _turns(store, one))
+        yield Kept(store.summary(one), _turns(store, one, store.turn_ids(one)))
 
 
 def read_turn(store: Store, conversation_id: int, number: int) -> Kept:
@@ -45,8 +45,7 @@ def read_turn(store: Store, conversation_id: int, number: int) -> Kept:
     summary, ids = store.summary(conversation_id), store.turn_ids(conversation_id)
     if not 1 <= number <= len(ids):
         raise GputuiError(f"conversation {conversation_id} has no turn {number}: it has {len(ids)}")
-    turn_id = ids[number - 1]
-    return Kept(summary, store.turns(conversation_id, since=turn_id, before=turn_id + 1), number)
+    return Kept(summary, _turns(store, conversation_id, ids[number - 1 : number]), number)
 
 
 def markdown_document(kept: Iterable[Kept]) -> Iterator[str]:
@@ -133,20 +132,22 @@ def _answers(turn: Turn) -> list[dict[str, object]]:
 
 
 def _attachment_json(one: Attachment) -> dict[str, object]:
+    there = bool(one.data)
     return {
         "name": one.name,
         "media_type": one.media_type,
-        "size_bytes": len(one.data),
-        "sha256": hashlib.sha256(one.data).hexdigest(),
+        "size_bytes": len(one.data) if there else None,
+        "sha256": hashlib.sha256(one.data).hexdigest() if there else None,
     }
 
 
-def _turns(store: Store, conversation_id: int) -> Iterator[Turn]:
-    """Read in pieces: pictures of a whole conversation may be more than memory has."""
-    ids = store.turn_ids(conversation_id)
+def _turns(store: Store, conversation_id: int, ids: Sequence[int]) -> Iterator[Turn]:
+    """Read in pieces, and pictures by the turn: those of a whole conversation may be more than memory has."""
     for start in range(0, len(ids), _TURNS_AT_ONCE):
         piece = ids[start : start + _TURNS_AT_ONCE]
-        yield from store.turns(conversation_id, since=piece[0], before=piece[-1] + 1)
+        for turn in store.turns(conversation_id, since=piece[0], before=piece[-1] + 1):
+            seen = turn.id is not None and any(one.is_image for one in turn.attachments)
+            yield replace(turn, attachments=store.attachments(turn.id or 0)) if seen else turn
 
 
 def _dumps(value: object, indent: int | None = None) -> str:

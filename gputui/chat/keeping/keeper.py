@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,9 @@ class _Unsaved:
 
 
 class Keeper:
-    """Used by one event loop. ``problem`` says in words why turns are not being kept, None while they are."""
+    """Used by one event loop. ``store`` gives the store of now. ``problem`` says in words why turns are not being kept, None while they are."""
 
-    def __init__(self, store: Store | None) -> None:
+    def __init__(self, store: Callable[[], Store | None]) -> None:
         self.problem: str | None = None
         self._store = store
         self._unsaved: list[_Unsaved] = []
@@ -74,14 +75,15 @@ class Keeper:
 
     async def delete(self, conversation_id: int, current: Place) -> None:
         """Delete a conversation; nothing of it that is on its way comes back. Raises GputuiError."""
-        if self._store is None:
+        store = self._store()
+        if store is None:
             return
         places = [one.place for one in self._unsaved] + [current]
         places = [place for place in places if place.id == conversation_id]
         for place in places:
             place.deleted = True
         try:
-            await asyncio.to_thread(self._store.delete, [conversation_id])
+            await asyncio.to_thread(store.delete, [conversation_id])
         except BaseException:
             for place in places:
                 place.deleted = False
@@ -95,9 +97,9 @@ class Keeper:
         from gputui.chat.keeping.store import GoneError
 
         place, exchange = one.place, one.exchange
-        while self._store is not None:
+        while (store := self._store()) is not None:
             try:
-                place.id, exchange.turn_id = self._store.keep(
+                place.id, exchange.turn_id = store.keep(
                     place.id, exchange.turn_id, exchange.turn({}), one.answer
                 )
                 return

@@ -77,10 +77,8 @@ def turns(
     newest: int | None,
     before: int | None,
     since: int | None,
-    *,
-    data: bool,
 ) -> Rows:
-    """The rows that ``Store.turns`` is made of."""
+    """The rows that ``Store.turns`` is made of; those of pictures without their data."""
     chosen = (
         conversation_id,
         _FIRST_ID if since is None else since,
@@ -88,7 +86,7 @@ def turns(
         _NO_LIMIT if newest is None else max(0, newest),
     )
     ids = _TURNS.format(what="id")
-    bytes_ = "data" if data else "x'' AS data"
+    bytes_ = "CASE WHEN media_type LIKE 'image/%' THEN x'' ELSE data END AS data"
     return Rows(
         connection.execute(_TURNS.format(what="*"), chosen).fetchall()[::-1],
         connection.execute(

@@ -72,6 +72,8 @@ def _turn(turn: Turn, number: int, systems: dict[str, str]) -> Iterator[str]:
 
 
 def _attachment(one: Attachment) -> str:
+    if not one.data:  # of a picture that was not read
+        return f"{code(one.name)} · {escaped(one.media_type)}"
     digest = sha256(one.data).hexdigest()
     return f"{code(one.name)} · {escaped(one.media_type)} · {size(len(one.data))} · SHA-256 {code(digest)}"
 

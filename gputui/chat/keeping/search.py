@@ -7,14 +7,12 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from gputui.chat.keeping.found import Match
 from gputui.chat.keeping.listing import titles
 from gputui.chat.keeping.query import SEPARATOR, Query, folded, parse, separated
 from gputui.text import clean
 
-Order = Literal["newest", "best"]
 _BEGIN, _END = "\x02", "\x03"  # around what matches; cleaned text has neither
 _TOKENS = 24  # of a snippet
 _AROUND = 80  # characters on both sides of a match, where there is no index
@@ -22,7 +20,7 @@ _SNIPPET_CHARACTERS = 400
 
 _INDEXED = (
     f"SELECT rowid AS id, snippet(words, -1, '{_BEGIN}', '{_END}', '…', {_TOKENS}) AS snippet"  # noqa: S608
-    " FROM words WHERE words MATCH ? ORDER BY {order} LIMIT ?"
+    " FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
 )
 _EVERYTHING = """
 SELECT turns.id, conversation_id, created_at, prompt, answers.text, answers.reasoning
@@ -54,7 +52,7 @@ class _Hit:
 
 
 def search(
-    connection: sqlite3.Connection, typed: str, limit: int, order: Order, *, indexed: bool
+    connection: sqlite3.Connection, typed: str, limit: int, *, indexed: bool
 ) -> tuple[Match, ...]:
     """See ``Store.search``. ``indexed``: the index is usable and up to date."""
     query = parse(typed)
@@ -64,7 +62,7 @@ def search(
     if left := limit - len(hits):
         through_index = indexed and query.terms
         hits += (
-            _index_hits(connection, query, left, order)
+            _index_hits(connection, query, left)
             if through_index
             else _scan_hits(connection, query, left)
         )
@@ -110,12 +108,9 @@ def _title_hits(connection: sqlite3.Connection, query: Query) -> list[_Hit]:
     ]
 
 
-def _index_hits(
-    connection: sqlite3.Connection, query: Query, limit: int, order: Order
-) -> list[_Hit]:
-    by = {"newest": "rowid DESC", "best": "rank"}[order]
+def _index_hits(connection: sqlite3.Connection, query: Query, limit: int) -> list[_Hit]:
     expression = " ".join(term.expression for term in query.terms)
-    found = connection.execute(_INDEXED.format(order=by), (expression, limit)).fetchall()
+    found = connection.execute(_INDEXED, (expression, limit)).fetchall()
     places = _places(connection, [row["id"] for row in found])
     return [
         _Hit(

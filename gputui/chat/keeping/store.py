@@ -10,7 +10,7 @@ from pathlib import Path
 from gputui.chat.keeping import index, listing
 from gputui.chat.keeping.found import Match, Summary
 from gputui.chat.keeping.rows import answer_row, attachment_of, by_turn, turn_of
-from gputui.chat.keeping.search import Order, search
+from gputui.chat.keeping.search import search
 from gputui.chat.model import Answer, Attachment, Turn
 from gputui.database import Database
 from gputui.errors import GputuiError
@@ -131,18 +131,17 @@ class Store:
         newest: int | None = None,
         before: int | None = None,
         since: int | None = None,
-        data: bool = True,
     ) -> tuple[Turn, ...]:
         """The turns of a conversation with their answers, oldest first; none where there is none.
 
         ``newest``: at most so many, the newest of those asked for. ``before`` and ``since`` are ids of
         turns: only those before that one, and those from that one on. So a page is ``newest=40``, the
         page above it ``newest=40, before=page[0].id``, and around a match ``newest=20, before=match``
-        and ``since=match``. ``data`` False leaves the attachments' data b"": to show a turn needs none,
-        to send it again does.
+        and ``since=match``. Pictures come without their data: to show a turn needs none, and
+        ``attachments`` has them.
         """
         with self._reading() as connection:
-            rows = listing.turns(connection, conversation_id, newest, before, since, data=data)
+            rows = listing.turns(connection, conversation_id, newest, before, since)
             said, files = by_turn(rows.answers), by_turn(rows.attachments)
             return tuple(turn_of(row, said[row["id"]], files[row["id"]]) for row in rows.turns)
 
@@ -160,21 +159,21 @@ class Store:
         with self._reading() as connection:
             return listing.prompts(connection, limit)
 
-    def search(self, query: str, limit: int = 50, order: Order = "newest") -> tuple[Match, ...]:
+    def search(self, query: str, limit: int = 50) -> tuple[Match, ...]:
         """Where all words of ``query`` are: in a given title, or in a turn's prompt, answers, reasoning.
 
         Any text is a query. Words of any case, with or without accents; "words in quotes" are a phrase;
-        the last word may be the beginning of one. Titles come first, then turns, the newest or the best
+        the last word may be the beginning of one. Titles come first, then turns, the newest
         first; at most ``limit`` (and ``MOST``) in all. None for a query that is blank.
         """
         try:
-            return self._search(query, min(limit, MOST), order)
+            return self._search(query, min(limit, MOST))
         except GputuiError as error:
             if not index.is_damaged(error.__cause__):
                 raise
         with self._database.transaction(_NOT_READ) as connection:
             index.drop(connection)
-        return self._search(query, min(limit, MOST), order)
+        return self._search(query, min(limit, MOST))
 
     def rename(self, conversation_id: int, title: str) -> None:
         """Give a conversation a title, one line of it, cleaned; "" gives it that of its first prompt again.
@@ -207,10 +206,10 @@ class Store:
         self._reader.close()
         self._database.close()
 
-    def _search(self, query: str, limit: int, order: Order) -> tuple[Match, ...]:
+    def _search(self, query: str, limit: int) -> tuple[Match, ...]:
         indexed = self._index()
         with self._reading() as connection:
-            return search(connection, query, limit, order, indexed=indexed)
+            return search(connection, query, limit, indexed=indexed)
 
     def _index(self, turns: int | None = None) -> bool:
         """Bring the index up to date, or by so many turns; whether there is one. Raises GputuiError.

@@ -76,21 +76,6 @@ class Comparison:
         words = 2 * self.both + self.only_left + self.only_right
         return 2 * self.both / words if words else None
 
-    @property
-    def texts(self) -> tuple[str, str]:
-        """The two texts again."""
-        sides = ([row.left for row in self.rows], [row.right for row in self.rows])
-        left, right = ("\n".join(map(_text, filter(_there, side))) for side in sides)
-        return left, right
-
-
-def _there(parts: Parts | None) -> bool:
-    return parts is not None
-
-
-def _text(parts: Parts | None) -> str:
-    return "".join(part.text for part in parts or ())
-
 
 @dataclass
 class _Budget:

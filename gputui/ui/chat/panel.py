@@ -186,10 +186,6 @@ class ChatPanel(Vertical):
         for pane in self.panes:
             pane.restyle()
 
-    @on(Prompt.Sent)
-    async def prompt_sent(self, message: Prompt.Sent) -> None:
-        await self.submit(message.text)
-
     async def submit(self, text: str) -> bool:
         """Carry out a command, or send a prompt with what is attached; False where that was refused."""
         command = command_in(text)

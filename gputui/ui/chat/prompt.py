@@ -38,13 +38,6 @@ class Prompt(TextArea):
         Binding("ctrl+y", "redo", "Redo", show=False, id="prompt.redo"),
     ]
 
-    class Sent(Message):
-        """A prompt is to be sent, as if it was typed here."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     class Left(Message):
         """The user pressed escape in the prompt."""
 

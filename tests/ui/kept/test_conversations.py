@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -203,12 +203,10 @@ class Held(Store):
         self.asked: list[str] = []
         self.let = threading.Event()
 
-    def search(
-        self, query: str, limit: int = 50, order: Literal["newest", "best"] = "newest"
-    ) -> tuple[Match, ...]:
+    def search(self, query: str, limit: int = 50) -> tuple[Match, ...]:
         self.asked.append(query)
         assert self.let.wait(20)
-        return super().search(query, limit, order)
+        return super().search(query, limit)
 
 
 async def test_typing_is_never_blocked_and_the_newest_question_wins(tmp_path: Path) -> None:

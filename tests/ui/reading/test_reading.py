@@ -180,7 +180,8 @@ async def test_from_turn_to_turn_the_prompt_is_on_top() -> None:
         await read.pilot.press("s", "c", *"/turn 2", "enter")
         await until(read.pilot, lambda: read.top_line("A") == "› prompt 2")
         await until(read.pilot, lambda: read.top_line("B") == "› prompt 2")
-        read.panel.query_one(Prompt).post_message(Prompt.Sent("/turn 9"))
+        read.panel.query_one(Prompt).clear()
+        await read.pilot.press(*"/turn 9", "enter")
         await until_shown(read.pilot, "There is no turn 9")
 
 
