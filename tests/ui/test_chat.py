@@ -322,3 +322,32 @@ async def test_an_instance_is_asked_where_it_runs_and_must_answer_under_its_name
             await until(pilot, lambda: bool(one.conversation.sides["A"].finished))
             await until_shown(pilot, shown)
             assert ("it is me" in screen_text(one.app)) == (alias == "deepseek")
+
+
+async def test_a_side_that_answers_follows_a_changed_configuration_once_it_is_done() -> None:
+    go_on = asyncio.Event()
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        await answers(chunk(content="begun"))(writer)
+        await go_on.wait()
+        await answers(END)(writer)
+
+    async with server(slow) as a, server(slow) as b:
+        one = chat_rig(a, b)
+        async with one.app.run_test(size=(160, 45), notifications=True) as pilot:
+            await pilot.press("c", *"hi", "enter")
+            await until(pilot, lambda: screen_text(one.app).count("begun") == 2)
+            moved = EndpointConfig(name="left", url="http://127.0.0.1:9/v1")
+            one.app.services.config = Config(endpoints=(moved,))
+            seating = one.app.screen.chatting.seating  # type: ignore[attr-defined]
+            seating.reconfigured()
+            left, right = one.conversation.sides.values()
+            assert left.busy
+            assert left.seated is not None
+            assert left.seated.url == a, "what is being written goes on"
+            go_on.set()
+            await until(pilot, lambda: not one.conversation.busy)
+            assert seating.prepare("A") is None
+            assert left.seated.url == moved.url
+            assert right.seated is None
+            assert left.finished[0].answers["A"].finish_reason == "stop"

@@ -12,6 +12,7 @@ from textual.screen import Screen
 from gputui.chat.asking.settings import own_words
 from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
+from gputui.chat.side import Side
 from gputui.chat.voting.blind import NOBODY
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
@@ -41,6 +42,7 @@ class Seating:
         self._caretaker = caretaker
         self._look = look
         self._say = say
+        self._behind: set[str] = set()
         self.gpus: Sequence[GpuIdentity] = ()
 
     def prepare(self, side: str) -> GputuiError | None:
@@ -48,6 +50,7 @@ class Seating:
 
         An instance must be ready: where it is not, another one may answer on its port, under its name.
         """
+        self._catch_up()
         talker = self._services.conversation.sides[side]
         self._screen.call_later(self.frame)  # a blind draw begins with a prompt
         endpoint = talker.seated
@@ -133,26 +136,39 @@ class Seating:
 
     def reconfigured(self) -> None:
         """The configuration is another: a side whose name is still in it answers as that says; one whose
-        name is gone, and does not run on, is free again."""
-        config = self._services.config
-        names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
-        for side in self._services.conversation.sides.values():
-            if side.seated is None or side.busy:
-                continue
-            status = self._caretaker.status(side.seated.name)
-            if side.seated.name in names:
-                side.choose(self._endpoint(side.seated.name) or side.seated)
-            elif status is None or status.state not in RUNNING:
-                side.choose(None)
-        self.choose_first()
+        name is gone, and does not run on, is free again. A side that answers does so first."""
+        self._behind = set(self._services.conversation.sides)
         self.frame()
         self._screen.query_one(ChatPanel).refresh_sides()
+
+    def _catch_up(self) -> None:
+        """Have the configuration of now on each side that was not told of it, and answers no more."""
+        sides = self._services.conversation.sides
+        self._behind &= set(sides)
+        ready = [sides[name] for name in self._behind if not sides[name].busy]
+        for side in ready:
+            self._behind.discard(side.name)
+            self._seat_anew(side)
+        if ready:
+            self.choose_first()
+
+    def _seat_anew(self, side: Side) -> None:
+        config, seated = self._services.config, side.seated
+        if seated is None:
+            return
+        names = {one.name for one in config.instances} | {one.name for one in config.endpoints}
+        status = self._caretaker.status(seated.name)
+        if seated.name in names:
+            side.choose(self._endpoint(seated.name) or seated)
+        elif status is None or status.state not in RUNNING:
+            side.choose(None)
 
     def frame(self) -> None:
         """A side wears the hue of the GPU that answers on it, and says in what it is asked otherwise than
         both; a narrow one names the other."""
         chat, palette = self._screen.query_one(ChatPanel), self._look.palette
         conversation = self._services.conversation
+        self._catch_up()
         self._learn()
         own = {name: side.settings for name, side in conversation.sides.items()}
         endpoints = {name: side.endpoint for name, side in conversation.sides.items()}
