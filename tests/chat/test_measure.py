@@ -121,7 +121,9 @@ def test_a_burst_gives_no_speed() -> None:
     assert stopwatch.measurement(2).generation_tokens_per_second is None
 
 
-@pytest.mark.parametrize(("pieces", "said", "known"), [(40, 9, False), (9, 40, False), (9, 30, True)])
+@pytest.mark.parametrize(
+    ("pieces", "said", "known"), [(40, 9, False), (9, 40, False), (9, 30, True)]
+)
 def test_a_count_that_contradicts_the_pieces_gives_no_speed(
     pieces: int, said: int, known: bool
 ) -> None:

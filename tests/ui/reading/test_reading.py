@@ -257,7 +257,7 @@ async def test_two_answers_are_compared_by_words() -> None:
         await until_shown(read.pilot, "100 % of the words in both")
         await until_shown(read.pilot, "no difference")
         await read.pilot.press("left_square_bracket")
-        await until_shown(read.pilot, "1 words only in A, 1 only in B")
+        await until_shown(read.pilot, "1 word only in A, 1 only in B")
         assert "turn 1/2" in read.text
         assert "83 %" in read.text or "86 %" in read.text
         await read.pilot.press("n")
