@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.chat.reading.differences import Comparison, compare
+from gputui.chat.reading.compared import Comparison
+from gputui.chat.reading.differences import MOST_CHARACTERS, StoppedError, compare
 
 WORDS = st.sampled_from(
     ["the", "a", "fox", "runs", "über", "日本", "x=1", "{", "}", "  ", "\t", "-"]
@@ -84,14 +85,14 @@ def test_a_common_word_amid_long_differences_is_no_likeness() -> None:
 
 
 def prose(line: int) -> list[str]:
-    """20 000 words in lines of so many."""
+    """4500 words in lines of so many."""
     known = ["the", "of", "a", "and"] * 20 + [f"word{number}" for number in range(2000)]
     draw = random.Random(7)  # noqa: S311  no secret
-    text = [draw.choice(known) for _ in range(20_000)]
+    text = [draw.choice(known) for _ in range(4500)]
     return [" ".join(text[at : at + line]) for at in range(0, len(text), line)]
 
 
-@pytest.mark.parametrize("line", [1, 7, 50, 20_000])
+@pytest.mark.parametrize("line", [1, 7, 50, 4500])
 def test_long_answers_are_compared_and_nothing_is_lost(line: int) -> None:
     lines = prose(line)
     left = "\n".join(lines)
@@ -100,6 +101,35 @@ def test_long_answers_are_compared_and_nothing_is_lost(line: int) -> None:
     comparison = compare(left, right)
     assert texts(comparison) == (left, right)
     assert comparison.share is not None
+    assert len(left) + len(right) < MOST_CHARACTERS
     if line > 1:
         assert comparison.share > 0.8
     assert comparison.whole == (line == 50)
+
+
+LINES = st.lists(st.sampled_from(["", " ", "a", "  a", "a b", "c", "d"]), max_size=12).map(
+    "\n".join
+)
+
+
+@given(LINES, LINES, st.integers(0, 3))
+def test_of_very_long_texts_whole_lines_are_compared(left: str, right: str, unlike: int) -> None:
+    long = "\n".join(f"line {number} of many" for number in range(5000))
+    other = long.replace("line 17 ", "another ", unlike)
+    comparison = compare(f"{left}\n{long}\n{right}", f"{right}\n{other}\n{left}")
+    assert not comparison.whole
+    assert texts(comparison) == (f"{left}\n{long}\n{right}", f"{right}\n{other}\n{left}")
+    assert comparison.share is not None
+    assert comparison.share > 0.9
+    words = [len(text.split()) for text in texts(comparison)]
+    assert words == [
+        comparison.both + comparison.only_left,
+        comparison.both + comparison.only_right,
+    ]
+    assert all(len(row.left or ()) <= 1 for row in comparison.rows)
+
+
+@pytest.mark.parametrize("text", ["a b c", "long\n" * 50_000])
+def test_a_comparison_that_nobody_wants_any_more_ends(text: str) -> None:
+    with pytest.raises(StoppedError):
+        compare(text, text + "d", lambda: True)

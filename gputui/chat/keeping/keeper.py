@@ -37,7 +37,10 @@ class _Unsaved:
 
 
 class Keeper:
-    """Used by one event loop. ``store`` gives the store of now. ``problem`` says in words why turns are not being kept, None while they are."""
+    """Used by one event loop. ``store`` gives the store of now.
+
+    ``problem`` says in words why turns are not being kept, None while they are.
+    """
 
     def __init__(self, store: Callable[[], Store | None]) -> None:
         self.problem: str | None = None

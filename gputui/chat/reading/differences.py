@@ -2,25 +2,31 @@
 
 Lines are paired as in the alignment of Needleman and Wunsch (1970), scored by the words that two lines
 share, in the order in which they stand. What is too long for that is first cut at lines that are in both
-texts exactly once (patience diff, Bram Cohen), and so are the words of very long lines. The work is bounded.
+texts exactly once (patience diff, Bram Cohen), and so are the words of very long lines. The work is bounded:
+it is done in Python, beside which nothing else of the program runs at its pace. Of very long texts only
+whole lines are compared.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise, zip_longest
 
+from gputui.chat.reading.compared import Comparison, Part, Parts, Row, whole
+from gputui.chat.reading.whole_lines import anchors, compare_lines
+
 LEAST_ALIKE = 0.3
 """Dice's coefficient of the words of two lines from which on they are taken for two versions of one."""
-MOST_CELLS = 600_000
+MOST_CELLS = 200_000
 """Pairs of lines that are looked at in all; more is compared by equal lines alone."""
 MOST_WORD_CELLS = 4_000_000
 """Pairs of words that are looked at in all."""
+MOST_CHARACTERS = 80_000
+"""Of both texts together, some ten thousand words; in more, whole lines are compared."""
 _PHRASE = 4
 _ISLAND = 2
 """As few words as both sides share between two longer differences are chance."""
@@ -29,61 +35,22 @@ _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
 _WORD = re.compile(r"\w")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a line; ``same``: the other line has it too."""
-
-    text: str
-    same: bool
-
-
-Parts = tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of each side, beside each other; None where only the other side has one."""
-
-    left: Parts | None
-    right: Parts | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether one has words that the other has not; white space alone is none."""
-        return any(
-            not part.same and part.text.strip()
-            for parts in (self.left, self.right)
-            for part in parts or ()
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """All rows in order, and the words: those that both have, and those of one side alone.
-
-    ``whole``: False where the texts were too long to be compared by words throughout.
-    """
-
-    rows: tuple[Row, ...]
-    both: int
-    only_left: int
-    only_right: int
-    whole: bool = True
-
-    @property
-    def share(self) -> float | None:
-        """The words that both have, of all words of both, 0 to 1; None where there are none."""
-        words = 2 * self.both + self.only_left + self.only_right
-        return 2 * self.both / words if words else None
+class StoppedError(Exception):
+    """Nobody wants the comparison any more."""
 
 
 @dataclass
 class _Budget:
-    """The work that may still be done."""
+    """The work that may still be done, as long as it is not to stop."""
 
+    stop: Callable[[], bool]
     lines: int = MOST_CELLS
     words: int = MOST_WORD_CELLS
     whole: bool = True
+
+    def check(self) -> None:
+        if self.stop():
+            raise StoppedError
 
     def for_lines(self, cells: int) -> bool:
         enough = cells <= self.lines
@@ -125,10 +92,12 @@ class _Line:
         object.__setattr__(self, "words", Counter(key.strip() for key in keys))
 
 
-def compare(left: str, right: str) -> Comparison:
-    """What two texts have in common. Takes about a second at most, whatever they are: not for the event
-    loop. Both texts can be had again from the rows, to the letter."""
-    budget = _Budget()
+def compare(left: str, right: str, stop: Callable[[], bool] = lambda: False) -> Comparison:
+    """What two texts have in common. Takes up to a second: not for the event loop. Both texts can be had
+    again from the rows, to the letter. Raises StoppedError soon after ``stop`` says so."""
+    budget = _Budget(stop)
+    if len(left) + len(right) > MOST_CHARACTERS:
+        return compare_lines(left.split("\n"), right.split("\n"), budget.check)
     a, b = ([_Line(line) for line in text.split("\n")] for text in (left, right))
     rows = tuple(_rows(a, b, list(_aligned(a, b, budget)), budget))
     both, only_left = _words(row.left for row in rows)
@@ -154,6 +123,7 @@ def _aligned(a: Sequence[_Line], b: Sequence[_Line], budget: _Budget) -> Iterato
     keys_a, keys_b = [line.keys for line in a], [line.keys for line in b]
     waiting = [(0, len(a), 0, len(b))]
     while waiting:
+        budget.check()
         a1, a2, b1, b2 = waiting.pop()
         while a1 < a2 and b1 < b2 and keys_a[a1] == keys_b[b1]:
             yield a1, b1
@@ -169,8 +139,8 @@ def _aligned(a: Sequence[_Line], b: Sequence[_Line], budget: _Budget) -> Iterato
                 yield from _paired(a, b, (a1, a2, b1, b2))
                 continue
             budget.whole = False
-            anchors = _anchors(keys_a[a1:a2], keys_b[b1:b2])
-            starts = [(a1 + i, b1 + j) for i, j in anchors]
+            unique = anchors(keys_a[a1:a2], keys_b[b1:b2])
+            starts = [(a1 + i, b1 + j) for i, j in unique]
             if not starts:
                 yield from _alike(a, b, (a1, a2, b1, b2))
             else:
@@ -187,26 +157,6 @@ def _alike(
     for i, j in zip(range(a1, a2), range(b1, b2), strict=False):
         if not a[i].words.keys().isdisjoint(b[j].words):
             yield i, j
-
-
-def _anchors(a: Sequence[object], b: Sequence[object]) -> list[tuple[int, int]]:
-    """Places of what is exactly once in both, as many as can be in the same order."""
-    counts_a, counts_b = Counter(a), Counter(b)
-    at = {item: j for j, item in enumerate(b) if counts_b[item] == 1}
-    pairs = [(i, at[item]) for i, item in enumerate(a) if counts_a[item] == 1 and item in at]
-    ends: list[int] = []  # of the increasing runs of each length, the least last place
-    places: list[int] = []
-    before: list[int] = []
-    for number, (_, j) in enumerate(pairs):
-        length = bisect_left(ends, j)
-        ends[length:] = [j, *ends[length + 1 :]] if length < len(ends) else [j]
-        places[length:] = [number, *places[length + 1 :]] if length < len(places) else [number]
-        before.append(places[length - 1] if length else -1)
-    run, number = [], places[-1] if places else -1
-    while number >= 0:
-        run.append(pairs[number])
-        number = before[number]
-    return run[::-1]
 
 
 def _paired(
@@ -262,6 +212,7 @@ def _rows(
 ) -> Iterator[Row]:
     i = j = 0
     for k, m in [*pairs, (len(a), len(b))]:
+        budget.check()
         alone = zip_longest(a[i:k], b[j:m])
         yield from (Row(_all(left, same=False), _all(right, same=False)) for left, right in alone)
         if k < len(a):
@@ -270,9 +221,7 @@ def _rows(
 
 
 def _all(line: _Line | None, *, same: bool) -> Parts | None:
-    if line is None:
-        return None
-    return (Part(line.text, same),) if line.text else ()
+    return whole(line.text if line else None, same=same)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +245,7 @@ def _equal_runs(
         yield from ((one.a, one.b, one.size) for one in matcher.get_matching_blocks() if one.size)
         return
     i = j = 0
-    for k, m in [*_anchors(_phrases(a), _phrases(b)), (len(a), len(b))]:
+    for k, m in [*anchors(_phrases(a), _phrases(b)), (len(a), len(b))]:
         if (k - i) * (m - j) <= MOST_WORD_CELLS // 100 and budget.for_words((k - i) * (m - j)):
             matcher = SequenceMatcher(None, a[i:k], b[j:m], autojunk=False)
             for block in matcher.get_matching_blocks():

@@ -48,18 +48,19 @@ async def test_after_new_both_sides_show_what_is_being_said_and_what_was_said(co
 async def test_after_an_opened_conversation_and_new_the_answers_are_shown(tmp_path: Path) -> None:
     store, id_ = keep(tmp_path / "kept.db", 2 * PAGE)
     store.close()
-    async with server(answers(chunk(content="left says"), END)) as a:
-        async with server(answers(chunk(content="right says"), END)) as b:
-            one = chat_rig(a, b)
-            one.conversation.store = Store(tmp_path / "kept.db")
-            async with one.app.run_test(size=(160, 45)) as pilot:
-                await until_shown(pilot, "B  right")
-                await one.conversation.open(id_)
-                one.app.screen.query_one(ChatPanel).refresh_sides()
-                await until_shown(pilot, f"answer {2 * PAGE - 1} of B")
-                await pilot.press("c", *"/new", "enter", *"hi", "enter")
-                await until_shown(pilot, "left says", "right says")
-            await one.conversation.close()
+    left = answers(chunk(content="left says"), END)
+    right = answers(chunk(content="right says"), END)
+    async with server(left) as a, server(right) as b:
+        one = chat_rig(a, b)
+        one.conversation.store = Store(tmp_path / "kept.db")
+        async with one.app.run_test(size=(160, 45)) as pilot:
+            await until_shown(pilot, "B  right")
+            await one.conversation.open(id_)
+            one.app.screen.query_one(ChatPanel).refresh_sides()
+            await until_shown(pilot, f"answer {2 * PAGE - 1} of B")
+            await pilot.press("c", *"/new", "enter", *"hi", "enter")
+            await until_shown(pilot, "left says", "right says")
+        await one.conversation.close()
 
 
 async def test_after_blind_in_a_conversation_with_turns_the_answers_are_shown(

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 
 from gputui.chat.reading.differences import compare
 from gputui.themes import load_themes, shipped_dir
-from gputui.ui.chat.reading.difference_lines import Ink, Shown, below, beside, wrapped
+from gputui.ui.cells import Line
+from gputui.ui.chat.reading.difference_lines import Below, Beside, Ink, Layout, wrapped
 from gputui.ui.palette import Palette
 
 PALETTE = Palette.of(load_themes([shipped_dir()]).choose("midnight"))
@@ -17,12 +18,20 @@ LEFT = "Same start.\n\n    indented line of code\nThe quick brown fox.\nOnly lef
 RIGHT = "Same start.\n\n    indented line of code\nThe quick red fox.\nSame end."
 
 
-def text(shown: Shown) -> str:
-    return "".join(text for text, _ in shown.line.runs).rstrip()
+def laid_out(kind: type[Layout], left: str, right: str, width: int) -> Layout:
+    return kind(compare(left, right), width, INKS, PALETTE)
+
+
+def all_lines(layout: Layout, here: int = 0) -> list[Line]:
+    return layout.window((0, 0), 10_000, here)
+
+
+def text(line: Line) -> str:
+    return "".join(text for text, _ in line.runs).rstrip()
 
 
 def test_beside_each_other_equal_text_is_at_equal_height() -> None:
-    lines = [text(one) for one in beside(compare(LEFT, RIGHT), 61, INKS, 0, PALETTE)]
+    lines = [text(one) for one in all_lines(laid_out(Beside, LEFT, RIGHT, 61))]
     halves = [tuple(half.rstrip() for half in (line + " ").split(" │ ")) for line in lines]
     assert halves == [
         ("  Same start.", "  Same start."),
@@ -35,8 +44,8 @@ def test_beside_each_other_equal_text_is_at_equal_height() -> None:
 
 
 def test_in_one_column_what_both_have_is_there_once() -> None:
-    shown = list(below(compare(LEFT, RIGHT), 40, INKS, 0, PALETTE))
-    assert [text(one) for one in shown] == [
+    layout = laid_out(Below, LEFT, RIGHT, 40)
+    assert [text(one) for one in all_lines(layout)] == [
         "  Same start.",
         "",
         "      indented line of code",
@@ -45,12 +54,20 @@ def test_in_one_column_what_both_have_is_there_once() -> None:
         " +The quick red fox.",
         "  Same end.",
     ]
-    assert [one.difference for one in shown] == [None, None, None, 0, 0, 0, None]
+    assert [layout.difference(piece) for piece in range(layout.size)] == [
+        None,
+        None,
+        None,
+        0,
+        0,
+        0,
+        None,
+    ]
 
 
 def test_the_words_that_differ_have_more_than_a_colour() -> None:
-    lines = list(beside(compare(LEFT, RIGHT), 61, INKS, -1, PALETTE))
-    styles = {run.strip(): style for line in lines for run, style in line.line.runs}
+    lines = all_lines(laid_out(Beside, LEFT, RIGHT, 61), -1)
+    styles = {run.strip(): style for line in lines for run, style in line.runs}
     assert styles["brown"].underline
     assert styles["brown"].bold
     assert not styles["Same end."].underline
@@ -62,10 +79,26 @@ def test_the_words_that_differ_have_more_than_a_colour() -> None:
     st.integers(20, 60),
 )
 def test_no_line_is_wider_than_the_screen(left: str, right: str, width: int) -> None:
-    compared = compare(left, right)
-    for draw in (beside, below):
-        for shown in draw(compared, width, INKS, 0, PALETTE):
-            assert shown.line.width <= width
+    for kind in (Beside, Below):
+        layout = laid_out(kind, left, right, width)
+        lines = all_lines(layout)
+        assert all(line.width <= width for line in lines)
+        place, back = (0, 0), layout.moved((layout.size, 0), -len(lines))
+        assert back == (0, 0), "as far back from the end as it is long"
+        assert layout.moved(back, -5) == layout.moved((layout.size, 0), -len(lines) - 5) == back
+        for at in range(len(lines)):
+            assert layout.window(place, 3, 0) == lines[at : at + 3]
+            place = layout.moved(place, 1)
+        assert layout.window(place, 1, 0) == []
+
+
+def test_of_a_huge_comparison_only_what_is_seen_is_laid_out() -> None:
+    left = "\n".join(f"line {number}" for number in range(20_000))
+    for kind in (Beside, Below):
+        layout = laid_out(kind, left, left.replace("9", "x"), 60)
+        layout.window(layout.moved((layout.size, 0), -30), 30, 0)
+        layout.window((layout.firsts[100], 0), 30, 100)
+        assert len(layout._known) < 200
 
 
 @given(st.text(alphabet="ab 日", max_size=60), st.integers(2, 20))

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
 
-from gputui.chat.reading.differences import Comparison, Part, Parts, Row
+from gputui.chat.reading.compared import Comparison, Part, Parts, Row
 from gputui.ui.cells import Line, Run
 from gputui.ui.palette import Palette
 
@@ -17,6 +17,11 @@ GUTTER = 2
 """Before each text: the mark of the difference one is at, and whose the line is."""
 BETWEEN = " │ "
 _HERE = "▸"
+_MOST_KNOWN = 2000
+"""Pieces that stay laid out; a screen holds far fewer."""
+
+Place = tuple[int, int]
+"""A piece, and a line of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,6 @@ class Ink:
         return cls(mark, palette.value, hue, hue + Style(bold=True, underline=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One line of the screen; ``difference`` is which one it belongs to, None where the sides are alike."""
-
-    line: Line
-    difference: int | None
-
-
 def numbered(rows: Sequence[Row]) -> list[int | None]:
     """For each row which difference it is part of, from 0 on; those without a row between are one."""
     numbers: list[int | None] = []
@@ -53,54 +50,131 @@ def numbered(rows: Sequence[Row]) -> list[int | None]:
     return numbers
 
 
-def beside(
-    comparison: Comparison, width: int, inks: tuple[Ink, Ink], here: int, palette: Palette
-) -> Iterator[Shown]:
+class Layout:
+    """The lines of a comparison at a width, each piece of it laid out as it comes into sight.
+
+    A piece is what is made of one row: beside each other, or in one column of one of its sides. A place is
+    a piece and a line in it.
+    """
+
+    def __init__(
+        self, comparison: Comparison, width: int, inks: tuple[Ink, Ink], palette: Palette
+    ) -> None:
+        self._rows = comparison.rows
+        self._width = width
+        self._inks = inks
+        self._palette = palette
+        self._numbers = numbered(self._rows)
+        self._pieces = list(self._arranged())
+        self._known: dict[tuple[int, bool], list[Line]] = {}
+        self.firsts: dict[int, int] = {}
+        for piece, (row, _) in enumerate(self._pieces):
+            number = self._numbers[row]
+            if number is not None:
+                self.firsts.setdefault(number, piece)
+
+    def _arranged(self) -> Iterator[tuple[int, int | None]]:
+        """The row of each piece, and which side of it; None: both."""
+        raise NotImplementedError
+
+    def _made(self, row: int, column: int | None, *, first: bool) -> Iterator[Line]:
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How many pieces there are."""
+        return len(self._pieces)
+
+    def difference(self, piece: int) -> int | None:
+        """Which one a piece belongs to, None where the sides are alike."""
+        return self._numbers[self._pieces[piece][0]]
+
+    def lines(self, piece: int, here: int) -> list[Line]:
+        """Those of a piece; the first one of difference ``here`` is marked."""
+        key = piece, self.firsts.get(here) == piece
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            row, column = self._pieces[piece]
+            known = self._known[key] = list(self._made(row, column, first=key[1]))
+        return known
+
+    def moved(self, place: Place, by: int) -> Place:
+        """The place so many lines on, or back; no further than the beginning and the end."""
+        piece, line = place
+        while by > 0 and piece < self.size:
+            left = len(self.lines(piece, -1)) - line
+            if by < left:
+                return piece, line + by
+            piece, line, by = piece + 1, 0, by - left
+        while by < 0:
+            if -by <= line or not piece:
+                return piece, max(0, line + by)
+            piece, by = piece - 1, by + line
+            line = len(self.lines(piece, -1))
+        return piece, line
+
+    def window(self, place: Place, height: int, here: int) -> list[Line]:
+        """The lines from a place on."""
+        piece, line = place
+        found: list[Line] = []
+        while piece < self.size and len(found) < height:
+            found += self.lines(piece, here)[line:]
+            piece, line = piece + 1, 0
+        return found[:height]
+
+
+class Beside(Layout):
     """Both texts beside each other: what belongs together at the same height."""
-    room = (width - len(BETWEEN)) // 2 - GUTTER
-    before: int | None = None
-    for row, number in zip(comparison.rows, numbered(comparison.rows), strict=True):
+
+    def _arranged(self) -> Iterator[tuple[int, int | None]]:
+        return ((row, None) for row in range(len(self._rows)))
+
+    def _made(self, row: int, column: int | None, *, first: bool) -> Iterator[Line]:
+        room = (self._width - len(BETWEEN)) // 2 - GUTTER
+        both = self._rows[row].left, self._rows[row].right
         sides = [
-            wrapped(_runs(parts, ink), room)
-            for parts, ink in zip((row.left, row.right), inks, strict=True)
+            wrapped(_runs(parts, ink), room) for parts, ink in zip(both, self._inks, strict=True)
         ]
         for at, pair in enumerate(zip_longest(*sides)):
             line = Line()
-            for column, (runs, parts, ink) in enumerate(
-                zip(pair, (row.left, row.right), inks, strict=True)
-            ):
-                if column:
-                    line.pad_to(room + GUTTER).add(BETWEEN, palette.track)
-                first = number == here != before and at == 0 and column == 0
-                _add(line, runs, _mark(parts, ink), ink, first=first, palette=palette)
-            yield Shown(line, number)
-        before = number
+            for side, (runs, parts, ink) in enumerate(zip(pair, both, self._inks, strict=True)):
+                if side:
+                    line.pad_to(room + GUTTER).add(BETWEEN, self._palette.track)
+                mark = first and at == 0 and side == 0
+                _add(line, runs, _mark(parts, ink), ink, first=mark, palette=self._palette)
+            yield line
 
 
-def below(
-    comparison: Comparison, width: int, inks: tuple[Ink, Ink], here: int, palette: Palette
-) -> Iterator[Shown]:
+class Below(Layout):
     """One column: what both have once, what differs as lines of the left and then of the right."""
-    rows, numbers = comparison.rows, numbered(comparison.rows)
-    at = 0
-    while at < len(rows):
-        end = at + 1
-        while numbers[at] is not None and end < len(rows) and numbers[end] == numbers[at]:
-            end += 1
-        sides = ([row.left for row in rows[at:end]], [row.right for row in rows[at:end]])
-        first = numbers[at] == here
-        for side, ink in zip(sides, inks, strict=True) if numbers[at] is not None else ():
-            for parts in side:
-                for runs in wrapped(_runs(parts, ink), width - GUTTER):
-                    line = Line()
-                    _add(line, runs, ink.mark, ink, first=first, palette=palette)
-                    first = False
-                    yield Shown(line, numbers[at])
-        if numbers[at] is None:
-            parts = sides[0][0] if sides[0][0] is not None else sides[1][0]
-            for runs in wrapped(_runs(parts, inks[0]), width - GUTTER):
-                yield Shown(_add(Line(), runs, " ", inks[0], first=False, palette=palette), None)
-        at = end
+
+    def _arranged(self) -> Iterator[tuple[int, int | None]]:
+        at, count = 0, len(self._rows)
+        while at < count:
+            end = at + 1
+            while self._numbers[at] is not None and end < count and self._differs_like(end, at):
+                end += 1
+            if self._numbers[at] is None:
+                yield at, None
+            else:
+                yield from ((row, 0) for row in range(at, end) if self._rows[row].left is not None)
+                yield from ((row, 1) for row in range(at, end) if self._rows[row].right is not None)
+            at = end
+
+    def _differs_like(self, row: int, other: int) -> bool:
+        return self._numbers[row] == self._numbers[other]
+
+    def _made(self, row: int, column: int | None, *, first: bool) -> Iterator[Line]:
+        both = self._rows[row].left, self._rows[row].right
+        ink = self._inks[column or 0]
+        if column is None:
+            parts, mark = (both[1] if both[0] is None else both[0]), " "
+        else:
+            parts, mark = both[column], ink.mark
+        for at, runs in enumerate(wrapped(_runs(parts, ink), self._width - GUTTER)):
+            yield _add(Line(), runs, mark, ink, first=first and at == 0, palette=self._palette)
 
 
 def _add(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 from rich.style import Style
@@ -16,11 +17,12 @@ from textual.message import Message
 from textual.widgets import Footer
 
 from gputui.chat.model import Turn
-from gputui.chat.reading.differences import Comparison, compare
+from gputui.chat.reading.compared import Comparison
+from gputui.chat.reading.differences import compare
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 from gputui.ui.cells import CellView, Line, Run
-from gputui.ui.chat.reading.difference_lines import Ink, Shown, below, beside
+from gputui.ui.chat.reading.difference_lines import Below, Beside, Ink, Layout, Place
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look, rich_style
 
@@ -122,43 +124,42 @@ class DifferenceView(CellView, can_focus=True):
     def __init__(self, look: Look, hues: tuple[str, str]) -> None:
         super().__init__(look, id="differences")
         self._hues = hues
-        self._lines: list[Shown] = []
-        self._for: tuple[Comparison | None, int, int] = (None, 0, 0)
-        self._top = 0
+        self._layout: Layout | None = None
+        self._width = 0
+        self._top: Place = (0, 0)
         self.comparison: Comparison | None = None
         self.here = -1
 
     def show(self, comparison: Comparison | None) -> None:
         """Another one, from its top on; None while it is worked out."""
-        self.comparison, self._top, self.here = comparison, 0, -1
+        self.comparison, self._top, self.here, self._layout = comparison, (0, 0), -1, None
         self._changed()
 
     @property
     def count(self) -> int:
         """How many differences there are."""
-        numbers = {shown.difference for shown in self._laid_out(self.content_size.width)}
-        return len(numbers - {None})
+        layout = self._laid_out(self.content_size.width)
+        return len(layout.firsts) if layout else 0
 
     def action_difference(self, by: int) -> None:
         """To the next one, or the one before; round at the end."""
-        count = self.count
-        if count:
+        count, layout = self.count, self._laid_out(self.content_size.width)
+        if count and layout:
             self.here = (self.here + by) % count if self.here >= 0 or by > 0 else count - 1
-            lines = self._laid_out(self.content_size.width)
-            first = next(at for at, shown in enumerate(lines) if shown.difference == self.here)
-            self._go(first - self._height // 3)
+            self._go((layout.firsts[self.here], 0), -(self._height // 3))
 
     def action_move(self, by: int) -> None:
-        self._go(self._top + by)
+        self._go(self._top, by)
 
     def action_page(self, by: int) -> None:
-        self._go(self._top + by * max(1, self._height - 1))
+        self._go(self._top, by * max(1, self._height - 1))
 
     def action_top(self) -> None:
-        self._go(0)
+        self._go((0, 0))
 
     def action_end(self) -> None:
-        self._go(len(self._laid_out(self.content_size.width)))
+        layout = self._laid_out(self.content_size.width)
+        self._go((layout.size, 0) if layout else (0, 0))
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         event.stop()
@@ -175,9 +176,16 @@ class DifferenceView(CellView, can_focus=True):
     def _height(self) -> int:
         return max(1, self.content_size.height)
 
-    def _go(self, top: int) -> None:
-        self._top = max(0, min(top, len(self._laid_out(self.content_size.width)) - self._height))
+    def _go(self, place: Place, by: int = 0) -> None:
+        """So many lines from there."""
+        layout = self._laid_out(self.content_size.width)
+        if layout is not None:
+            self._top = self._within(layout, layout.moved(place, by))
         self._changed()
+
+    def _within(self, layout: Layout, top: Place) -> Place:
+        """So far down that the end is at the end of the screen, and no further."""
+        return min(top, layout.moved((layout.size, 0), -self._height))
 
     def _changed(self) -> None:
         self.redraw()
@@ -185,20 +193,20 @@ class DifferenceView(CellView, can_focus=True):
 
     def restyle(self) -> None:
         """Draw again in the theme of now."""
-        self._for = (None, 0, 0)
+        self._layout = None
         self.redraw()
 
-    def _laid_out(self, width: int) -> list[Shown]:
-        wanted = self.comparison, width, self.here
+    def _laid_out(self, width: int) -> Layout | None:
         if self.comparison is None or width <= 0:
-            return []
-        if wanted != self._for:
-            self._for = wanted
-            draw = below if width < ONE_COLUMN else beside
-            self._lines = list(
-                draw(self.comparison, width, self.inks, self.here, self.look.palette)
-            )
-        return self._lines
+            return None
+        if self._layout is None or width != self._width:
+            kind = Below if width < ONE_COLUMN else Beside
+            if self._layout is not None and type(self._layout) is not kind:
+                self._top = (0, 0)
+            self._width = width
+            self._layout = kind(self.comparison, width, self.inks, self.look.palette)
+            self._top = (self._top[0], 0)
+        return self._layout
 
     @property
     def inks(self) -> tuple[Ink, Ink]:
@@ -213,9 +221,11 @@ class DifferenceView(CellView, can_focus=True):
     def lines(self, width: int) -> list[Line]:
         if self.comparison is None:
             return [Line().add(" comparing …", self.look.palette.dim)]
-        lines = self._laid_out(width)
-        self._top = max(0, min(self._top, len(lines) - self._height))
-        return [shown.line for shown in lines[self._top : self._top + self._height]]
+        layout = self._laid_out(width)
+        if layout is None:
+            return []
+        self._top = self._within(layout, self._top)
+        return layout.window(self._top, self._height, self.here)
 
 
 class DifferenceBar(CellView):
@@ -324,7 +334,12 @@ class DifferenceScreen(Overlay):
         self.run_worker(self._compare(self._pairs[self._at]), group="compare", exclusive=True)
 
     async def _compare(self, pair: Pair) -> None:
-        self._view.show(await asyncio.to_thread(compare, pair.left, pair.right))
+        stop = Event()
+        try:
+            comparison = await asyncio.to_thread(compare, pair.left, pair.right, stop.is_set)
+        finally:
+            stop.set()  # whoever left, or went to another turn, waits for nothing
+        self._view.show(comparison)
 
     def take(self, seen: Seen) -> None:
         """Samples say nothing of answers."""
