@@ -94,9 +94,9 @@ def test_tmux_is_known_by_its_variable_and_by_the_terminal(
 
 async def test_what_is_told_twice_is_up_once() -> None:
     async with answered(size=(80, 24)) as (one, pilot):
-        await pilot.press("m")
+        one.app.screen.action_chat("alone")  # type: ignore[attr-defined]
         await until_shown(pilot, "The terminal is narrow")
-        await pilot.press("m")
+        one.app.screen.action_chat("alone")  # type: ignore[attr-defined]
         await command(pilot, "/plain x")  # a toast that comes after both
         await until_shown(pilot, "not know")
         titles = [toast.title for toast in one.app._notifications]

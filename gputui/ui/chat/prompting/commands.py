@@ -17,6 +17,8 @@ from gputui.ui.chat.prompting.help import help_text
 from gputui.ui.dialogs import TextScreen
 
 _TAG_CHARACTERS = 40
+_FRAME = 6
+"""Cells that border, padding and scroll bar of a text take of its 92 % of the screen."""
 
 
 def _prompt(chatting: Chatting) -> Prompt:
@@ -32,7 +34,7 @@ def _help(chatting: Chatting, _argument: str) -> None:
     app = chatting.screen.app
 
     async def read() -> str:
-        return help_text(app.screen.query_one(".text-screen").scrollable_content_region.width)
+        return help_text(app.size.width * 92 // 100 - _FRAME)
 
     app.push_screen(TextScreen("Commands of the chat", read))
 

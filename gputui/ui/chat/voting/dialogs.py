@@ -29,11 +29,6 @@ PROMPT = 60
 class VoteDialog(ChoiceDialog):
     """Which answer is better: a key each. It lies low, and what is voted on stays to be read."""
 
-    DEFAULT_CSS = """
-    VoteDialog { align: center bottom; background: transparent; }
-    VoteDialog .dialog { padding: 0 2; }
-    VoteDialog .dialog .question { padding: 0; color: $gputui-dim; }
-    """
     HEADING = "Which answer is better?"
     KEYS = "enter chooses  esc closes"
 
