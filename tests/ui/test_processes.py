@@ -233,7 +233,7 @@ async def test_the_keys_are_listed_with_their_ids_and_can_be_changed() -> None:
     one = make_rig(
         Config(keys={"view.processes": "f9", "processes.tree": "f8"}), snapshots=[taken(*some())]
     )
-    async with one.app.run_test(size=(120, 160), notifications=True) as pilot:
+    async with one.app.run_test(size=(120, 300), notifications=True) as pilot:
         await until_shown(pilot, "Instances")
         await pilot.press("f9")
         await until_shown(pilot, "Processes: 4")
