@@ -58,5 +58,5 @@ async def charts(one: Rig, pilot: Pilot[str | None]) -> str:
     """The charts, which a small terminal shows after tab."""
     if not one.app.screen.query_one("#details-charts").display:
         await pilot.press("tab")
-        await pilot.pause()
+        await until(pilot, lambda: bool(part(one, "charts")))
     return "\n".join(part(one, "charts"))

@@ -62,7 +62,7 @@ async def test_the_chat_stays_where_it_is(size: tuple[int, int]) -> None:
     )
     one = rig()
     async with one.app.run_test(size=size) as pilot:
-        await until_shown(pilot, "stopped")
+        await until_shown(pilot, "stopped", "RTX 5090")
         chat = one.app.screen.query_one(ChatPanel)
         before = chat.region
         one.supervisor.statuses[1] = failed

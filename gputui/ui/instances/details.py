@@ -159,7 +159,7 @@ class InstanceDetailsScreen(Overlay):
 
     def _read_soon(self) -> None:
         if self.is_current:  # nobody sees what another screen hides
-            self.run_worker(self._read(), group="details", exclusive=True)
+            self.run_worker(self._read, group="details", exclusive=True)  # type: ignore[arg-type]
 
     async def _read(self) -> None:
         row = self._source.row()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 
 from textual.binding import Binding
 from textual.events import MouseScrollDown, MouseScrollUp
@@ -174,9 +175,9 @@ class LogView(CellView, can_focus=True):
         if self.busy:
             self.post_message(self.Changed())
         elif self.file is not None and self.age == 0 and not self._reading.locked():
-            self.run_worker(
-                self._look_again(self.file, self._job), group="log-tick", exclusive=True
-            )
+            # The function, not its coroutine: one that never begins would be left unawaited.
+            look = partial(self._look_again, self.file, self._job)
+            self.run_worker(look, group="log-tick", exclusive=True)  # type: ignore[arg-type]
 
     async def _look_again(self, file: LogFile, job: int) -> None:
         async with self._reading:
