@@ -35,8 +35,8 @@ from gputui.ui.services import Services
 HERE = Path(__file__).parent
 TRACE, MOMENT = HERE / "trace.jsonl.gz", HERE / "moment.json"
 
-DASHBOARD = ("stopped", "client:&#160;TTFT")
-"""What is on the dashboard once everything is: the third instance's state, a side's numbers."""
+DASHBOARD = ("RTX", "stopped", "client:&#160;TTFT")
+"""What is on the dashboard once everything is: a GPU, the third instance's state, a side's numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ PICTURES: dict[str, Picture] = {
     "settings-160x45.svg": Picture(WIDE, keys=("t",), shows=("Chat&#160;settings",), live=False),
 }
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ async def draw(wanted: Picture) -> str:
     with plain_environment():
         app = GputuiApp(compose(moment, wanted, sampler))
         async with app.run_test(size=wanted.size) as pilot:
-            await pilot.pause()
+            await still(app, pilot, DASHBOARD)
             samplers[0].tell()  # the states are known by now
             picture = await still(app, pilot, DASHBOARD)
             if wanted.keys:
