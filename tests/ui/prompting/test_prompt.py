@@ -14,7 +14,7 @@ from gputui.chat.keeping.store import Store
 from gputui.chat.model import Turn
 from gputui.config import config_dir
 from gputui.ui.chat.chatting import Chatting
-from gputui.ui.chat.commands import COMMANDS
+from gputui.ui.chat.commands import COMMANDS, GROUPS
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.menu import MenuView
 from gputui.ui.commands import chat_commands
@@ -71,7 +71,7 @@ async def test_a_slash_shows_the_commands_and_they_narrow_as_one_types() -> None
         assert isinstance(one.app.focused, Prompt), "escape closes the list first"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(one.app.screen, TextScreen))
-        for command in COMMANDS[:5]:
+        for command in GROUPS["Ask"][:5]:
             assert f"/{command.name}" in screen_text(one.app)
 
 
