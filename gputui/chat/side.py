@@ -202,7 +202,10 @@ class Side:
         others = {
             one.name: one.finished for one in self._common.sides().values() if one is not self
         }
-        return note_of(self.name, turn, self._turns, self.dropped, others)
+        note = note_of(self.name, turn, self._turns, self.dropped, others)
+        name = turn.answers[self.name].name  # "" while that is hidden
+        seated = self.endpoint.name if self.endpoint else ""
+        return note if name == seated else replace(note, by=name)
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""

@@ -14,10 +14,12 @@ from gputui.chat.model import Answer, Turn
 class TurnNote:
     """``otherwise``: in what this side was asked otherwise than the others, () for nothing, or where only
     one was asked. ``sent``: whether the turn goes along with the next prompt, as far as the user left it in.
+    ``by``: who answered, where somebody else sits there now; "" otherwise.
     """
 
     otherwise: tuple[str, ...] = ()
     sent: bool = True
+    by: str = ""
 
     @property
     def words(self) -> str:
