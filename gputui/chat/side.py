@@ -211,7 +211,10 @@ class Side:
             one.name: one.finished for one in self._common.sides().values() if one is not self
         }
         note = note_of(self.name, turn, self._turns, self.dropped, others)
-        return replace(note, voted=self._common.votes.get(turn.created_at, ""))
+        name = turn.answers[self.name].name  # "" while that is hidden
+        seated = self.endpoint.name if self.endpoint else ""
+        voted = self._common.votes.get(turn.created_at, "")
+        return replace(note, voted=voted, by="" if name == seated else name)
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""

@@ -13,6 +13,7 @@ import pytest
 from gputui.chat.conversation import Conversation
 from gputui.config import Config, EndpointConfig
 from gputui.ui.chat.answer import FinishedAnswer
+from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import BOTH, Rig, make_rig, rig, screen_text, until, until_shown
@@ -292,8 +293,8 @@ async def test_hostile_answers_reach_the_screen_as_plain_text(name: str, text: s
         one = chat_rig(a, b)
         async with one.app.run_test(size=(120, 30), notifications=True) as pilot:
             await until_shown(pilot, "B  right")
-            prompt = one.app.screen.query_one(Prompt)
-            prompt.post_message(Prompt.Sent("? " + body[:2000]))
+            one.conversation.send("? " + body[:2000])
+            one.app.screen.query_one(ChatPanel).refresh_sides()
             await until(pilot, lambda: len(one.app.screen.query(FinishedAnswer)) == 2, seconds=60)
             await pilot.press("left", "e")
             await pilot.pause()
