@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.aftermath import Aftermath
-from gputui.chat.answering.endings import in_words
+from gputui.chat.answering.endings import in_words, is_worse, retry_problem
 from gputui.chat.answering.gate import Gate
 from gputui.chat.answering.live import Exchange, LiveAnswer
 from gputui.chat.answering.overflow import ContextExceededError
@@ -337,8 +337,8 @@ class Side:
         self._live = None
         self.version += 1
         if live.replaces is not None:
-            if _is_worse(answer, live.replaces.answers[self.name]):
-                self.problem = _retry_problem(self._common.blind.answer(answer))
+            if is_worse(answer, live.replaces.answers[self.name]):
+                self.problem = retry_problem(self._common.blind.answer(answer))
                 self._common.blind.ended(_told_by(answer))
                 return
             self._turns.pop()
@@ -381,20 +381,3 @@ def _told_by(answer: Answer) -> str:
     if answer.error is not None:
         return TOLD_FAILED
     return TOLD_STOPPED if answer.finish_reason == STOPPED else ""
-
-
-def _is_worse(new: Answer, old: Answer) -> bool:
-    """Whether the second answer to a prompt would lose what the first one said."""
-    if not old.text:
-        return False
-    if new.error is not None:
-        return old.error is None or not new.text
-    return new.finish_reason == STOPPED and not new.text
-
-
-def _retry_problem(answer: Answer) -> GputuiError | None:
-    """Why the retry failed; None where the user stopped it."""
-    if answer.error is None:
-        return None
-    hint = f"{answer.hint} The answer before stays.".strip()
-    return GputuiError(f"Retry failed: {answer.error}", hint)

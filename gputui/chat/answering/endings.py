@@ -1,4 +1,4 @@
-"""Why an answer failed, in words: where the conversation is too long, with what to leave out of it."""
+"""How an answer ended: why it failed, in words, and whether one that was asked for again is better."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gputui.chat.answering.live import LiveAnswer
 from gputui.chat.answering.overflow import OVERFLOW_HINT, ContextExceededError
 from gputui.chat.asking.context import drop_words, reserve
-from gputui.chat.model import Turn
+from gputui.chat.model import STOPPED, Answer, Turn
 from gputui.errors import GputuiError
 from gputui.text import error_words
 
@@ -34,3 +34,20 @@ def in_words(
         return error
     what = error_words(error, 300)
     return GputuiError(f"gputui failed on this answer: {what}", "Please report it.")
+
+
+def is_worse(new: Answer, old: Answer) -> bool:
+    """Whether the second answer to a prompt would lose what the first one said."""
+    if not old.text:
+        return False
+    if new.error is not None:
+        return old.error is None or not new.text
+    return new.finish_reason == STOPPED and not new.text
+
+
+def retry_problem(answer: Answer) -> GputuiError | None:
+    """Why the retry failed; None where the user stopped it."""
+    if answer.error is None:
+        return None
+    hint = f"{answer.hint} The answer before stays.".strip()
+    return GputuiError(f"Retry failed: {answer.error}", hint)
