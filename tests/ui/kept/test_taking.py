@@ -157,6 +157,9 @@ async def test_an_answer_is_saved_where_it_is_proposed_private_and_nothing_is_ov
         await pilot.press("enter")
         await until(pilot, lambda: "Replace it?" not in screen_text(pilot.app))  # type: ignore[arg-type]
         assert (tmp_path / "mine.md").read_text() == "mine"
+        await command(pilot, "/save b")
+        await until_shown(pilot, "~/state/saved/answer-B-")
+        await pilot.press("escape")
         await command(pilot, "/save ~/missing/a.md")
         await until_shown(pilot, "does not exist")
 

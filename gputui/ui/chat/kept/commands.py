@@ -27,8 +27,10 @@ def _copies(chatting: Chatting) -> Iterator[Offer]:
         yield f"Copy last code block of {side}", f"{side} code"
 
 
-def _saves(_chatting: Chatting) -> Iterator[Offer]:
+def _saves(chatting: Chatting) -> Iterator[Offer]:
     yield "Save answer to a file", ""
+    for side in chatting.conversation.sides:
+        yield f"Save answer {side} to a file", side
     yield "Save conversation to a file", "all"
 
 
@@ -64,7 +66,7 @@ KEPT_COMMANDS = (
         "Save answer",
         "to a file; all: the conversation",
         taking.save,
-        "[all] [FILE]",
+        "[A|B|all] [FILE]",
         _saves,
     ),
     ChatCommand(

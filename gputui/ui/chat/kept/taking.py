@@ -63,8 +63,8 @@ class Copying:
 
 
 def save(chatting: Chatting, argument: str) -> None:
-    """``/save [FILE]``: the newest answer of the side; ``/save all [FILE]``: the conversation as Markdown,
-    from what is on the screen, so that it needs no database."""
+    """``/save [A|B] [FILE]``: the newest answer of the side; ``/save all [FILE]``: the conversation as
+    Markdown, from what is on the screen, so that it needs no database."""
     first, _, rest = argument.partition(" ")
     if first == "all":
         turns = chatting.conversation.turns
@@ -72,11 +72,11 @@ def save(chatting: Chatting, argument: str) -> None:
             raise GputuiError("Nothing was said yet", "Send a prompt first.")
         chatting.carry_out(_save_all(chatting, turns, rest.strip()))
         return
-    side = chatting.side
+    side, name = _side(chatting, argument)
     text = _newest(chatting, side).text
     text += "" if text.endswith("\n") else "\n"
     proposal = saving.proposed(f"answer-{side}", time.time(), "md")
-    chatting.carry_out(saving.save(chatting, f"the answer of {side}", text, argument, proposal))
+    chatting.carry_out(saving.save(chatting, f"the answer of {side}", text, name, proposal))
 
 
 async def _save_all(chatting: Chatting, turns: tuple[Turn, ...], name: str) -> None:
