@@ -46,7 +46,7 @@ class VoteStore:
 
     def votes(self) -> Sequence[Vote]:
         """All of them, in the order in which they were kept."""
-        with self._database.transaction() as connection:
+        with self._database.transaction("votes cannot be read") as connection:
             rows = connection.execute(_SELECT).fetchall()
         return list(_votes(rows))
 

@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from gputui.chat.conversation import Conversation
 from gputui.errors import GputuiError
+from gputui.text import sentences
 from gputui.ui.boundary import told
 from gputui.ui.chat.kept.mark import KeptMark
 from gputui.ui.chat.kept.taking import Copying
@@ -99,7 +100,7 @@ class Chatting:
         self.panel.query_one(KeptMark).show(kept=self.conversation.store_problem is None)
         problem = self.conversation.store_problem
         if problem is not None and problem != self._told_store_problem:
-            self.say(GputuiError("Turns are not being kept", problem))
+            self.say(GputuiError("Turns are not being kept", sentences(*problem.splitlines())))
         self._told_store_problem = problem
         self._tell_older_problem()
 

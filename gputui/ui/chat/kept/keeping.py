@@ -11,7 +11,7 @@ from gputui.chat.keeping.export import FORMATS, read
 from gputui.chat.keeping.found import Summary
 from gputui.chat.keeping.store import TITLE_LIMIT, Store
 from gputui.errors import GputuiError
-from gputui.text import clean_line
+from gputui.text import clean_line, sentences
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.kept import saving
 from gputui.ui.chat.kept.line_dialog import LineDialog
@@ -43,9 +43,10 @@ class Keeping:
     def current(self) -> int:
         """The id of the conversation on the screen. Raises GputuiError where it is not kept."""
         if self._chatting.conversation.id is None:
+            problem = self._chatting.conversation.store_problem
+            when = "" if problem else "It is from its first answer on"
             raise GputuiError(
-                "This conversation is not kept",
-                "It is from its first answer on; /save all saves it.",
+                "This conversation is not kept", sentences(when, "/save all writes it to a file")
             )
         return self._chatting.conversation.id
 
