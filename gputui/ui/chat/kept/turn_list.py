@@ -43,6 +43,8 @@ class Edge(Static):
             self._count = count
             self.display = count > 0
             words = self._words.format(f"{count:,}".replace(",", " "))
+            if count == 1:
+                words = words.replace("turns", "turn")
             self.update(Content(self._look.text(words)))
 
 
@@ -69,6 +71,7 @@ class TurnList(Turns):
         self._views: list[FinishedAnswer] = []
         self._moving = asyncio.Lock()
         self._held: tuple[Widget, int] | None = None
+        self._gone_to: FinishedAnswer | None = None
 
     def compose(self) -> ComposeResult:
         yield Edge(self._look, "… {} older turns: scroll up, home for the first")
@@ -107,6 +110,12 @@ class TurnList(Turns):
     def view_at(self, place: int) -> FinishedAnswer | None:
         """The widget of that place; None where it is none."""
         return self._views[place - self._first] if self._first <= place < self._last else None
+
+    @property
+    def gone_to(self) -> FinishedAnswer | None:
+        """The turn that one went to, its first line on top where there is enough behind it; None once one
+        scrolls."""
+        return self._gone_to if self._held is not None and self._gone_to in self._views else None
 
     @property
     def at_newest(self) -> bool:
@@ -219,7 +228,7 @@ class TurnList(Turns):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self._held = None
+        self._held = self._gone_to = None
         self.follows = self.at_newest and self.is_vertical_scroll_end
         if new_value < old_value and new_value <= 0 and self._first:
             self.call_later(self._scrolled_to, self.show_older)
@@ -279,7 +288,8 @@ class TurnList(Turns):
             await self._move(first, min(self._count, first + 2 * PAGE), ())
         if self._first <= place < self._last:
             self.follows = False
-            self._held = (self._views[place - self._first], 0)
+            self._gone_to = self._views[place - self._first]
+            self._held = (self._gone_to, 0)
             self.refresh(layout=True)
 
     async def _move(self, first: int, last: int, hold: Sequence[FinishedAnswer]) -> None:

@@ -53,8 +53,8 @@ class Pair:
 
 
 def show_differences(chatting: Chatting) -> None:
-    """Of the turn in view where both sides answered it, else of the newest. Raises GputuiError where there
-    is none."""
+    """Of the turn that one went to, or that is in view, where both sides answered it, else of the newest.
+    Raises GputuiError where there is none."""
     panel = chatting.panel
     left, right = panel.panes[:2]
     pairs = _pairs(left.side.name, left.side.finished, right.side.name, right.side.finished)
@@ -64,7 +64,8 @@ def show_differences(chatting: Chatting) -> None:
         )
     pane = panel.pane(panel.side)
     reach = pane.turns.reach()
-    in_view = pane.asked_at(reach.view) if reach else None
+    view = pane.turns.gone_to or (reach.view if reach else None)
+    in_view = pane.asked_at(view) if view else None
     times = list(pairs)
     start = times.index(in_view) if in_view in times else len(times) - 1
     sides = Sides(
