@@ -211,7 +211,9 @@ class Side:
             one.name: one.finished for one in self._common.sides().values() if one is not self
         }
         note = note_of(self.name, turn, self._turns, self.dropped, others)
-        return replace(note, voted=self._common.votes.get(turn.created_at, ""))
+        name = turn.answers[self.name].name  # "" while that is hidden
+        by = name if not self.endpoint or self.endpoint.name != name else ""
+        return replace(note, voted=self._common.votes.get(turn.created_at, ""), by=by)
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""

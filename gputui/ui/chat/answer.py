@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
 from rich.text import Text
@@ -11,7 +12,7 @@ from textual.widgets import Static
 from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Answer, Measurement
 from gputui.instances.log.lines import Search
-from gputui.text import number
+from gputui.text import clean_line, number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
 from gputui.ui.chat.reading.laid_out import LaidOut, Marks
 from gputui.ui.palette import Look, rich_style
@@ -164,7 +165,7 @@ class FinishedAnswer(Static):
             parts.append(Text(words, style=palette.value))
         if self._note.voted:
             parts.append(Text(f"voted: {self._note.voted}", style=palette.dim))
-        numbers = _Figures(answer.measurement, palette.dim)
+        numbers = _Figures(clean_line(self._note.by, 40), answer.measurement, palette.dim)
         self._laid_out = LaidOut([*parts, numbers], look, marks)
         return self._laid_out
 
@@ -208,11 +209,14 @@ class _Marked:
 
 
 class _Figures:
-    """The numbers, as many as fit."""
+    """The numbers, as many as fit, and before them who answered, "" where that stands in the frame."""
 
-    def __init__(self, measurement: Measurement, style: Style) -> None:
+    def __init__(self, by: str, measurement: Measurement, style: Style) -> None:
+        self._by = by
         self._measurement = measurement
         self._style = style
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(figures(self._measurement, options.max_width), self._style)
+        by = f"{self._by}  " if self._by else ""
+        room = max(1, options.max_width - cell_len(by))
+        yield Text(f"{by}{figures(self._measurement, room)}", self._style)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from textual.pilot import Pilot
 
 from gputui.chat.conversation import Conversation
-from gputui.chat.model import Answer, Figure, Measurement, Turn
+from gputui.chat.model import Answer, Endpoint, Figure, Measurement, Turn
 from gputui.ui.chat.kept.turn_list import TurnList
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
@@ -183,6 +183,32 @@ async def test_from_turn_to_turn_the_prompt_is_on_top() -> None:
         read.panel.query_one(Prompt).clear()
         await read.pilot.press(*"/turn 9", "enter")
         await until_shown(read.pilot, "There is no turn 9")
+
+
+async def test_differences_are_of_the_turn_that_one_went_to() -> None:
+    turns = (
+        turn(1, lines("a1", 40), lines("b1", 40)),
+        turn(2, "short two", "short two"),
+        turn(3, lines("a3", 30), lines("b3", 30)),
+    )
+    async with reading(turns) as read:
+        for number in (3, 2):
+            await read.pilot.press("left_square_bracket")
+            await until(read.pilot, lambda n=number: read.top_line("A") == f"› prompt {n}")  # type: ignore[misc]
+        await read.pilot.press("d")
+        await until_shown(read.pilot, "turn 2/3", "100 % of the words in both")
+
+
+async def test_who_answered_stands_before_the_figures_where_another_sits_there_now() -> None:
+    async with reading((turn(1, "said", "said"),)) as read:
+        side = read.rig.conversation.sides["A"]
+        side.choose(Endpoint("model-A", "http://127.0.0.1:9/v1"))
+        read.panel.refresh_sides()
+        await until(read.pilot, lambda: "model-B  client: TTFT" in read.text)
+        assert "model-A  client" not in read.text
+        side.choose(Endpoint("another", "http://127.0.0.1:9/v1"))
+        read.panel.refresh_sides()
+        await until_shown(read.pilot, "model-A  client: TTFT")
 
 
 async def test_words_are_found_on_both_sides_and_in_folded_reasoning() -> None:
