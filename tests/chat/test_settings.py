@@ -71,6 +71,23 @@ def test_a_wrong_value_is_refused_with_the_range(name: str, text: str, hint: str
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("temperature", "banana", "temperature: banana is no number"),
+        ("top_k", "2.5", "top_k: 2.5 is no whole number"),
+        ("temperature", "nan", "temperature: nan is no number"),
+        ("temperature", "9", "temperature: 9 is out of range"),
+        ("temperature", "", "temperature: a value is missing"),
+        ("cache_prompt", "1", "cache_prompt: 1 is neither on nor off"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said(name: str, text: str, said: str) -> None:
+    with pytest.raises(GputuiError) as caught:
+        value_of(parameter_of(name), text)
+    assert caught.value.message == said
+
+
 def test_a_wrong_name_gets_the_nearest_one() -> None:
     with pytest.raises(GputuiError, match="temprature") as caught:
         parameter_of("temprature")

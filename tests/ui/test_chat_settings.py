@@ -175,6 +175,11 @@ def test_what_two_sides_share_is_told_unless_they_wait_for_each_other() -> None:
     assert words(chat, split, split).startswith("A and B share GPU 0 and 1:")
     assert words(chat, on_cpu, on_cpu).startswith("A and B both run on the CPU:")
     assert words(chat, on_cpu, on_0) == ""
+    chat.seat("ABC")
+    chat.sides["C"].choose(Endpoint("m3", "http://h:3/v1"))
+    statuses = {"m1": on_cpu, "m2": on_cpu, "m3": on_cpu}
+    assert sharing(chat, statuses.get, GPUS).startswith("A, B and C all run on the CPU:")
+    chat.seat("AB")
     assert words(chat, replace(on_0, offloads=False), replace(on_0, offloads=False)) != ""
     assert words(chat, replace(on_0, offloads=False), on_0) == ""
     assert words(chat, on_0, replace(on_0, state=State.STOPPED)) == ""

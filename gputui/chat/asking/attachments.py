@@ -132,11 +132,18 @@ def _read(path: Path, file: BinaryIO, limit: int) -> Attached:
             )
         return Attached(Attachment(name, kind, data), pixels(data))
     if _is_binary(head):
-        raise GputuiError(f"{name} is neither text nor a picture ({PICTURES})")
+        raise _neither(name, total)
     data = head + file.read(max(0, limit + 1 - len(head)))
     if len(data) > limit:
         raise GputuiError(_too_large(name, total, "a text", limit), "Attach the part that matters.")
     return _text(name, data)
+
+
+def _neither(name: str, total: int) -> GputuiError:
+    return GputuiError(
+        f"{name} ({size(total)}) is neither text nor a picture ({PICTURES})",
+        "Attach what it says as text, or what it shows as a picture.",
+    )
 
 
 def _too_large(name: str, total: int, what: str, limit: int) -> str:
@@ -154,7 +161,7 @@ def _text(name: str, data: bytes) -> Attached:
     text = data.decode(encoding, errors="replace")
     lost = text.count("\ufffd") - (data.count("\ufffd".encode()) if encoding == "utf-8" else 0)
     if _is_binary(data) or (encoding == "utf-16" and "\0" in text):
-        raise GputuiError(f"{name} is neither text nor a picture ({PICTURES})")
+        raise _neither(name, len(data))
     if lost > len(text) * _UNREADABLE_SHARE:
         raise GputuiError(f"{name} is not in UTF-8", "Convert it: iconv -f … -t utf-8")
     note = f"{name} is not in UTF-8: {lost} characters are replaced" if lost > 0 else ""

@@ -114,12 +114,24 @@ def value_of(parameter: Parameter, text: str) -> Value:
             raise ValueError
         msgspec.convert({parameter.name: value}, SamplingTable)
     except (msgspec.ValidationError, ValueError):
-        said = f"{parameter.name} {clean_line(text, 40)}".strip()
+        said = _why_not(parameter, value, clean_line(text, 40))
         whole = "a whole number, " if parameter.kind == "whole" else ""
         raise GputuiError(
-            f"{said} cannot be", f"It takes {whole}{parameter.range}, or default."
+            f"{parameter.name}: {said}", f"It takes {whole}{parameter.range}, or default."
         ) from None
     return value
+
+
+def _why_not(parameter: Parameter, value: Value, text: str) -> str:
+    """What is wrong with what was typed."""
+    if not text:
+        return "a value is missing"
+    if parameter.kind == "switch":
+        return f"{text} is neither on nor off"
+    if value is None or value != value:  # not a number
+        whole = "whole " if parameter.kind == "whole" else ""
+        return f"{text} is no {whole}number"
+    return f"{text} is out of range"
 
 
 def _number(parameter: Parameter, text: str) -> float | int | None:

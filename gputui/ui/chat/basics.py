@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gputui.errors import GputuiError
+from gputui.text import clean_line
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.command import ChatCommand, Offer
 
 
 def side_of(chatting: Chatting, argument: str) -> str:
     """The side that an argument names; that of the focus where it names none. Raises GputuiError."""
-    name = argument.strip().upper() or chatting.side
+    name = argument.strip() or chatting.side
     sides = chatting.conversation.sides
-    if name not in sides:
-        raise GputuiError(f"There is no side {name}", f"Sides: {', '.join(sides)}.")
-    return name
+    if name.upper() not in sides:
+        raise GputuiError(f"There is no side {clean_line(name, 40)}", f"Sides: {', '.join(sides)}.")
+    return name.upper()
 
 
 def _choose(chatting: Chatting, argument: str) -> None:
-    chatting.seating.choose(side_of(chatting, argument))
+    """``/model [A|B] [NAME]``; asked for where no name is given."""
+    first, _, rest = argument.strip().partition(" ")
+    if first and first.upper() not in chatting.conversation.sides:
+        first, rest = "", argument.strip()
+    side, name = side_of(chatting, first), rest.strip()
+    if not name:
+        chatting.seating.choose(side)
+    elif chatting.seating.knows(name):
+        chatting.seating.seat(side, name)
+    else:
+        raise GputuiError(f'"{clean_line(name, 80)}" does not chat here', "/model lists who does.")
 
 
 def _stop(chatting: Chatting, argument: str) -> None:
@@ -64,7 +75,7 @@ BASIC_COMMANDS = (
         "Choose model",
         "who answers on a side",
         _choose,
-        _ONE,
+        "[A|B] [NAME]",
         each_side("Choose model"),
     ),
     ChatCommand("stop", "Stop answers", "keep what came", _stop, _ONE, _stops),

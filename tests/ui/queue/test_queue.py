@@ -106,9 +106,16 @@ async def test_names_can_be_typed_and_what_is_wrong_with_them_is_told() -> None:
             (("page", "next"), "Both sides are shown"),
             (("show", "Q"), "There is no side Q"),
             (("show", ""), "Which side?"),
+            (("model", "A nobody"), '"nobody" does not chat here'),
+            (("queue", "ant bee"), "Two are A and B: no queue"),
         ):
             chat.action_chat(*wrong)  # type: ignore[attr-defined]
             await until_shown(pilot, words)
+        await until_shown(pilot, "A is ant and B is bee")
+        chat.action_chat("model", "A cat")  # type: ignore[attr-defined]
+        await until_shown(pilot, "A  cat")
+        chat.action_chat("model", "A ant")  # type: ignore[attr-defined]
+        await until_shown(pilot, "A  ant")
         chat.action_chat("queue", "cat, ant bee")  # type: ignore[attr-defined]
         await until_shown(pilot, "A  ant  (1/3)")
         seated = [side.endpoint.name for side in one.conversation.sides.values() if side.endpoint]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from gputui.errors import GputuiError
+from gputui.text import clean_line
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.command import ChatCommand, Offer
 
@@ -18,6 +19,13 @@ def _queue(chatting: Chatting, argument: str) -> None:
         chatting.queueing.end()
     elif words:
         chatting.queueing.begin(words)
+        if not chatting.queueing.on:
+            said = " and ".join(
+                f"{name} is {clean_line(side.seated.name, 40)}"
+                for name, side in chatting.conversation.sides.items()
+                if side.seated
+            )
+            chatting.screen.notify(said, title="Two are A and B: no queue", markup=False)
     else:
         chatting.queueing.ask()
 

@@ -14,6 +14,7 @@ from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus, State
 from gputui.ui.palette import Look
 
+_BOTH_ON_CPU = "both run on the CPU"
 Lookup = Callable[[str], InstanceStatus | None]
 
 
@@ -43,12 +44,16 @@ def sharing(conversation: Conversation, status: Lookup, gpus: Sequence[GpuIdenti
     """Why two sides slow each other down where they answer at once, and what to do; "" where they do not."""
     if conversation.at_once == 1:
         return ""
-    for one, other in combinations(_seated(conversation, status), 2):
+    seated = list(_seated(conversation, status))
+    for one, other in combinations(seated, 2):
         what = _shared(conversation, {one[0]: one[1], other[0]: other[1]}, gpus)
         if what:
-            return (
-                f"{one[0]} and {other[0]} {what}: /order one lets them answer one after the other"
-            )
+            who = f"{one[0]} and {other[0]}"
+            if what == _BOTH_ON_CPU:
+                names = [name for name, each in seated if each is not None and _runs_on_cpu(each)]
+                if len(names) > 2:
+                    who, what = f"{', '.join(names[:-1])} and {names[-1]}", "all run on the CPU"
+            return f"{who} {what}: /order one lets them answer one after the other"
     return ""
 
 
@@ -88,8 +93,12 @@ def _shared(
         known = [f"{index[uuid]}" for uuid in both if uuid in index]
         return f"share GPU {' and '.join(known)}" if known else "share a GPU"
     if _on_cpu(one) and _on_cpu(other):
-        return "both run on the CPU"
+        return _BOTH_ON_CPU
     return ""
+
+
+def _runs_on_cpu(status: InstanceStatus) -> bool:
+    return status.state is State.READY and _on_cpu(status)
 
 
 def _on_cpu(status: InstanceStatus) -> bool:
