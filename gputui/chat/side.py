@@ -212,9 +212,8 @@ class Side:
         }
         note = note_of(self.name, turn, self._turns, self.dropped, others)
         name = turn.answers[self.name].name  # "" while that is hidden
-        seated = self.endpoint.name if self.endpoint else ""
-        voted = self._common.votes.get(turn.created_at, "")
-        return replace(note, voted=voted, by="" if name == seated else name)
+        by = name if not self.endpoint or self.endpoint.name != name else ""
+        return replace(note, voted=self._common.votes.get(turn.created_at, ""), by=by)
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""

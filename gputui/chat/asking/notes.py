@@ -14,8 +14,8 @@ from gputui.chat.model import Answer, Turn
 class TurnNote:
     """``otherwise``: in what this side was asked otherwise than the others, () for nothing, or where only
     one was asked. ``sent``: whether the turn goes along with the next prompt, as far as the user left it in.
-    ``voted``: the vote on it, in words, "" for none that is known. ``by``: who answered, where somebody else
-    sits there now; "" otherwise.
+    ``voted``: the vote on it, in words, "" for none that is known.
+    ``by``: who answered, where somebody else sits there now; "" otherwise.
     """
 
     otherwise: tuple[str, ...] = ()
