@@ -196,7 +196,7 @@ async def test_differences_are_of_the_turn_that_one_went_to() -> None:
             await read.pilot.press("left_square_bracket")
             await until(read.pilot, lambda n=number: read.top_line("A") == f"› prompt {n}")  # type: ignore[misc]
         await read.pilot.press("d")
-        await until_shown(read.pilot, "turn 2/3", "100 % of the words in both")
+        await until_shown(read.pilot, "turn 2/3", "100 % of words in both")
 
 
 async def test_who_answered_stands_before_the_figures_where_another_sits_there_now() -> None:
