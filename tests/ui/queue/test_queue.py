@@ -185,7 +185,7 @@ async def test_who_sits_somewhere_stays_there_and_an_order_chosen_meanwhile_hold
         await until_shown(pilot, "A  cat")
         assert seated() == ["cat", "bee"]
         chat.action_chat("queue", "ant bee cat")  # type: ignore[attr-defined]
-        await until_shown(pilot, "1/3 A  cat")
+        await until_shown(pilot, "A  cat  (1/3)")
         assert seated() == ["cat", "bee", "ant"]
         assert one.conversation.at_once == 2
         chat.action_chat("order", "one")  # type: ignore[attr-defined]
