@@ -308,7 +308,7 @@ async def test_every_action_is_in_the_palette_and_every_key_in_the_help() -> Non
         await until_shown(pilot, "─ 1  RTX 5090 · 21:00.0 ─")
         assert "last 5 min" in screen_text(one.app)
         await pilot.press("question_mark")
-        await until_shown(pilot, "gpu.details")
+        await until_shown(pilot, "details.zoom_in")
         help_text = str(one.app.screen.query_one("Static").render())
         for name in (
             "gpu.details",

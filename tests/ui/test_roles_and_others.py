@@ -140,15 +140,14 @@ async def test_keys_of_instances_do_nothing_to_an_endpoint_and_say_why() -> None
         await until_shown(pilot, "endpoint up 12 ms")
         await pilot.press("down", "down", "down")
         where = "It is started and stopped where it runs."
-        for count, key in enumerate("sxrl", start=1):
+        keys = [(key, where) for key in "sxrl"]
+        keys += [(key, "Change it in the file.") for key in ("e", "d", "delete")]
+        for key, words in keys:
             await pilot.press(key)
-            await until(pilot, lambda count=count: told(one) == [where] * count)  # type: ignore[misc]
-        for count, key in enumerate(("e", "d", "delete"), start=1):
-            await pilot.press(key)
-            more = ["Change it in the file."] * count
-            await until(pilot, lambda more=more: told(one)[4:] == more)  # type: ignore[misc]
+            await until(pilot, lambda words=words: told(one) == [words])  # type: ignore[misc]
+            assert {note.title for note in one.app._notifications} == {"lab is an endpoint"}
+            one.app.clear_notifications()
         assert one.supervisor.asked == []
-        assert {note.title for note in one.app._notifications} == {"lab is an endpoint"}
 
 
 def told(one: Rig) -> list[str]:

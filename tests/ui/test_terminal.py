@@ -96,11 +96,11 @@ def rig(demo_parts: Parts, tmp_path: Path) -> Iterator[Rig]:
 
 
 def until_answered(terminal: Tmux, sides: int) -> None:
-    """Wait until that many sides show final numbers: then the line of the live ones is the URL."""
+    """Wait until that many sides show final numbers: then the line of the live ones is the model."""
 
     def answered(screen: str) -> bool:
-        counts = [screen.count(words) for words in ("server: tg", "client: TTFT", "http://127")]
-        return counts == [sides] * 3
+        at_rest = len(re.findall(r"q4_\w+ +ctx", screen, re.IGNORECASE))
+        return [screen.count("server: tg"), screen.count("client: TTFT"), at_rest] == [sides] * 3
 
     terminal.until(answered, f"{sides} finished answers")
 
