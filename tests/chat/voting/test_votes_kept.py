@@ -18,6 +18,7 @@ from gputui.chat.model import Turn
 from gputui.chat.voting.box import VoteBox
 from gputui.chat.voting.store import VoteStore
 from gputui.chat.voting.vote import Choice, Contestant, Vote
+from gputui.errors import GputuiError
 from tests.chat.voting.votes import DEEPSEEK, PHI, vote
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -139,3 +140,10 @@ async def test_a_vote_is_kept_once_though_nobody_waits_for_it_any_more(tmp_path:
     await box.close()
     assert len(store.votes()) == 1
     store.close()
+
+
+def test_votes_that_cannot_be_read_are_no_vote_that_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "gputui.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(GputuiError, match="not a database: votes cannot be read"):
+        VoteStore(path).votes()

@@ -197,6 +197,11 @@ async def test_differences_are_of_the_turn_that_one_went_to() -> None:
             await until(read.pilot, lambda n=number: read.top_line("A") == f"› prompt {n}")  # type: ignore[misc]
         await read.pilot.press("d")
         await until_shown(read.pilot, "turn 2/3", "100 % of words in both")
+    async with reading((turn(1, "one", "two"), turn(2, "same", "same"))) as read:
+        await read.pilot.press("left_square_bracket")  # both are seen, and nothing can be scrolled
+        await until(read.pilot, lambda: read.turns("A").gone_to is not None)
+        await read.pilot.press("d")
+        await until_shown(read.pilot, "turn 1/2")
 
 
 async def test_who_answered_stands_before_the_figures_where_another_sits_there_now() -> None:

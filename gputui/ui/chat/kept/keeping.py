@@ -71,6 +71,7 @@ class Keeping:
             await conversation.open(conversation_id)
             chatting.queueing.seated(was_on=was_on)
             chatting.panel.shown_anew()
+            chatting.seating.frame()  # a draw ends with that
         chatting.screen.set_focus(chatting.screen.query_one(Prompt))
         chatting.panel.refresh_sides()
         if other:

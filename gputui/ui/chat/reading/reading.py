@@ -36,7 +36,8 @@ class Reading:
         self._chatting.seating.frame()
 
     def step(self, by: int) -> None:
-        """To the beginning of the turn before or after; where that is on the screen, no further."""
+        """To the beginning of the turn before or after; where that is on the screen, no further. Before the
+        first one it is the first that one goes to."""
         pane = self._chatting.panel.pane(self._chatting.side)
         turns = pane.turns
         here, tops = turns.scroll_offset.y, [region_of(view).y for view in turns.all_views]
@@ -44,7 +45,7 @@ class Reading:
         if beyond:
             place = turns.first + tops.index(beyond[0] if by > 0 else beyond[-1])
         else:
-            place = turns.first - 1 if by < 0 else turns.first + len(tops)
+            place = max(0, turns.first - 1) if by < 0 else turns.first + len(tops)
         if 0 <= place < len(turns.turns) + bool(pane.side.live):
             self._go_to(pane, place)
 
