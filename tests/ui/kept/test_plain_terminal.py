@@ -37,6 +37,7 @@ def test_shown_as_it_is_until_enter_or_an_interrupt(terminal: Tmux) -> None:
     terminal.press("Enter")
     terminal.until(lambda screen: "last prompt" not in screen, "the chat")
     terminal.until_shown("plain text")
+    terminal.until_shown("enter Send")  # by now the prompt has the focus
     terminal.press("Escape")
     terminal.until_shown("Start/stop")
     terminal.press("Left")
