@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 SIDE_NAMES = tuple("ABCDEFGH")
 """As many answers as one prompt can have."""
+PAIR = SIDE_NAMES[:2]
+"""The two that are there from the start, and that are compared and voted on."""
 _SEEDS = 2**31
 
 
-def _open_client() -> httpx.AsyncClient:
+def open_client() -> httpx.AsyncClient:
+    """The HTTP client, with which httpx is loaded: on a thread, for that takes a quarter of a second."""
     from gputui.chat.answering.client import make_client
 
     return make_client()
@@ -40,7 +43,7 @@ class Conversation:
     without. ``blind`` is its blind mode.
     """
 
-    def __init__(self, store: Store | None = None, names: Sequence[str] = ("A", "B")) -> None:
+    def __init__(self, store: Store | None = None, names: Sequence[str] = PAIR) -> None:
         self.store = store
         self.tag = ""
         self._keeper = Keeper(lambda: self.store)
@@ -203,7 +206,7 @@ class Conversation:
     def send(
         self,
         prompt: str,
-        sides: Sequence[str] = ("A", "B"),
+        sides: Sequence[str] = PAIR,
         attachments: Sequence[Attachment] = (),
     ) -> None:
         """Ask those sides, each in a task of its own; must be called in the event loop.
@@ -283,7 +286,7 @@ class Conversation:
         """The client of both sides. Loading it takes a quarter of a second: not on the event loop."""
         async with self._opening:
             if self._http is None:
-                self._http = await asyncio.to_thread(_open_client)
+                self._http = await asyncio.to_thread(open_client)
             return self._http
 
     async def _pictures(self, turn_id: int) -> tuple[Attachment, ...]:

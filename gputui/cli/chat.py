@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import click
 
 from gputui.chat.asking.attachments import check_number, read_attachment
-from gputui.chat.conversation import Conversation
+from gputui.chat.conversation import PAIR, Conversation
 from gputui.chat.endpoints import cannot_chat, endpoint_of, found_endpoint, running_endpoint
 from gputui.chat.figures import figures_line
 from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Settings, answer_json
@@ -87,7 +87,7 @@ def command(
     else:
         for answer in answers.values():
             _print(answer, whole=not alone)
-        if len(answers) > len("AB") and sys.stdout.isatty():
+        if len(answers) > len(PAIR) and sys.stdout.isatty():
             width = shutil.get_terminal_size().columns
             click.echo("\n".join(summary(answers.values(), width)))
     if interrupted:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from gputui.chat.conversation import SIDE_NAMES
-from gputui.chat.model import STOPPED, Answer, Figure
+from gputui.chat.model import Answer, Figure
 from gputui.cli.tables import Column, grid, painted
 from gputui.config import Config
 from gputui.errors import GputuiError
@@ -58,7 +58,7 @@ def _figure(figure: Figure | None, digits: int = 0) -> str:
 def _end(answer: Answer) -> str:
     if answer.error:
         return "failed"
-    return "stopped" if answer.finish_reason == STOPPED else answer.finish_reason or "done"
+    return answer.finish_reason or "done"
 
 
 _COLUMNS: tuple[Column[Answer], ...] = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gputui.chat.answering.live import Exchange
-from gputui.chat.conversation import Conversation
+from gputui.chat.conversation import PAIR, Conversation
 from gputui.chat.model import Answer
 from gputui.chat.side import Side
 from gputui.chat.voting.naming import names_itself
@@ -52,7 +52,7 @@ class Ballot:
 
 def ballot_of(conversation: Conversation) -> Ballot:
     """The ballot on the newest prompt. Raises GputuiError where there is none to vote on."""
-    sides = [conversation.sides[name] for name in ("A", "B") if name in conversation.sides]
+    sides = [conversation.sides[name] for name in PAIR if name in conversation.sides]
     if conversation.busy:
         raise GputuiError("The answers are not finished", "Vote once both are.")
     exchanges = [side.exchange for side in sides]

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gputui.chat.asking.notes import TurnNote
-from gputui.chat.model import Answer, Measurement
+from gputui.chat.model import STOPPED, Answer, Measurement
 from gputui.instances.log.lines import Search
 from gputui.text import clean_line, number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
@@ -175,7 +175,7 @@ class FinishedAnswer(Static):
         if answer.error:
             hint = [(answer.hint, palette.value)] if answer.hint else []
             return [(f"✗ {answer.error}", palette.error), *hint]
-        if answer.finish_reason == "stopped":
+        if answer.finish_reason == STOPPED:
             return [("■ stopped by you", palette.dim)]
         if answer.finish_reason == "length":
             return [("cut off: the token limit was reached", palette.warning)]

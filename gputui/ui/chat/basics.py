@@ -6,25 +6,15 @@ from collections.abc import Callable, Iterator
 
 from gputui.errors import GputuiError
 from gputui.text import clean_line
+from gputui.ui.chat.arguments import side_first, side_of
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.command import ChatCommand, Offer
 
 
-def side_of(chatting: Chatting, argument: str) -> str:
-    """The side that an argument names; that of the focus where it names none. Raises GputuiError."""
-    name = argument.strip() or chatting.side
-    sides = chatting.conversation.sides
-    if name.upper() not in sides:
-        raise GputuiError(f"There is no side {clean_line(name, 40)}", f"Sides: {', '.join(sides)}.")
-    return name.upper()
-
-
 def _choose(chatting: Chatting, argument: str) -> None:
     """``/model [A|B] [NAME]``; asked for where no name is given."""
-    first, _, rest = argument.strip().partition(" ")
-    if first and first.upper() not in chatting.conversation.sides:
-        first, rest = "", argument.strip()
-    side, name = side_of(chatting, first), rest.strip()
+    first, name = side_first(chatting, argument)
+    side = first or chatting.side
     if not name:
         chatting.seating.choose(side)
     elif chatting.seating.knows(name):

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from gputui.chat.conversation import Conversation
+from gputui.chat.conversation import PAIR, Conversation
 from gputui.chat.voting.casting import can_vote
 from gputui.errors import GputuiError
 from gputui.ui.chat.prompt import Prompt
@@ -24,7 +24,6 @@ from gputui.ui.chat.side_pane import SidePane
 from gputui.ui.messages import ProblemMet
 from gputui.ui.palette import Look
 
-SIDES = ("A", "B")
 DRAWS_PER_SECOND = 10
 NARROW = 100
 """Below this many columns one side is shown at a time."""
@@ -54,7 +53,7 @@ class ChatPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
-            for name in SIDES:
+            for name in PAIR:
                 yield SidePane(self._look, self._conversation.sides[name])
         yield FindBar(self._look)
         yield QueueLine(self._look, self._conversation)
@@ -81,7 +80,7 @@ class ChatPanel(Vertical):
     @property
     def panes(self) -> Sequence[SidePane]:
         """Both, from left to right, whichever sides they show."""
-        return [self.query_one(f"#side-{place.lower()}", SidePane) for place in SIDES]
+        return [self.query_one(f"#side-{place.lower()}", SidePane) for place in PAIR]
 
     @property
     def front(self) -> str:
@@ -136,7 +135,7 @@ class ChatPanel(Vertical):
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""
-        self._target = (self._target + 1) % (1 + len(SIDES))
+        self._target = (self._target + 1) % (1 + len(PAIR))
         self._show_target()
 
     def target_both(self) -> None:
@@ -247,7 +246,7 @@ class ChatPanel(Vertical):
 
     def _show_target(self) -> None:
         to = self.targets
-        words = " and ".join(to) if len(to) <= len(SIDES) else f"all {len(to)}"
+        words = " and ".join(to) if len(to) <= len(PAIR) else f"all {len(to)}"
         target = self.query_one("#target", Static)
         target.set_class(len(to) < len(self._conversation.sides), "-partly")
         target.update(f"to {words}")

@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.screen import Screen
 
 from gputui.chat.asking.settings import own_words
+from gputui.chat.conversation import PAIR
 from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.chat.side import Side
@@ -18,7 +19,7 @@ from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import UNKNOWN
-from gputui.ui.chat.panel import SIDES, ChatPanel
+from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.settings.notice import ChatNotice, notice
 from gputui.ui.dialogs import Choice, ChoiceDialog
 from gputui.ui.instances.caretaker import Caretaker
@@ -130,7 +131,7 @@ class Seating:
         config = self._services.config
         names = [instance.name for instance in config.instances if instance.role == "chat"]
         names += [endpoint.name for endpoint in config.endpoints]
-        for side, name in zip(SIDES, names, strict=False):
+        for side, name in zip(PAIR, names, strict=False):
             if self._services.conversation.sides[side].seated is None:
                 self._services.conversation.sides[side].choose(self._endpoint(name))
 
@@ -185,7 +186,7 @@ class Seating:
             title = f"{name}  {endpoint.name}".rstrip() if endpoint else name
             if endpoint is NOBODY:
                 title = f"{name}  ·  blind"
-            if len(names) > len(SIDES) and name in names:
+            if len(names) > len(PAIR) and name in names:
                 title += f"  ({names.index(name) + 1}/{len(names)})"
             words = own_words(name, own, endpoints, conversation.settings)
             title = self._look.text("  ·  ".join([title, *words]))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gputui.chat.conversation import open_client
 from gputui.chat.embedding.asking import check_role, embedding_endpoint, read_lines
 from gputui.chat.endpoints import found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
@@ -18,8 +19,6 @@ from gputui.ui.chat.prompting.attaching import patiently
 from gputui.ui.dialogs import Choice, ChoiceDialog
 
 if TYPE_CHECKING:
-    import httpx
-
     from gputui.chat.embedding.client import Embedded
     from gputui.ui.chat.chatting import Chatting
 
@@ -75,16 +74,10 @@ async def _lines(texts: Texts) -> Sequence[str]:
 
 async def _embedded(endpoint: Endpoint, texts: Sequence[str]) -> tuple[Embedded, list[list[float]]]:
     """The vectors, and how near they are: httpx is loaded, and the cosines reckoned, on a thread."""
-    client = await asyncio.to_thread(_open_client)
+    client = await asyncio.to_thread(open_client)
     from gputui.chat.embedding.client import embed
     from gputui.chat.embedding.similarity import similarity
 
     async with client:
         embedded = await embed(client, endpoint, texts)
     return embedded, await asyncio.to_thread(similarity, embedded.vectors)
-
-
-def _open_client() -> httpx.AsyncClient:
-    from gputui.chat.answering.client import make_client
-
-    return make_client()

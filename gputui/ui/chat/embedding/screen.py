@@ -38,6 +38,7 @@ class MatrixView(CellView, can_focus=True):
         self._embedded = embedded
         self._matrix = matrix
         self._shades = shades(matrix)
+        self._closest = closest(matrix, _PAIRS)
         self._first = 0
 
     @property
@@ -89,8 +90,7 @@ class MatrixView(CellView, can_focus=True):
     def _above(self, hidden: int, width: int) -> list[Line]:
         palette, embedded = self.look.palette, self._embedded
         pairs = "; ".join(
-            f"{one + 1} and {two + 1}, {value:.2f}"
-            for one, two, value in closest(self._matrix, _PAIRS)
+            f"{one + 1} and {two + 1}, {value:.2f}" for one, two, value in self._closest
         )
         more = f"{hidden} more columns: left and right" if hidden else ""
         took = _took(embedded)

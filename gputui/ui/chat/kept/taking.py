@@ -13,6 +13,7 @@ from gputui.chat.model import Answer, Turn
 from gputui.chat.said import code_blocks, newest_answer
 from gputui.errors import GputuiError
 from gputui.text import size
+from gputui.ui.chat.arguments import side_first
 from gputui.ui.chat.kept import saving
 from gputui.ui.chat.kept.plain import show_plain
 
@@ -100,10 +101,8 @@ def plain(chatting: Chatting, argument: str) -> None:
 
 def _side(chatting: Chatting, argument: str) -> tuple[str, str]:
     """The side that an argument names, else that of the focus, and the rest of it."""
-    first, _, rest = argument.partition(" ")
-    if first.upper() in chatting.conversation.sides:
-        return first.upper(), rest.strip()
-    return chatting.side, argument
+    side, rest = side_first(chatting, argument)
+    return side or chatting.side, rest
 
 
 def _newest(chatting: Chatting, side: str) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.cells import cell_len
 
-from gputui.chat.conversation import Conversation
+from gputui.chat.conversation import PAIR, Conversation
 from gputui.chat.side import Side
 from gputui.text import number
 from gputui.ui.cells import CellView, Line
@@ -27,7 +27,7 @@ class QueueLine(CellView):
 
     def update(self) -> None:
         """Draw it as it is now."""
-        there = len(self._conversation.sides) > len("AB")
+        there = len(self._conversation.sides) > len(PAIR)
         if self.display is not there:
             self.display = there
         if there:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gputui.chat.conversation import SIDE_NAMES
+from gputui.chat.conversation import PAIR, SIDE_NAMES
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 from gputui.ui.chat.queue.picker import LEAST, MOST, ModelPicker
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 """How many of a queue answer at a time."""
-PAIR = ("A", "B")
 
 
 class Queueing:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.ui.chat.basics import each_side, side_of
+from gputui.ui.chat.arguments import side_of
+from gputui.ui.chat.basics import each_side
 from gputui.ui.chat.command import ChatCommand, Offer
 from gputui.ui.chat.reading.difference_screen import show_differences
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gputui.chat.asking import choosing
 from gputui.errors import GputuiError
 from gputui.text import clean_line
+from gputui.ui.chat.arguments import side_first
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.command import ChatCommand, Offer
 from gputui.ui.chat.settings.presets import ask_name, save_preset
@@ -14,15 +15,8 @@ from gputui.ui.chat.settings.screen import SettingsScreen
 from gputui.ui.chat.settings.telling import tell
 
 
-def _side_first(chatting: Chatting, argument: str, *, lower: bool = True) -> tuple[str | None, str]:
-    """The side that an argument begins with, None for both, and the rest. ``lower``: so written, too."""
-    word, _, rest = argument.strip().partition(" ")
-    name = word.upper() if lower else word
-    return (name, rest.strip()) if name in chatting.conversation.sides else (None, argument.strip())
-
-
 def _set(chatting: Chatting, argument: str) -> None:
-    side, rest = _side_first(chatting, argument)
+    side, rest = side_first(chatting, argument)
     name, _, value = rest.replace("=", " ").partition(" ")
     if not name:
         raise GputuiError(
@@ -35,7 +29,7 @@ def _set(chatting: Chatting, argument: str) -> None:
 
 def _system(chatting: Chatting, argument: str) -> None:
     # In lower case an a is a word of the prompt rather than a side.
-    side, text = _side_first(chatting, argument, lower=False)
+    side, text = side_first(chatting, argument, lower=False)
     if not text:
         raise GputuiError(
             "What is the system prompt?", "/system TEXT, /system none, /system A TEXT"
@@ -49,7 +43,7 @@ def _order(chatting: Chatting, argument: str) -> None:
 
 
 def _drop(chatting: Chatting, argument: str) -> None:
-    side, count = _side_first(chatting, argument)
+    side, count = side_first(chatting, argument)
     conversation = chatting.conversation
 
     def drop() -> None:
@@ -73,7 +67,7 @@ def _preset(chatting: Chatting, argument: str) -> None:
         else:
             ask_name(chatting)
         return
-    side, name = _side_first(chatting, argument)
+    side, name = side_first(chatting, argument)
     config, conversation = chatting.services.config, chatting.conversation
     if name.lower() == choosing.DEFAULT:
         tell(chatting, choosing.choose_configured(conversation, side, config.chat))
