@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 KEPT = 3
 """How many older logs are kept beside one: ``NAME.log.1`` is the newest of them."""
@@ -17,74 +17,119 @@ def older(log: Path, age: int) -> Path:
     return log.with_name(f"{log.name}.{age}") if age else log
 
 
+def mark_unfinished(descriptor: int) -> None:
+    """Say to those who read that this older log is still being copied from the newest.
+
+    Until it is closed, or its process is gone: what it holds is in the newest as well.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far a log was read. The bytes before it say whether a file is still the one that was read."""
+
+    inode: int | None = None
+    position: int = 0
+    anchor: bytes = b""
+
+    def may_be_in(self, inode: int, *, newest: bool) -> bool:
+        """Whether the bytes decide; a new file of that name may begin as the one before did."""
+        if newest:
+            return self.inode in (None, inode)
+        return self == _START or inode == self.inode or bool(self.anchor)
+
+    def after(self, inode: int, data: bytes) -> _Place:
+        anchor = (self.anchor + data[-_ANCHOR:])[-_ANCHOR:]
+        return _Place(inode, self.position + len(data), anchor)
+
+
+_START = _Place()
+
+
 @dataclass(slots=True)
 class GrowingLog:
     """What is added to a log, from its start on, each byte once. One thread at a time.
 
-    The bytes before its place say whether a file is still the one that was read: a log that was cut is
-    found again among the older ones, and read to its end before the new one.
+    A log that was cut is found again among the older ones, and read to its end before the new one. What
+    was read while the files changed their names is read again.
     """
 
     path: Path
-    _position: int = 0
-    _anchor: bytes = b""
-    _inode: int | None = None
+    _place: _Place = _START
 
     def start_at(self, position: int) -> None:
         """Leave out what is before ``position``. Raises OSError."""
         with self.path.open("rb") as file:
-            self._inode = os.fstat(file.fileno()).st_ino
             begin = max(0, position - _ANCHOR)
-            file.seek(begin)
-            self._anchor = file.read(position - begin)
-            self._position = begin + len(self._anchor)
+            before = os.pread(file.fileno(), position - begin, begin)
+            inode = os.fstat(file.fileno()).st_ino
+        self._place = _Place(inode, begin + len(before), before)
 
     def read(self, limit: int) -> bytes:
         """What was added since the last call, at most ``limit`` bytes. Raises OSError where the log
         cannot be read."""
-        data = b""
-        for age in range(self._age(), -1, -1):
-            try:
-                file = older(self.path, age).open("rb")
-            except FileNotFoundError:
-                if age == 0:
-                    raise
-                continue
-            with file:
-                data += self._take(file, limit - len(data))
-            if len(data) == limit:
-                break
-            if age:  # read to its end: on with the next newer one
-                self._position, self._anchor, self._inode = 0, b"", None
-        return data
+        while True:
+            names = self._names()
+            data, place = self._part(0, self._place, limit) or self._look_back(limit)
+            if not data and names[0] is None:
+                self.path.stat()  # tells the caller why
+            if self._names() == names:
+                self._place = place
+                return data
 
-    def _take(self, file: BinaryIO, limit: int) -> bytes:
-        file.seek(self._position)
-        part = file.read(limit)
-        self._position += len(part)
-        self._anchor = (self._anchor + part[-_ANCHOR:])[-_ANCHOR:]
-        self._inode = os.fstat(file.fileno()).st_ino
-        return part
+    def _names(self) -> tuple[int | None, ...]:
+        return tuple(_inode(older(self.path, age)) for age in range(KEPT + 1))
 
-    def _age(self) -> int:
-        """Which file holds what was read last; where none does, it is from the start of the newest."""
-        for age in range(KEPT + 1):
-            try:
-                with older(self.path, age).open("rb") as file:
-                    if self._is_it(file, newest=age == 0):
-                        return age
-            except FileNotFoundError:
-                continue
-        self._position, self._anchor, self._inode = 0, b"", None
-        return 0
+    def _look_back(self, limit: int) -> tuple[bytes, _Place]:
+        """Find what was read last among the older logs, and go on from there to the newest."""
+        last = 1 if _is_unfinished(older(self.path, 1)) else 0  # asked first: it may become finished
+        data, place, age = self._found(limit)
+        while age > last and len(data) < limit:
+            age -= 1
+            part, place = self._part(age, _START, limit - len(data)) or (b"", place)
+            data += part
+        return data, place
 
-    def _is_it(self, file: BinaryIO, *, newest: bool) -> bool:
-        inode = os.fstat(file.fileno()).st_ino
-        if newest and self._inode not in (None, inode):
-            return False  # a new file by that name: its first bytes may be the same ones
-        if not newest and inode != self._inode and not self._anchor:
-            return False
-        file.seek(self._position - len(self._anchor))
-        return file.read(len(self._anchor)) == self._anchor and (
-            os.fstat(file.fileno()).st_size >= self._position
-        )
+    def _found(self, limit: int) -> tuple[bytes, _Place, int]:
+        """What follows in the older log that was read last, and its age; else that is the newest's."""
+        if self._place != _START:
+            for age in range(1, KEPT + 1):
+                found = self._part(age, self._place, limit)
+                if found:
+                    return *found, age
+        return *(self._part(0, _START, limit) or (b"", _START)), 0
+
+    def _part(self, age: int, place: _Place, limit: int) -> tuple[bytes, _Place] | None:
+        """What follows ``place`` in the file of that age; None where it is not the one that was read."""
+        try:
+            with older(self.path, age).open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                if not place.may_be_in(inode, newest=age == 0):
+                    return None
+                before = len(place.anchor)
+                data = os.pread(file.fileno(), before + limit, place.position - before)
+        except FileNotFoundError:
+            return None
+        if data[:before] != place.anchor:
+            return None
+        return data[before:], place.after(inode, data[before:])
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether `mark_unfinished` is in force there."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

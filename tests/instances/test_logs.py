@@ -247,7 +247,7 @@ def test_a_follower_gets_every_byte_once_whatever_is_cut_or_started(
         reader, written, got, rotations = GrowingLog(log), b"", b"", 0
         for number, (step, data) in enumerate(steps):
             if step == "write":
-                data = b"%d:" % number + data  # a log does not begin as the one before it did
+                data = bytes([number]) + data  # a log does not begin as the one before it did
                 with log.open("ab") as file:
                     file.write(data)
                 written += data

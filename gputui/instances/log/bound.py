@@ -19,7 +19,7 @@ from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.instances import locks
 from gputui.instances.records import Paths, Record
-from gputui.llama.growing import KEPT, older
+from gputui.llama.growing import KEPT, mark_unfinished, older
 
 MOST_BYTES = 64 * 2**20
 """A larger log is cut: with the older ones, and what comes between two looks, an instance has at most
@@ -103,6 +103,7 @@ def _cut(log: Path, lock: Path) -> None:
 
 def _copy_and_empty(log: Path, aside: Path, lock: Path) -> None:
     with log.open("r+b", buffering=0) as source, _create(aside) as target:
+        mark_unfinished(target.fileno())
         last = _copy(source, target, b"\n")
         with locks.hold(lock, locks.TIDY, _PATIENCE):
             if log.stat().st_ino != os.fstat(source.fileno()).st_ino:

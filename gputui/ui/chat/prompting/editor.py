@@ -43,7 +43,8 @@ async def edit(app: App[str | None], text: str) -> str:
         with _given_back(app):
             code = await _run([*command, str(path)])
         if code != 0:
-            raise GputuiError(f"{command[0]} ended with {code}", "The prompt is as it was.")
+            name = clean_line(Path(command[0]).name, 80)
+            raise GputuiError(f"{name} ended with {code}", "The prompt is as it was.")
         return clean(await asyncio.to_thread(read_text, path, MOST_BYTES)).removesuffix("\n")
     finally:
         with contextlib.suppress(OSError):
