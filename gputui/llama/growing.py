@@ -83,9 +83,9 @@ class GrowingLog:
 
     def _look_back(self, limit: int) -> tuple[bytes, _Place]:
         """Find what was read last among the older logs, and go on from there to the newest."""
-        last = 1 if _is_unfinished(older(self.path, 1)) else 0  # asked first: it may become finished
+        unfinished = _is_unfinished(older(self.path, 1))  # asked first: it may become finished
         data, place, age = self._found(limit)
-        while age > last and len(data) < limit:
+        while age > unfinished and len(data) < limit:
             age -= 1
             part, place = self._part(age, _START, limit - len(data)) or (b"", place)
             data += part
