@@ -175,6 +175,12 @@ class PowerConfig(Table, frozen=True):
     currency: Annotated[str, Meta(max_length=4)] = "$"
 
 
+class TerminalConfig(Table, frozen=True):
+    """The ``[terminal]`` table. ``differences``: send the terminal only what differs from what it shows."""
+
+    differences: bool = True
+
+
 class SamplingTable(Table, frozen=True):
     """How a model is asked, under llama-server's names; None: not said.
 
@@ -255,6 +261,7 @@ class Config(Table, frozen=True):
     llama_server: Plain = "llama-server"
     source: Plain = "auto"
     login_scope: Literal["auto", "never"] = "auto"
+    terminal: TerminalConfig = TerminalConfig()
     power: PowerConfig = PowerConfig()
     instances: tuple[InstanceConfig, ...] = ()
     groups: tuple[GroupConfig, ...] = ()

@@ -20,6 +20,7 @@ from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.keys import REPAINT
 from gputui.ui.messages import Newest
 from gputui.ui.overlay import Overlay
 from gputui.ui.palette import Look, Palette, textual_theme
@@ -35,6 +36,7 @@ class GputuiApp(App[str | None]):
     ``driver_class`` is what writes to the terminal; None is Textual's own for the platform.
     """
 
+    BINDINGS = [REPAINT]
     CSS_PATH = "gputui.tcss"
     TITLE = "gputui"
     ENABLE_COMMAND_PALETTE = True
@@ -88,6 +90,7 @@ class GputuiApp(App[str | None]):
         """The theme, the way out, and every action of the dashboard by its name."""
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "models go on running", self.action_quit)
+        yield SystemCommand("Repaint", "the whole screen", self.action_repaint)
         if isinstance(screen, Dashboard):
             yield from commands(screen)
         if isinstance(screen, Overlay):
@@ -113,6 +116,14 @@ class GputuiApp(App[str | None]):
         for screen in self.screen_stack:
             if isinstance(screen, Dashboard):
                 screen.action_leave()
+
+    def action_repaint(self) -> None:
+        """Draw everything, and send it even where the terminal should show it."""
+        from gputui.ui.terminal.driver import DifferenceDriver
+
+        if isinstance(self._driver, DifferenceDriver):
+            self._driver.forget()
+        self.refresh(layout=True)
 
     def _sampled(self, newest: Newest, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""

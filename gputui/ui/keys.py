@@ -11,6 +11,11 @@ from textual.dom import DOMNode
 from gputui.errors import ConfigError
 from gputui.text import clean_line, nearest
 
+REPAINT = Binding(
+    "f5,ctrl+l", "app.repaint", "Repaint", show=False, priority=True, id="view.repaint"
+)
+"""On every screen, and in dialogs, too: what else wrote to the terminal asks for no leave."""
+
 DASHBOARD_BINDINGS: list[Binding] = [
     Binding("1", "toggle_instance('1')", "Start/stop", key_display="1-9", id="instance.1"),
     *(
@@ -43,7 +48,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
-    Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
+    REPAINT,
 ]
 
 
