@@ -15,9 +15,9 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from gputui.ui.terminal.input import InputReader
 from gputui.ui.terminal.line import Line
 from gputui.ui.terminal.picture import Picture
-from gputui.ui.terminal.input import InputReader
 
 SETTLE_SECONDS = 1.0
 """How long leaving waits for the terminal's last answer; one that was never answered comes too late."""
@@ -102,7 +102,9 @@ class DifferenceDriver(LinuxDriver):
         """Runs on the input's thread."""
         if isinstance(message, events.Resize):
             self._loop.call_soon_threadsafe(self._size_changed)
-        if isinstance(message, events.CursorPosition) and self._answered(message.y + 1, message.x + 1):
+        if isinstance(message, events.CursorPosition) and self._answered(
+            message.y + 1, message.x + 1
+        ):
             return  # one that came in two parts
         super().process_message(message)
 
@@ -117,13 +119,13 @@ class DifferenceDriver(LinuxDriver):
         self._terminal_size = self._get_terminal_size()
         size = self._app.size
         self._drawn_for = (size.width, size.height)
-        encoding = getattr(self._file, "encoding", None) or "utf-8"
-        self._line = Line(self._file.fileno(), Picture(*self._drawn_for), encoding)
+        assert self._file is not None  # noqa: S101 - ``difference_driver`` has looked
+        self._line = Line(self._file.fileno(), Picture(*self._drawn_for), self._file.encoding)
         self._line.start()
         self._reader = InputReader(
             self.fileno, self._answered, self.process_message, debug=self._debug
         )
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None:  # Textual's own, which has nothing to write
             self._writer_thread.stop()
             self._writer_thread = None
@@ -151,7 +153,9 @@ class DifferenceDriver(LinuxDriver):
         self._disable_bracketed_paste()
         self._enable_line_wrap()
         self._disable_in_band_window_resize()
-        self.write("\x1b[<u")  # Kitty's keyboard protocol, before the screen it was chosen on is left
+        self.write(
+            "\x1b[<u"
+        )  # Kitty's keyboard protocol, before the screen it was chosen on is left
         self.write("\x1b[?1049l\x1b[?25h\x1b[?1004l")
         self.disable_input()
         if self.attrs_before is not None:

@@ -10,6 +10,7 @@ late at rest, too: that is no queue.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -33,12 +34,15 @@ PATIENCE_SECONDS = 2.0
 PROBE_SECONDS = 10.0
 """A smallest delay older than this is measured anew where answers are late: the way may be another."""
 ASK_EVERY = 1024
+ENOUGH_TO_MEASURE = 48
+"""Bytes between the first two questions: the modes that are set at the beginning are more."""
 MARKS = 20
 
 
 class _Question(NamedTuple):
     position: int
     """How many bytes were sent before it, since the beginning."""
+    number: int
     asked: float
     under_way: int
     mark: int | None
@@ -52,10 +56,12 @@ class Window:
         self.size = UNKNOWN
         self.silent = False
         """Whether the terminal does not answer, and is asked no more."""
-        self.smallest_delay: float | None = None
+        self.smallest_delay = math.inf
+        """Seconds from a question to its answer at best."""
         self._sent = self._acknowledged = self._asked = 0
         self._questions: deque[_Question] = deque()
         self._owed = 0  # answers to questions that were given up
+        self._number = 0  # of questions
         self._answers = 0
         self._last_answer = 0.0
         self._shrunk_at = 0  # as a position: one halving for one queue
@@ -79,7 +85,7 @@ class Window:
         if self.silent:
             return START
         free = self.size - self.under_way
-        if free < self.size // 4 or (self._draining and self.under_way):
+        if free < self.size // 4 or self._draining:
             return 0
         return min(free, max(self.size // 2, LEAST // 2))
 
@@ -92,20 +98,22 @@ class Window:
         if self.silent:
             return False
         unasked = self._sent - self._asked
-        if self._draining or self._answers + self._owed == 0:
+        if self._draining or self._number == 0:
             return not self._questions
         if self._doubt:
             return bool(unasked) and not self._questions
         enough = max(min(ASK_EVERY, self.size // 2), self.size // 8)
-        second = self._answers == 1 and not self._questions
-        return bool(unasked) and (second or unasked >= enough or not self.room())
+        if self._number == 1:
+            enough = ENOUGH_TO_MEASURE
+        return bool(unasked) and (unasked >= enough or not self.room())
 
     def question(self, now: float) -> str:
         """The question to send now."""
         mark = None
         if self._doubt:
             self._mark = mark = self._mark % MARKS + 1
-        self._questions.append(_Question(self._sent, now, self.under_way, mark))
+        self._number += 1
+        self._questions.append(_Question(self._sent, self._number, now, self.under_way, mark))
         self._asked = self._sent
         # Told apart by a place that the cursor is otherwise never asked in: saved, moved, restored.
         return QUESTION if mark is None else f"\x1b7\x1b[2;{mark}H{QUESTION}\x1b8"
@@ -124,13 +132,14 @@ class Window:
         delay = now - question.asked
         self._acknowledged = question.position
         self._answers += 1
+        earliest, self._last_answer = self._last_answer, now
+        self._learn(now, delay, question.under_way == 0)
         if self._doubt:
             self._doubt, self._owed, self.size = False, 0, LEAST
-        elif self._answers == 2:
-            self._begin(now, question, passed)
-        self._last_answer = now
-        self._learn(now, delay, question.under_way == 0)
-        self._adapt(now, delay, question, passed)
+        elif question.number == 2 and self._answers == 2:
+            self._begin(now - max(earliest, question.asked + self.smallest_delay), passed)
+        else:
+            self._adapt(now, delay, question, passed)
         return True
 
     def gives_up_at(self) -> float | None:
@@ -143,9 +152,9 @@ class Window:
     @property
     def patience(self) -> float:
         """Seconds in which an answer must come."""
-        if self.smallest_delay is None:
+        if not self._answers:
             return FIRST_PATIENCE_SECONDS
-        return max(PATIENCE_SECONDS, 4 * self.smallest_delay)
+        return min(5 * PATIENCE_SECONDS, max(PATIENCE_SECONDS, 4 * self.smallest_delay))
 
     def give_up(self) -> None:
         """The oldest question stays unanswered: the screen goes on without.
@@ -167,29 +176,30 @@ class Window:
         if not self._owed:
             return False
         self._owed -= 1
+        self._answers += 1
         if self.silent:  # it does answer, if late
             self.silent, self._doubt, self.size = False, True, DOUBTFUL
+            self._acknowledged = self._asked = self._sent
         return True
 
-    def _begin(self, now: float, question: _Question, passed: int) -> None:
-        """The second answer says, for the bytes since the first, about how fast the line is."""
-        earliest = max(self._last_answer, question.asked + (self.smallest_delay or 0.0))
-        seconds = now - earliest
+    def _begin(self, seconds: float, passed: int) -> None:
+        """The first two answers: about how fast the line is."""
         fast = seconds <= JITTER_SECONDS
         self.size = START if fast else _bounded(int(passed / seconds * QUEUE_SECONDS), START)
 
     def _learn(self, now: float, delay: float, at_rest: bool) -> None:
-        smallest = self.smallest_delay
-        if smallest is None or delay <= smallest or (self._draining and at_rest):
-            self.smallest_delay, self._confirmed, self._draining = delay, now, False
-        elif delay <= smallest * 1.1 + 0.005:
+        if self._draining and at_rest:
+            self._draining, self.smallest_delay = False, delay
+        self.smallest_delay = min(self.smallest_delay, delay)
+        if delay <= self.smallest_delay * 1.1 + 0.005:
             self._confirmed = now
 
     def _adapt(self, now: float, delay: float, question: _Question, passed: int) -> None:
-        waited = delay - (self.smallest_delay or 0.0)
+        waited = delay - self.smallest_delay
         if waited > QUEUE_SECONDS:
             if question.position > self._shrunk_at:
-                self.size, self._shrunk_at = _bounded(self.size // 2, MOST), self._sent
+                kept = max(0.5, QUEUE_SECONDS / waited)
+                self.size, self._shrunk_at = _bounded(int(self.size * kept), MOST), self._sent
             # What is sent first of all drains, then one question alone measures the way.
             self._draining = self._draining or now - self._confirmed > PROBE_SECONDS
         elif question.under_way * 2 >= self.size:
