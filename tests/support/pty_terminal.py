@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -18,6 +20,7 @@ ANSWERS = {
     b"\x1b[?2026$p": b"\x1b[?2026;2$y",  # synchronised output: known, as most terminals say
     b"\x1b[c": b"\x1b[?62;22c",
 }
+INCOMPLETE = re.compile(rb"\x1b(\[[0-?]*[ -/]*)?\Z")
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
 SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
@@ -30,7 +33,10 @@ class PtyTerminal:
     ) -> None:
         self.written = b""
         self.exit_code: int | None = None
+        self.mute = False
+        self._held = b""
         self._screen = pyte.Screen(*size)
+        self._screen.write_process_input = self._answer  # where its cursor is
         self._stream = pyte.ByteStream(self._screen)
         self.pid, self._master = pty.fork()
         if self.pid == 0:
@@ -81,13 +87,25 @@ class PtyTerminal:
             data = os.read(self._master, 1 << 16)
         except OSError:
             return False
+        self._draw(data)
+        return bool(data)
+
+    def _draw(self, data: bytes) -> None:
+        """Draw it, and answer what it asks."""
         self.written += data
+        data = self._held + data
+        whole = INCOMPLETE.search(data)
+        data, self._held = (data[: whole.start()], data[whole.start() :]) if whole else (data, b"")
         # pyte takes no private parameters in these; they paint nothing.
         self._stream.feed(data.replace(b"\x1b[>", b"\x1b[").replace(b"\x1b[<", b"\x1b["))
         for question, answer in ANSWERS.items():
-            if question in data:
-                os.write(self._master, answer)
-        return bool(data)
+            for _ in range(data.count(question)):
+                self._answer(answer.decode())
+
+    def _answer(self, data: str) -> None:
+        if not self.mute:  # as far as the program still is
+            with contextlib.suppress(OSError):
+                os.write(self._master, data.encode())
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -1,0 +1,68 @@
+"""A terminal behind a slow line: what is sent waits in a queue, as in ssh and TCP, and is drawn by a clock."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Mapping, Sequence
+
+from tests.support.pty_terminal import PtyTerminal
+
+STEP_SECONDS = 0.005
+
+
+class SlowTerminal(PtyTerminal):
+    """Draws ``rate`` bytes a second of all that came; answers what it draws, as any terminal.
+
+    ``paused``: it draws nothing. ``mute``: it answers no question about its cursor.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        size: tuple[int, int],
+        environment: Mapping[str, str],
+        rate: float,
+    ) -> None:
+        self.rate = rate
+        self.paused = False
+        self.came = b""
+        """All that came, of which ``written`` was drawn."""
+        self._open = True
+        self._clock = time.monotonic()
+        self._drawable = 0.0
+        super().__init__(command, size, environment)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and are not drawn."""
+        return len(self.came) - len(self.written)
+
+    def _read(self, seconds: float) -> bool:
+        if self._open and select.select([self._master], [], [], min(seconds, STEP_SECONDS))[0]:
+            self._open = self._receive()
+        elif not self._open:
+            time.sleep(STEP_SECONDS)
+        self._draw_some()
+        return self._open or self.waiting > 0
+
+    def _receive(self) -> bool:
+        try:
+            data = os.read(self._master, 1 << 16)
+        except OSError:
+            return False
+        self.came += data
+        return bool(data)
+
+    def _draw_some(self) -> None:
+        now = time.monotonic()
+        passed, self._clock = now - self._clock, now
+        if self.paused:
+            return
+        self._drawable = min(self._drawable + passed * self.rate, float(self.waiting))
+        count = int(self._drawable)
+        if count:
+            self._drawable -= count
+            at = len(self.written)
+            self._draw(self.came[at : at + count])
