@@ -21,7 +21,6 @@ from pathlib import Path
 
 from gputui.alerts.engine import Change, Ending, Event
 from gputui.alerts.rules import Severity
-from gputui.database import Database
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.text import clean_line
@@ -136,6 +135,8 @@ class Store:
     """The table ``events``. Every call may block and raises GputuiError, from one thread at a time."""
 
     def __init__(self, state_dir: Path) -> None:
+        from gputui.database import Database
+
         self._database = Database(state_dir / "gputui.db", "events are not being kept")
         self._lock_file = state_dir / "alerts.lock"
         self._lock: int | None = None

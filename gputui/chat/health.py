@@ -15,15 +15,9 @@ from enum import StrEnum
 
 import httpx
 
-from gputui.chat.answering.client import make_client
-from gputui.chat.answering.failures import http_failure, transport_failure
-from gputui.chat.endpoints import endpoint_of
-from gputui.chat.listing import listing_of
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.llama.probe import decode as decoded
-from gputui.llama.wire import Props
 from gputui.text import clean_line, error_words
 
 EVERY_SECONDS = 10.0
@@ -94,6 +88,8 @@ class EndpointWatch:
 
     async def run_forever(self) -> None:
         """Ask every ten seconds, until cancelled."""
+        from gputui.chat.answering.client import make_client
+
         while not self.statuses:
             self._news.clear()
             await self._news.wait()
@@ -111,6 +107,8 @@ class EndpointWatch:
 
     async def ask_once(self) -> tuple[EndpointStatus, ...]:
         """All of them now, in some seconds at most."""
+        from gputui.chat.answering.client import make_client
+
         if self.statuses:
             async with await asyncio.to_thread(make_client) as client:
                 await self._ask_all(client)
@@ -121,6 +119,8 @@ class EndpointWatch:
         await asyncio.gather(*(self._ask(client, status) for status in self.statuses))
 
     async def _ask(self, client: httpx.AsyncClient, before: EndpointStatus) -> None:
+        from gputui.chat.endpoints import endpoint_of
+
         try:
             endpoint = endpoint_of(self._config, before.name)
         except GputuiError as error:
@@ -134,6 +134,9 @@ async def ask(
     client: httpx.AsyncClient, endpoint: Endpoint, before: EndpointStatus
 ) -> EndpointStatus:
     """What an endpoint says now; never raises."""
+    from gputui.chat.answering.failures import http_failure, transport_failure
+    from gputui.chat.listing import listing_of
+
     began = time.monotonic()
     try:
         async with asyncio.timeout(_WHOLE_SECONDS):
@@ -165,6 +168,9 @@ async def _sized(
     client: httpx.AsyncClient, endpoint: Endpoint, status: EndpointStatus, llama: bool
 ) -> EndpointStatus:
     """With what a llama-server says of itself at /props, where it is one; what fails there is not known."""
+    from gputui.llama.probe import decode as decoded
+    from gputui.llama.wire import Props
+
     if not llama:
         return status
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,15 +22,11 @@ from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.configuring import Configuring
-from gputui.ui.dialogs import TextScreen
-from gputui.ui.editing.draft import Purpose
 from gputui.ui.editing.editing import Editing
-from gputui.ui.gpus.details import DetailsMemory, GpuDetails
 from gputui.ui.gpus.panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.instances.columns import InstanceRow
-from gputui.ui.instances.endpoint import refusal
 from gputui.ui.instances.layouts import LayoutActions
 from gputui.ui.instances.panel import InstancesPanel
 from gputui.ui.instances.rows import (
@@ -46,14 +43,15 @@ from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.power.actions import PowerActions
-from gputui.ui.power.lines import PowerView, power_view
-from gputui.ui.power.screen import PowerScreen
 from gputui.ui.processes.actions import ProcessActions
-from gputui.ui.processes.screen import ProcessesScreen
-from gputui.ui.processes.table import ProcessTable
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
 from gputui.ui.watchers import Watchers
+
+if TYPE_CHECKING:
+    from gputui.ui.editing.draft import Purpose
+    from gputui.ui.power.lines import PowerView
+
 
 PANELS = ("gpus", "instances", "chat")
 TOAST = 300
@@ -71,6 +69,8 @@ class Dashboard(StillScreen[None]):
     def __init__(
         self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
     ) -> None:
+        from gputui.ui.gpus.details import DetailsMemory
+
         super().__init__()
         self._problems = problems
         self._services = services
@@ -215,6 +215,8 @@ class Dashboard(StillScreen[None]):
 
     def _chosen_instance(self, *, file: bool = False) -> str | None:
         """The name of the cursor's row; None where that is no instance, which is told."""
+        from gputui.ui.instances.endpoint import refusal
+
         row = self.query_one(InstancesPanel).selected
         if row is not None and row.endpoint is not None:
             self.say(refusal(row.status.name, file=file))
@@ -273,6 +275,8 @@ class Dashboard(StillScreen[None]):
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
     def action_processes(self) -> None:
+        from gputui.ui.processes.screen import ProcessesScreen
+
         self.app.push_screen(
             ProcessesScreen(self._look, self.process_actions, self.action_keys, self._seen)
         )
@@ -284,11 +288,15 @@ class Dashboard(StillScreen[None]):
         return power.meter.report() if power else PowerReport()
 
     def action_power(self) -> None:
+        from gputui.ui.power.screen import PowerScreen
+
         self.app.push_screen(
             PowerScreen(self._look, self._power_view, self.power_actions, self.action_keys)
         )
 
     def _power_view(self, selected: int) -> PowerView:
+        from gputui.ui.power.lines import power_view
+
         services = self._services
         return power_view(
             self._report(),
@@ -362,12 +370,17 @@ class Dashboard(StillScreen[None]):
 
     def action_gpu_details(self) -> None:
         """The GPU that was looked at last, else the first."""
+        from gputui.ui.gpus.details import GpuDetails
+        from gputui.ui.processes.table import ProcessTable
+
         if self.history is not None:
             processes = ProcessTable(self._look, self.process_actions, uuid=self._details.uuid)
             parts = (self.action_keys, self._look, self.history, self._details, self._seen)
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:
+        from gputui.ui.dialogs import TextScreen
+
         here = self.app.screen.focused
 
         async def read() -> str:

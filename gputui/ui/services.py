@@ -6,28 +6,31 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.health import EndpointWatch
 from gputui.chat.model import Endpoint
-from gputui.chat.voting.box import VoteBox
 from gputui.config import Config, InstanceConfig
 from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
-from gputui.instances.details import InstanceDetails
-from gputui.instances.fit.reckoning import Fit
-from gputui.instances.keeping.keeper import Keeper
-from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import InstanceStatus
-from gputui.instances.switching.layouts import LayoutPlan
-from gputui.instances.switching.switch import Report, no_report
+from gputui.instances.switching.switch import no_report
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
+
+if TYPE_CHECKING:
+    from gputui.chat.voting.box import VoteBox
+    from gputui.instances.details import InstanceDetails
+    from gputui.instances.fit.reckoning import Fit
+    from gputui.instances.keeping.keeper import Keeper
+    from gputui.instances.log.reader import InstanceLog
+    from gputui.instances.switching.layouts import LayoutPlan
+    from gputui.instances.switching.switch import Report
 
 
 class SamplerLike(Protocol):

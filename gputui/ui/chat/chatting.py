@@ -11,14 +11,12 @@ from gputui.errors import GputuiError
 from gputui.text import sentences
 from gputui.ui.boundary import told
 from gputui.ui.chat.kept.mark import KeptMark
-from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.queue.queueing import Queueing
 from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
-from gputui.ui.chat.voting.voting import Voting
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
@@ -35,6 +33,9 @@ class Chatting:
         look: Look,
         say: Callable[[GputuiError], None],
     ) -> None:
+        from gputui.ui.chat.kept.taking import Copying
+        from gputui.ui.chat.voting.voting import Voting
+
         self.screen = screen
         self.services = services
         self.caretaker = caretaker

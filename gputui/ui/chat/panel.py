@@ -11,7 +11,6 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from gputui.chat.conversation import PAIR, Conversation
-from gputui.chat.voting.casting import can_vote
 from gputui.errors import GputuiError
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
@@ -119,6 +118,8 @@ class ChatPanel(Vertical):
 
     def _offer_keys(self) -> None:
         """The footer shows the keys that there is something for; drawn again only where that differs."""
+        from gputui.chat.voting.casting import can_vote
+
         busy, votable = self._conversation.busy, can_vote(self._conversation)
         changed = [busy != self._busy]
         self._busy = busy

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -13,9 +14,11 @@ from gputui.errors import GputuiError
 from gputui.gpu import own_processes
 from gputui.gpu.sample import HostProcess
 from gputui.text import clean_line, error_words, size
-from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
 from gputui.ui.instances.caretaker import Caretaker
-from gputui.ui.processes.rows import ProcessRow
+
+if TYPE_CHECKING:
+    from gputui.ui.processes.rows import ProcessRow
+
 
 _WORDS = {
     signal.SIGINT: ("Interrupt", "as ctrl+c does"),
@@ -69,6 +72,8 @@ class ProcessActions:
             self._screen.run_worker(self._ask(row, contexts), group="signal")
 
     async def _ask(self, row: ProcessRow, contexts: Sequence[ProcessRow]) -> None:
+        from gputui.ui.dialogs import Choice, ChoiceDialog
+
         host = row.host
         if host is None or not host.own:
             self._say(own_processes.not_own(row.pid, host))
@@ -88,6 +93,8 @@ class ProcessActions:
 
     def show_environment(self, row: ProcessRow, *, live: bool) -> None:
         """The environment of an own process, secrets hidden; others are refused in words."""
+        from gputui.ui.dialogs import TextScreen
+
         host = row.host
         if not live:
             self._say(RECORDED)
@@ -102,6 +109,8 @@ class ProcessActions:
         self._say(GputuiError(error_words(error)))
 
     def _chosen(self, host: HostProcess, who: str, name: str | None) -> None:
+        from gputui.ui.dialogs import ConfirmDialog
+
         number = _NAMES.get(name or "")
         if number is None:
             return

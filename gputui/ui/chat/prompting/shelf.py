@@ -6,11 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gputui.chat.asking.library import Library, LibraryPrompt, look, read_prompt
 from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
 from gputui.ui.chat.prompting.attaching import patiently
+
+if TYPE_CHECKING:
+    from gputui.chat.asking.library import Library, LibraryPrompt
+
 
 FRESH_SECONDS = 1.0
 
@@ -24,6 +28,8 @@ class Shelf:
         begin: Callable[[Coroutine[None, None, None]], None],
         changed: Callable[[], None],
     ) -> None:
+        from gputui.chat.asking.library import Library
+
         self.known = Library(folder)
         self._begin = begin
         self._changed = changed
@@ -45,6 +51,8 @@ class Shelf:
 
     async def read(self, name: str) -> tuple[LibraryPrompt, str]:
         """The prompt of that name and its text. Raises GputuiError."""
+        from gputui.chat.asking.library import read_prompt
+
         library = await self.now()
         found = library.find(name)
         if found is None:
@@ -52,6 +60,8 @@ class Shelf:
         return found, await patiently(lambda: read_prompt(found), found.name)
 
     async def _refresh(self) -> None:
+        from gputui.chat.asking.library import look
+
         async with self._looking:
             folder = self.known.folder
             found = await patiently(lambda: look(folder), str(folder))

@@ -6,8 +6,6 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
-from gputui.ui.chat.reading.finding import Finding
-from gputui.ui.chat.reading.together import Together
 from gputui.ui.chat.reading.turns import region_of
 
 if TYPE_CHECKING:
@@ -19,6 +17,9 @@ class Reading:
     """What of it is switched on."""
 
     def __init__(self, chatting: Chatting) -> None:
+        from gputui.ui.chat.reading.finding import Finding
+        from gputui.ui.chat.reading.together import Together
+
         self._chatting = chatting
         self.together = Together(chatting)
         self.finding = Finding(chatting)
