@@ -11,19 +11,23 @@ import contextlib
 import fcntl
 import os
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.alerts.engine import Change, Ending, Event
 from gputui.alerts.rules import Severity
+from gputui.database import Database
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.text import clean_line
+
+if TYPE_CHECKING:
+    import sqlite3
 
 MOST_ROWS = 10_000
 """Rows that are kept; the newest, and what older ones began and the newest do not end."""
@@ -135,8 +139,6 @@ class Store:
     """The table ``events``. Every call may block and raises GputuiError, from one thread at a time."""
 
     def __init__(self, state_dir: Path) -> None:
-        from gputui.database import Database
-
         self._database = Database(state_dir / "gputui.db", "events are not being kept")
         self._lock_file = state_dir / "alerts.lock"
         self._lock: int | None = None

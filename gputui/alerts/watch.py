@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from gputui.alerts.command import Command
 from gputui.alerts.engine import LONGEST_STEP, Alert, Change, Ending, Engine, Event
 from gputui.alerts.events import EventLog, Incident, Store
 from gputui.alerts.judge import GpuJudge, InstanceJudge, Pace
@@ -39,8 +40,6 @@ class AlertWatch:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        from gputui.alerts.command import Command
-
         longest_step = max(LONGEST_STEP, 3 * config.interval)
         self._clock = clock
         self._hints = {rule.name: rule.hint for rule in rules}

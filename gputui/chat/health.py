@@ -12,13 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-
-import httpx
+from typing import TYPE_CHECKING
 
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.text import clean_line, error_words
+
+if TYPE_CHECKING:
+    import httpx
 
 EVERY_SECONDS = 10.0
 _WHOLE_SECONDS = 5.0
@@ -134,6 +136,8 @@ async def ask(
     client: httpx.AsyncClient, endpoint: Endpoint, before: EndpointStatus
 ) -> EndpointStatus:
     """What an endpoint says now; never raises."""
+    import httpx
+
     from gputui.chat.answering.failures import http_failure, transport_failure
     from gputui.chat.listing import listing_of
 
@@ -168,6 +172,8 @@ async def _sized(
     client: httpx.AsyncClient, endpoint: Endpoint, status: EndpointStatus, llama: bool
 ) -> EndpointStatus:
     """With what a llama-server says of itself at /props, where it is one; what fails there is not known."""
+    import httpx
+
     from gputui.llama.probe import decode as decoded
     from gputui.llama.wire import Props
 
@@ -188,6 +194,8 @@ async def _fetch(
     client: httpx.AsyncClient, endpoint: Endpoint, url: str = ""
 ) -> tuple[httpx.Response, bytes]:
     """The response and its body, cut at 1 MiB; its models' where no ``url`` is given."""
+    import httpx
+
     headers = {"Accept": "application/json"}
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key.reveal()}"

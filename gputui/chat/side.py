@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from gputui.chat.answering.aftermath import Aftermath
 from gputui.chat.answering.gate import Gate
-from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking import context
+from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
 from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Message, Settings, Turn
 from gputui.chat.voting.blind import TOLD_FAILED, TOLD_STOPPED, Blind
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gputui.chat.answering.live import Exchange, LiveAnswer
-    from gputui.chat.asking.notes import TurnNote
+    from gputui.chat.answering.refusals import Refusals
 
 
 @dataclass(eq=False)
@@ -31,9 +32,9 @@ class Common:
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
     said before; False where that cannot be had. ``blind`` says what may be said of a
-    side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
-    meanwhile. ``sides`` are all of them. ``votes``: what was voted since the program began, in words, by the
-    ``created_at`` of the turn. ``pictures`` gives a kept turn's attachments with their data.
+    side. ``background``: what looks at servers meanwhile. ``sides`` are all of them. ``votes``: what was
+    voted since the program began, in words, by the ``created_at`` of the turn. ``pictures`` gives a kept
+    turn's attachments with their data.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -42,11 +43,17 @@ class Common:
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
-    refusals: Refusals = field(default_factory=Refusals)
     background: set[asyncio.Task[None]] = field(default_factory=set)
     sides: Callable[[], Mapping[str, Side]] = dict
     votes: dict[float, str] = field(default_factory=dict)
     pictures: Callable[[int], Awaitable[tuple[Attachment, ...]]] | None = None
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        """What each server would not take so far."""
+        from gputui.chat.answering.refusals import Refusals
+
+        return Refusals()
 
     async def with_pictures(
         self, turn_id: int | None, attachments: tuple[Attachment, ...]
@@ -78,8 +85,6 @@ class Side:
     """
 
     def __init__(self, name: str, common: Common) -> None:
-        from gputui.chat.answering.aftermath import Aftermath
-
         self.name = name
         self.settings = Settings()
         self.seated: Endpoint | None = None
@@ -206,8 +211,6 @@ class Side:
 
     def note_of(self, turn: Turn) -> TurnNote:
         """What is to be said beside one of its finished turns."""
-        from gputui.chat.asking.notes import note_of
-
         others = {
             one.name: one.finished for one in self._common.sides().values() if one is not self
         }

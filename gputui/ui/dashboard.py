@@ -50,6 +50,7 @@ from gputui.ui.watchers import Watchers
 
 if TYPE_CHECKING:
     from gputui.ui.editing.draft import Purpose
+    from gputui.ui.gpus.details import DetailsMemory
     from gputui.ui.power.lines import PowerView
 
 
@@ -69,8 +70,6 @@ class Dashboard(StillScreen[None]):
     def __init__(
         self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
     ) -> None:
-        from gputui.ui.gpus.details import DetailsMemory
-
         super().__init__()
         self._problems = problems
         self._services = services
@@ -114,7 +113,7 @@ class Dashboard(StillScreen[None]):
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
         self.history: History | None = None
-        self._details = DetailsMemory()
+        self._details: DetailsMemory | None = None
         self._first_picture = contextlib.ExitStack()
 
     def compose(self) -> ComposeResult:
@@ -370,12 +369,13 @@ class Dashboard(StillScreen[None]):
 
     def action_gpu_details(self) -> None:
         """The GPU that was looked at last, else the first."""
-        from gputui.ui.gpus.details import GpuDetails
+        from gputui.ui.gpus.details import DetailsMemory, GpuDetails
         from gputui.ui.processes.table import ProcessTable
 
         if self.history is not None:
-            processes = ProcessTable(self._look, self.process_actions, uuid=self._details.uuid)
-            parts = (self.action_keys, self._look, self.history, self._details, self._seen)
+            memory = self._details = self._details or DetailsMemory()
+            processes = ProcessTable(self._look, self.process_actions, uuid=memory.uuid)
+            parts = (self.action_keys, self._look, self.history, memory, self._seen)
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:

@@ -19,7 +19,6 @@ from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus
-from gputui.instances.switching.switch import no_report
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
 
@@ -95,7 +94,7 @@ class LayoutsLike(Protocol):
         """What a switch would do now."""
 
     async def switch(
-        self, shown: LayoutPlan, report: Report = no_report, *, force: bool = False
+        self, shown: LayoutPlan, report: Report = ..., *, force: bool = False
     ) -> LayoutPlan:
         """Carry it out."""
 

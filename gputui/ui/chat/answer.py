@@ -11,15 +11,15 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
+from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import STOPPED, Answer, Measurement
 from gputui.text import clean_line, number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
+from gputui.ui.chat.reading.laid_out import LaidOut, Marks
 from gputui.ui.palette import Look, rich_style
 
 if TYPE_CHECKING:
-    from gputui.chat.asking.notes import TurnNote
     from gputui.instances.log.lines import Search
-    from gputui.ui.chat.reading.laid_out import Marks
 
 
 LIVE_CHARACTERS = 20_000
@@ -105,8 +105,6 @@ class FinishedAnswer(Static):
         search: Search | None = None,
         note: TurnNote | None = None,
     ) -> None:
-        from gputui.chat.asking.notes import TurnNote
-
         self._note = note or TurnNote()
         self._prompt = prompt
         self._answer = answer
@@ -153,7 +151,6 @@ class FinishedAnswer(Static):
 
     def _build(self) -> RenderableType:
         # A tenth of the start-up time, and not needed before this.
-        from gputui.ui.chat.reading.laid_out import LaidOut, Marks
         from gputui.ui.chat.reading.markdown import AnswerMarkdown
 
         look, answer = self._look, self._answer

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -17,9 +19,13 @@ from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.queue.queueing import Queueing
 from gputui.ui.chat.reading.reading import Reading
 from gputui.ui.chat.seating import Seating
+from gputui.ui.chat.voting.voting import Voting
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.ui.chat.kept.taking import Copying
 
 
 class Chatting:
@@ -33,16 +39,12 @@ class Chatting:
         look: Look,
         say: Callable[[GputuiError], None],
     ) -> None:
-        from gputui.ui.chat.kept.taking import Copying
-        from gputui.ui.chat.voting.voting import Voting
-
         self.screen = screen
         self.services = services
         self.caretaker = caretaker
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
-        self.copying = Copying()
         self.drafting = Drafting(self)
         self.reading = Reading(self)
         self.queueing = Queueing(self)
@@ -54,6 +56,13 @@ class Chatting:
     def conversation(self) -> Conversation:
         """What is on the screen."""
         return self.services.conversation
+
+    @cached_property
+    def copying(self) -> Copying:
+        """What takes answers to the clipboard."""
+        from gputui.ui.chat.kept.taking import Copying
+
+        return Copying()
 
     @property
     def panel(self) -> ChatPanel:

@@ -120,7 +120,9 @@ class ChatPanel(Vertical):
         """The footer shows the keys that there is something for; drawn again only where that differs."""
         from gputui.chat.voting.casting import can_vote
 
-        busy, votable = self._conversation.busy, can_vote(self._conversation)
+        busy = self._conversation.busy
+        said = any(side.finished for side in self._conversation.sides.values())
+        votable = said and can_vote(self._conversation)
         changed = [busy != self._busy]
         self._busy = busy
         for pane in self.panes:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from gputui.errors import GputuiError
-from gputui.gpu import own_processes
 from gputui.gpu.sample import HostProcess
 from gputui.text import clean_line, error_words, size
 from gputui.ui.instances.caretaker import Caretaker
@@ -25,7 +24,6 @@ _WORDS = {
     signal.SIGTERM: ("Terminate", "asks it to end in order"),
     signal.SIGKILL: ("Kill", "ends it at once, nothing is saved"),
 }
-_NAMES = {number.name: number for number in own_processes.SIGNALS}
 _QUESTION = 300
 """Characters of a command in the question."""
 
@@ -72,6 +70,7 @@ class ProcessActions:
             self._screen.run_worker(self._ask(row, contexts), group="signal")
 
     async def _ask(self, row: ProcessRow, contexts: Sequence[ProcessRow]) -> None:
+        from gputui.gpu import own_processes
         from gputui.ui.dialogs import Choice, ChoiceDialog
 
         host = row.host
@@ -93,6 +92,7 @@ class ProcessActions:
 
     def show_environment(self, row: ProcessRow, *, live: bool) -> None:
         """The environment of an own process, secrets hidden; others are refused in words."""
+        from gputui.gpu import own_processes
         from gputui.ui.dialogs import TextScreen
 
         host = row.host
@@ -111,9 +111,9 @@ class ProcessActions:
     def _chosen(self, host: HostProcess, who: str, name: str | None) -> None:
         from gputui.ui.dialogs import ConfirmDialog
 
-        number = _NAMES.get(name or "")
-        if number is None:
+        if not name:
             return
+        number = signal.Signals[name]
         word, note = _WORDS[number]
         self._screen.app.push_screen(
             ConfirmDialog(
@@ -131,6 +131,8 @@ class ProcessActions:
             self._screen.run_worker(self._send(host, who, number), group="signal")
 
     async def _send(self, host: HostProcess, who: str, number: signal.Signals) -> None:
+        from gputui.gpu import own_processes
+
         try:
             await asyncio.to_thread(own_processes.send, host, number)
         except GputuiError as error:
@@ -151,6 +153,8 @@ def _question(row: ProcessRow, contexts: Sequence[ProcessRow]) -> str:
 
 
 async def _environment_text(host: HostProcess) -> str:
+    from gputui.gpu import own_processes
+
     try:
         pairs = await asyncio.to_thread(own_processes.environment, host)
     except GputuiError as error:

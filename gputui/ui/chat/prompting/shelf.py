@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,18 @@ class Shelf:
         begin: Callable[[Coroutine[None, None, None]], None],
         changed: Callable[[], None],
     ) -> None:
-        from gputui.chat.asking.library import Library
-
-        self.known = Library(folder)
+        self._folder = folder
         self._begin = begin
         self._changed = changed
         self._looked = -FRESH_SECONDS
         self._looking = asyncio.Lock()
+
+    @cached_property
+    def known(self) -> Library:
+        """What the last look found."""
+        from gputui.chat.asking.library import Library
+
+        return Library(self._folder)
 
     @property
     def at_hand(self) -> Library:

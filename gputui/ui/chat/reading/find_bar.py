@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,10 +10,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
+from gputui.ui.filter_box import FilterBox
 from gputui.ui.palette import Look
-
-if TYPE_CHECKING:
-    from gputui.ui.processes.table import FilterBox
 
 
 class FindBar(Horizontal):
@@ -35,8 +32,6 @@ class FindBar(Horizontal):
         self.left: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
-        from gputui.ui.processes.table import FilterBox
-
         yield Static("/ ", id="find-mark", markup=False)
         yield FilterBox("find: words in both sides, capitals count where there is one")
         yield Static("", id="find-words", markup=False)
@@ -44,8 +39,6 @@ class FindBar(Horizontal):
     @property
     def box(self) -> FilterBox:
         """Where words are typed."""
-        from gputui.ui.processes.table import FilterBox
-
         return self.query_one(FilterBox)
 
     def ask(self) -> None:
