@@ -90,12 +90,10 @@ class EndpointWatch:
 
     async def run_forever(self) -> None:
         """Ask every ten seconds, until cancelled."""
-        from gputui.chat.answering.client import make_client
-
         while not self.statuses:
             self._news.clear()
             await self._news.wait()
-        client = await asyncio.to_thread(make_client)
+        client = await asyncio.to_thread(_open_client)
         try:
             while True:
                 self._news.clear()  # before they are asked: what changes meanwhile is not missed
@@ -109,10 +107,8 @@ class EndpointWatch:
 
     async def ask_once(self) -> tuple[EndpointStatus, ...]:
         """All of them now, in some seconds at most."""
-        from gputui.chat.answering.client import make_client
-
         if self.statuses:
-            async with await asyncio.to_thread(make_client) as client:
+            async with await asyncio.to_thread(_open_client) as client:
                 await self._ask_all(client)
         return self.statuses
 
@@ -130,6 +126,13 @@ class EndpointWatch:
         else:
             now = await ask(client, endpoint, before)
         self.statuses = tuple(now if status is before else status for status in self.statuses)
+
+
+def _open_client() -> httpx.AsyncClient:
+    """On a thread: httpx is loaded with it."""
+    from gputui.chat.answering.client import make_client
+
+    return make_client()
 
 
 async def ask(

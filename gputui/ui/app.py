@@ -159,9 +159,12 @@ class GputuiApp(App[str | None]):
 
     def _set_keys(self) -> None:
         """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""
+        keys = self.services.config.keys
+        if not keys:
+            return  # to know all ids, every screen is loaded
         from gputui.ui.keys import check_keys
 
         try:
-            self.set_keymap(check_keys(self.services.config.keys))
+            self.set_keymap(check_keys(keys))
         except GputuiError as error:
             self.problems.append(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -37,7 +38,7 @@ from gputui.ui.instances.rows import (
     pinned_names,
 )
 from gputui.ui.instances.views import InstanceViews
-from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
+from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
@@ -95,15 +96,9 @@ class Dashboard(StillScreen[None]):
             self.say,
             lambda: self.chatting.seating.gpus,
         )
+        edit = partial(self.editing.request, "edit")
         self._views = InstanceViews(
-            self,
-            services,
-            self.caretaker,
-            look,
-            self._rows,
-            self.say,
-            self.action_keys,
-            lambda name: self.editing.request("edit", name),
+            self, services, self.caretaker, look, self._rows, self.say, self.action_keys, edit
         )
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
@@ -124,22 +119,27 @@ class Dashboard(StillScreen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        conversation, chat = self._services.conversation, self.chatting
-        yield ChatPanel(self._look, conversation, chat.seating.prepare, chat.drafting)
+        chat = self.chatting
+        yield ChatPanel(self._look, services.conversation, chat.seating.prepare, chat.drafting)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
+        self._first_picture.callback(self.call_after_refresh, self._begin_the_rest)
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self.chatting.seating.choose_first()
         self.chatting.seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
+        for problem in self._problems:
+            self.say(problem)
+
+    def _begin_the_rest(self) -> None:
+        """The first picture is there: now what it did not need."""
+        self._services.shown()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
             self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
-        for problem in self._problems:
-            self.say(problem)
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
@@ -296,16 +296,10 @@ class Dashboard(StillScreen[None]):
     def _power_view(self, selected: int) -> PowerView:
         from gputui.ui.power.lines import power_view
 
-        services = self._services
-        return power_view(
-            self._report(),
-            self._snapshot,
-            services.config.power,
-            services.power.schedule.plan() if services.power else (),
-            self.caretaker.statuses,
-            selected=selected,
-            ascii_only=self._look.ascii_only,
-        )
+        power, prices = self._services.power, self._services.config.power
+        plan, statuses = power.schedule.plan() if power else (), self.caretaker.statuses
+        facts = self._report(), self._snapshot, prices, plan, statuses
+        return power_view(*facts, selected=selected, ascii_only=self._look.ascii_only)
 
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 
@@ -379,14 +373,8 @@ class Dashboard(StillScreen[None]):
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:
-        from gputui.ui.dialogs import TextScreen
-
-        here = self.app.screen.focused
-
-        async def read() -> str:
-            return help_text(self._services.config.keys, here)
-
-        self.app.push_screen(TextScreen("Keys", read))
+        keys = self._services.config.keys
+        self.app.push_screen(keys_screen(keys, self.app.screen.focused))
 
     def action_events(self) -> None:
         self._alerting.show_events()

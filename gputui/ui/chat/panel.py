@@ -118,11 +118,7 @@ class ChatPanel(Vertical):
 
     def _offer_keys(self) -> None:
         """The footer shows the keys that there is something for; drawn again only where that differs."""
-        from gputui.chat.voting.casting import can_vote
-
-        busy = self._conversation.busy
-        said = any(side.finished for side in self._conversation.sides.values())
-        votable = said and can_vote(self._conversation)
+        busy, votable = self._conversation.busy, self._votable()
         changed = [busy != self._busy]
         self._busy = busy
         for pane in self.panes:
@@ -135,6 +131,13 @@ class ChatPanel(Vertical):
             changed.append(pane.offer({name for name, offered in offers.items() if offered}))
         if any(changed) and self.has_pseudo_class("focus-within"):
             self.screen.refresh_bindings()
+
+    def _votable(self) -> bool:
+        if not any(side.finished for side in self._conversation.sides.values()):
+            return False
+        from gputui.chat.voting.casting import can_vote
+
+        return can_vote(self._conversation)
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""
