@@ -18,7 +18,6 @@ from textual.theme import BUILTIN_THEMES
 from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
-from gputui.ui.commands import commands
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.messages import Newest
 from gputui.ui.overlay import Overlay
@@ -86,6 +85,8 @@ class GputuiApp(App[str | None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The theme, the way out, and every action of the dashboard by its name."""
+        from gputui.ui.commands import commands
+
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "models go on running", self.action_quit)
         if isinstance(screen, Dashboard):
@@ -158,9 +159,12 @@ class GputuiApp(App[str | None]):
 
     def _set_keys(self) -> None:
         """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""
+        keys = self.services.config.keys
+        if not keys:
+            return  # to know all ids, every screen is loaded
         from gputui.ui.keys import check_keys
 
         try:
-            self.set_keymap(check_keys(self.services.config.keys))
+            self.set_keymap(check_keys(keys))
         except GputuiError as error:
             self.problems.append(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
@@ -11,11 +13,14 @@ from textual.widgets import Static
 
 from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import STOPPED, Answer, Measurement
-from gputui.instances.log.lines import Search
 from gputui.text import clean_line, number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
 from gputui.ui.chat.reading.laid_out import LaidOut, Marks
 from gputui.ui.palette import Look, rich_style
+
+if TYPE_CHECKING:
+    from gputui.instances.log.lines import Search
+
 
 LIVE_CHARACTERS = 20_000
 """Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""

@@ -11,7 +11,6 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from gputui.chat.conversation import PAIR, Conversation
-from gputui.chat.voting.casting import can_vote
 from gputui.errors import GputuiError
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
@@ -119,7 +118,7 @@ class ChatPanel(Vertical):
 
     def _offer_keys(self) -> None:
         """The footer shows the keys that there is something for; drawn again only where that differs."""
-        busy, votable = self._conversation.busy, can_vote(self._conversation)
+        busy, votable = self._conversation.busy, self._votable()
         changed = [busy != self._busy]
         self._busy = busy
         for pane in self.panes:
@@ -132,6 +131,13 @@ class ChatPanel(Vertical):
             changed.append(pane.offer({name for name, offered in offers.items() if offered}))
         if any(changed) and self.has_pseudo_class("focus-within"):
             self.screen.refresh_bindings()
+
+    def _votable(self) -> bool:
+        if not any(side.finished for side in self._conversation.sides.values()):
+            return False
+        from gputui.chat.voting.casting import can_vote
+
+        return can_vote(self._conversation)
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""

@@ -14,7 +14,6 @@ from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 from textual.widgets import Static
 
-from gputui.chat.asking.attachments import asked_words
 from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Turn
 from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
@@ -179,6 +178,8 @@ class TurnList(Turns):
             self._drop(self._views[:too_many])
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
+        from gputui.chat.asking.attachments import asked_words
+
         return [
             FinishedAnswer(
                 asked_words(turn),
