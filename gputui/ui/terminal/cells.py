@@ -1,0 +1,131 @@
+"""A screen of cells: their characters and styles, row by row.
+
+A cell holds one character with the marks that combine with it; a wide character's second cell holds
+"". UNKNOWN stands for a cell of which nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from rich.cells import cell_len
+
+from gputui.ui.terminal.styles import DEFAULT, Style, blank
+
+UNKNOWN = "\0"
+JOINER = "\u200d"
+
+_narrow = set(map(chr, range(0x20, 0x7F)))
+"""Characters known to fill one cell each, with no marks among them."""
+
+
+class Cells:
+    """Rows of cells. ``characters`` and ``styles`` are to be read; ``touched`` are rows written to."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.characters: list[list[str]] = []
+        self.styles: list[list[Style]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        self.characters = [[UNKNOWN] * self.columns for _ in range(self.rows)]
+        self.styles = [[DEFAULT] * self.columns for _ in range(self.rows)]
+
+    def write(self, row: int, column: int, characters: Sequence[str], style: Style) -> int:
+        """Put the cells of a text into a row; the column behind them, at most ``self.columns``.
+
+        As where lines do not wrap: what runs over the end falls upon the last cell.
+        """
+        column = min(column, self.columns - 1)
+        if len(characters) > (room := self.columns - column):
+            characters = _clipped(characters, room)
+        end = column + len(characters)
+        self._part(row, column)
+        self._part(row, end)
+        self.characters[row][column:end] = characters
+        self.styles[row][column:end] = _styles(characters, style)
+        return end
+
+    def erase(self, row: int, start: int, end: int) -> None:
+        """Blanks in the terminal's own colours."""
+        if end > start:
+            self.write(row, start, " " * (end - start), DEFAULT)
+
+    def copy(self, other: Cells, row: int, start: int, end: int) -> None:
+        """Take over cells of another screen of the same size; none of them half a character.
+
+        Of a half that stays behind nothing is known: it is for the terminal to say what it shows.
+        """
+        characters, styles = self.characters[row], self.styles[row]
+        for column in (start, end):
+            if 0 < column < self.columns and not characters[column]:
+                characters[column - 1 : column + 1] = [UNKNOWN, UNKNOWN]
+                styles[column - 1 : column + 1] = [DEFAULT, DEFAULT]
+        characters[start:end] = other.characters[row][start:end]
+        styles[start:end] = other.styles[row][start:end]
+
+    def _part(self, row: int, column: int) -> None:
+        """Blank both halves of a wide character that begins before ``column`` and ends behind it."""
+        characters, styles = self.characters[row], self.styles[row]
+        if 0 < column < self.columns and not characters[column]:
+            characters[column - 1 : column + 1] = [" ", " "]
+            styles[column - 1 : column + 1] = [blank(styles[column - 1])] * 2
+
+
+def _styles(characters: Sequence[str], style: Style) -> list[Style]:
+    """The style of each cell; blanks have the plainest that looks the same."""
+    plain = blank(style)
+    if plain is style or " " not in characters:
+        return [style] * len(characters)
+    return [plain if character == " " else style for character in characters]
+
+
+def _clipped(characters: Sequence[str], room: int) -> list[str]:
+    """What stays of a text with too little room; the last cell shows what came last."""
+    kept = list(characters[: room - 1])
+    if kept and len(kept[-1]) and characters[room - 1] == "":
+        kept[-1] = " "
+    last = characters[-1]
+    return [*kept, last if last and last in _narrow else " "]
+
+
+def cells_of(text: str) -> Sequence[str]:
+    """A text (no controls in it) cell by cell."""
+    return text if _narrow.issuperset(text) else _clusters(text)
+
+
+@lru_cache(512)
+def _clusters(text: str) -> Sequence[str]:
+    """Characters with their marks, each followed by "" where it is wide, as Rich measures them."""
+    _narrow.update(character for character in text if cell_len(character) == 1)
+    if _narrow.issuperset(text):
+        return text
+    cells: list[str] = []
+    start = 0
+    for character in text:
+        width = cell_len(character)
+        if cells and (not width or cells[start].endswith(JOINER)):
+            joined = cells[start] + character
+            wide = cell_len(joined)
+            if not width or wide == len(cells) - start:
+                cells[start:] = [joined] + [""] * (wide - 1)
+                continue
+        if width:
+            start = len(cells)
+            cells.extend([character] + [""] * (width - 1))
+    return cells
+
+
+def joins(text: str) -> bool:
+    """Whether a text begins with a mark that belongs to the character before it."""
+    return text[0] not in _narrow and not cell_len(text[0])
+
+
+def certain(character: str) -> bool:
+    """Whether all terminals give this cell the same width: no emoji, no marks, no joiners."""
+    return len(character) == 1 and (
+        (character in _narrow and character < "\U0001f000") or "\u2e80" <= character <= "\uffff"
+    )

@@ -1,0 +1,247 @@
+"""What the terminal shows, what it shall show, and the least to send from one to the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from gputui.ui.terminal.cells import JOINER, Cells, cells_of, joins
+from gputui.ui.terminal.reading import LINK, MOVE_TO, SGR, TEXT, Reader
+from gputui.ui.terminal.shown import Shown
+from gputui.ui.terminal.styles import DEFAULT, Style, blank, linked, styled
+
+BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
+"""Synchronised output: between these a terminal shows nothing new."""
+
+_SWITCH = re.compile(r"\x1b\[\?(?:\d+;)*(?:47|1047|1049)(?:;\d+)*([hl])")
+_HARMLESS = re.compile(
+    r"""
+      \x1b\[\?(?!(?:[\d;]*;)?(?:3|6|69|1048)[;hl])[\d;]*[hl]   # modes that move no cell
+    | \x1b\[[<>=?][\d;]*u                                      # keyboard protocol
+    | \x1b\[[?]?[\d;]*\$p | \x1b\[[>=]?\d*c | \x1b\[>\d*q      # questions
+    | \x1b\[\d*\ q | \x1b\[[\d;]*t | \x1b\[5n                  # cursor shape, window, status
+    | \x1b\].*                                                 # titles, clipboard, colours
+    | [\x07]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SIMPLE = re.compile(r"\x1b\[(\d*)([A-GJKXd`ae])")
+
+
+class Picture:
+    """The cells that a terminal shows and those that it shall show. Not thread-safe.
+
+    ``write`` takes Textual's own output, ``take`` gives what is to be sent instead of it. Cells that
+    nobody wrote since the screen was resized or switched are left as they are. A sequence whose
+    effect is not known here goes through as it came, after all that was wanted before it; until the
+    cursor is placed anew all else does, too. Lines do not wrap, as in Textual's screens.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.framed = False
+        self._reader = Reader()
+        self._style = DEFAULT
+        self._passed: list[str] = []
+        self._touched: set[int] = set()
+        self._shown = Shown(columns, rows)
+        self.resized(columns, rows)
+
+    def resized(self, columns: int, rows: int) -> None:
+        """The terminal has that size now; nothing is known about what it shows."""
+        columns, rows = max(1, columns), max(1, rows)
+        self._wanted = Cells(columns, rows)
+        self._shown = Shown(columns, rows, self._shown.pen.style)
+        self._lose()
+
+    def forget(self) -> None:
+        """Nothing is known about what the terminal shows: all that is wanted will be sent."""
+        self._shown.forget()
+        self._touched = set(range(self._wanted.rows))
+
+    def _lose(self) -> None:
+        """Whatever the terminal shows is wanted, its cursor is where it is."""
+        self._wanted.forget()
+        self._shown.forget(self._shown.pen.style)
+        self._touched = set()
+        self._row = self._column = 0
+        self._lost = True
+        self._written = False  # the cursor stands behind text
+        self._joined = False  # which ended in a joiner
+
+    @property
+    def changed(self) -> bool:
+        """Whether ``take`` would give anything."""
+        return (
+            bool(self._passed) or self._shown.differs(self._wanted, self._touched) or self._astray
+        )
+
+    @property
+    def _astray(self) -> bool:
+        """Whether the terminal's cursor is not where it shall be."""
+        pen = self._shown.pen
+        return not self._lost and (pen.row, pen.column) != self._place
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        return self._row, min(self._column, self._wanted.columns - 1)
+
+    def take(self, most: int | None = None) -> str:
+        """The next piece to send, from then on shown.
+
+        With ``most``, about that many characters at most (at least one piece): the cursor's row
+        first, then the rows with the fewest cells to send; what is passed through is never cut.
+        Once all is sent, the cursor is where it shall be.
+        """
+        passed = "".join(self._passed)
+        self._passed.clear()
+        if most is not None:
+            most = max(1, most - len(passed))
+        return passed + self._difference(most)
+
+    def _difference(self, most: int | None) -> str:
+        sent = self._shown.send(self._wanted, self._touched, self._row, most)
+        if not self._touched and self._astray:
+            sent += self._shown.pen.go(*self._place)
+        return sent
+
+    def write(self, data: str) -> None:
+        """Take in a piece of what Textual writes; it may end within a sequence."""
+        for kind, text in self._reader.tokens(data):
+            if kind is MOVE_TO:
+                self._move_to(text)
+            elif self._lost:
+                self._write_lost(kind, text)
+            elif kind is TEXT:
+                self._write_text(text)
+            elif kind is SGR:
+                self._style = styled(self._style, text)
+            elif kind is LINK:
+                self._style = linked(self._style, text)
+            elif not self._obey(text):
+                self._pass(text)
+
+    def _move_to(self, parameters: str) -> None:
+        row, _, column = parameters.partition(";")
+        self._place_at(int(row or 1) - 1, int(column or 1) - 1)
+        self._lost = False
+
+    def _place_at(self, row: int, column: int) -> None:
+        self._row = max(0, min(row, self._wanted.rows - 1))
+        self._column = max(0, min(column, self._wanted.columns - 1))
+        self._written = self._joined = False
+
+    def _write_text(self, text: str) -> None:
+        if self._written and (self._joined or joins(text)):
+            text = self._join(text)
+        self._put(cells_of(text), self._style)
+        self._joined = text[-1:] == JOINER
+
+    def _put(self, cells: Sequence[str], style: Style) -> None:
+        if cells:
+            self._touched.add(self._row)
+            self._column = self._wanted.write(self._row, self._column, cells, style)
+            self._written = True
+
+    def _join(self, text: str) -> str:
+        """Add what belongs to it to the character before the cursor; the rest of the text."""
+        row = self._wanted.characters[self._row]
+        start = self._column - 1
+        while start and not row[start]:
+            start -= 1
+        style = self._wanted.styles[self._row][start]
+        cells = cells_of(row[start] + text)
+        wide = 1
+        while wide < len(cells) and not cells[wide]:
+            wide += 1
+        self._column = start
+        self._put(cells[:wide], style)
+        return "".join(cells[wide:])
+
+    def _obey(self, sequence: str) -> bool:
+        """Do what a sequence asks for, if that is known and concerns cells or the cursor."""
+        if len(sequence) == 1:
+            return self._obey_character(sequence)
+        simple = _SIMPLE.fullmatch(sequence)
+        if simple is None:
+            return False
+        count, letter = int(simple[1] or 0), simple[2]
+        if letter in ERASURES:
+            return self._erase(letter, count)
+        row, column = self._place
+        self._place_at(*MOVES[letter](row, column, max(1, count)))
+        return True
+
+    def _obey_character(self, character: str) -> bool:
+        row, column = self._place
+        if character == "\r":
+            self._place_at(row, 0)
+        elif character == "\b":
+            self._place_at(row, column - 1)
+        elif character == "\n" and row + 1 < self._wanted.rows:
+            self._place_at(row + 1, 0)  # the terminal line adds a carriage return
+        else:
+            return character in "\0\x7f"
+        return True
+
+    def _erase(self, letter: str, how: int) -> bool:
+        """ED, EL, ECH; not in another background than the terminal's own: terminals differ there."""
+        if blank(self._style) is not DEFAULT or (letter != "X" and how > 2):
+            return False
+        row, column = self._place
+        columns, rows = self._wanted.columns, self._wanted.rows
+        whole = range(0)
+        if letter == "X":
+            end = min(columns, column + max(1, how))
+        else:
+            column, end = ((column, columns), (0, column + 1), (0, columns))[how]
+            if letter == "J":
+                whole = (range(row + 1, rows), range(row), range(rows))[how]
+        for each in whole:
+            self._wanted.erase(each, 0, columns)
+        self._wanted.erase(row, column, end)
+        self._touched.update(whole, [row])
+        self._written = self._joined = False
+        return True
+
+    def _write_lost(self, kind: str, text: str) -> None:
+        """All goes through as it came while the cursor's place is not known."""
+        if kind is SGR:
+            self._style = styled(self._style, text)
+        elif kind is LINK:
+            self._style = linked(self._style, text)
+        elif kind is TEXT:
+            self._passed.append(self._shown.pen.dip(self._style) + text)
+        else:
+            self._pass(text)
+
+    def _pass(self, sequence: str) -> None:
+        """Let through what is no cell."""
+        if sequence in (BEGIN_FRAME, END_FRAME):
+            self.framed = True
+        elif _HARMLESS.fullmatch(sequence):
+            self._passed.append(sequence)
+        else:
+            switch = _SWITCH.fullmatch(sequence)
+            if not self._lost and not (switch and switch[1] == "l"):
+                self._passed.append(self._difference(None))
+            self._passed.append(self._shown.pen.dip(self._style) + sequence)
+            self._shown.pen.style = None
+            self._lose()
+
+
+ERASURES = "JKX"
+MOVES: Final[Mapping[str, Callable[[int, int, int], tuple[int, int]]]] = {
+    "A": lambda row, column, count: (row - count, column),
+    "B": lambda row, column, count: (row + count, column),
+    "C": lambda row, column, count: (row, column + count),
+    "D": lambda row, column, count: (row, column - count),
+    "E": lambda row, _, count: (row + count, 0),
+    "F": lambda row, _, count: (row - count, 0),
+    "G": lambda row, _, count: (row, count - 1),
+    "`": lambda row, _, count: (row, count - 1),
+    "d": lambda _, column, count: (count - 1, column),
+    "a": lambda row, column, count: (row, column + count),
+    "e": lambda row, column, count: (row + count, column),
+}
+"""CUU, CUD, CUF, CUB, CNL, CPL, CHA, HPA, VPA, HPR, VPR: row and column from 0, the parameter."""

@@ -1,0 +1,133 @@
+"""What a terminal shows, and the least to send so that it shows something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gputui.ui.terminal.cells import Cells, certain
+from gputui.ui.terminal.moves import move
+from gputui.ui.terminal.segments import Segment, differing, segments
+from gputui.ui.terminal.styles import Style, blank, change, for_blanks
+
+REWRITTEN = 6
+"""Cells between two segments that are written again, at most; no move is longer than that."""
+
+
+@dataclass(slots=True)
+class Pen:
+    """Where the terminal's cursor stands and in which style it writes; None is not known."""
+
+    row: int | None = None
+    column: int | None = None
+    style: Style | None = None
+
+    def go(self, row: int, column: int) -> str:
+        """Move there."""
+        sequence = move(self.row, self.column, row, column)
+        self.row, self.column = row, column
+        return sequence
+
+    def dip(self, style: Style) -> str:
+        """Write in that style from now on."""
+        sequence = change(self.style, style)
+        self.style = style
+        return sequence
+
+
+class Shown:
+    """The terminal's side: its cells as far as they are known, and its pen."""
+
+    def __init__(self, columns: int, rows: int, style: Style | None = None) -> None:
+        self.cells = Cells(columns, rows)
+        self.pen = Pen(style=style)
+
+    def forget(self, style: Style | None = None) -> None:
+        """Nothing is known, but perhaps the style."""
+        self.cells.forget()
+        self.pen = Pen(style=style)
+
+    def differs(self, wanted: Cells, rows: set[int]) -> bool:
+        """Whether any of ``rows`` differs; those that do not are taken out of it."""
+        for row in list(rows):
+            if differing(self.cells, wanted, row):
+                return True
+            rows.discard(row)
+        return False
+
+    def send(self, wanted: Cells, rows: set[int], first: int, most: int | None) -> str:
+        """What makes ``rows`` the same, and is taken as shown; those that then are are taken out.
+
+        With ``most``, about that many characters, at least one segment: the row ``first`` before
+        all others, then the rows with the fewest cells to send.
+        """
+        columns = {row: differing(self.cells, wanted, row) for row in sorted(rows)}
+        order = [row for row in columns if columns[row]]
+        if most is not None:
+            order.sort(key=lambda row: (row != first, len(columns[row])))
+        pieces = [segment for row in order for segment in segments(wanted, row, columns[row])]
+        sent, count = self._written(wanted, pieces, most)
+        rows.clear()
+        rows.update(segment.row for segment in pieces[count:])
+        return sent
+
+    def _written(
+        self, wanted: Cells, pieces: Sequence[Segment], most: int | None
+    ) -> tuple[str, int]:
+        """The sequence that writes the pieces, and how many of them it took in."""
+        out: list[str] = []
+        length = 0
+        for done, segment in enumerate(pieces):
+            if most is not None and out and length + len(segment.text) > most:
+                return "".join(out), done
+            piece = self._write(wanted, segment)
+            out.append(piece)
+            length += len(piece)
+        return "".join(out), len(pieces)
+
+    def _write(self, wanted: Cells, segment: Segment) -> str:
+        pen = self.pen
+        style = segment.style
+        if segment.plain and pen.style is not None:
+            style = pen.style if blank(pen.style) is style else for_blanks(pen.style, style)
+        start = segment.start
+        between = self._between(wanted, segment, style)
+        if between:
+            start = pen.column or 0
+            sequence = between + segment.text
+            pen.style = style
+        else:
+            sequence = pen.go(segment.row, segment.start) + pen.dip(style) + segment.text
+        pen.column = segment.moved
+        self.cells.copy(wanted, segment.row, start, segment.end)
+        return sequence
+
+    def _between(self, wanted: Cells, segment: Segment, style: Style) -> str:
+        """The cells from the cursor to the segment, in the style before or after, if that is shorter."""
+        pen, row = self.pen, segment.row
+        if pen.row != row or pen.column is None or pen.style is None:
+            return ""
+        start, end = pen.column, segment.start
+        if not 0 < end - start <= REWRITTEN:
+            return ""
+        text = "".join(wanted.characters[row][start:end])
+        if len(text) != end - start or not all(map(certain, text)):
+            return ""
+        if len(text.encode()) >= len(move(row, start, row, end)):
+            return ""
+        switch = change(pen.style, style)
+        if _all_in(pen.style, wanted, row, start, end):
+            return text + switch
+        if _all_in(style, wanted, row, start, end):
+            return switch + text
+        return ""
+
+
+def _all_in(style: Style, wanted: Cells, row: int, start: int, end: int) -> bool:
+    """Whether cells look as they shall when they are written in one style."""
+    plain = blank(style)
+    characters, styles = wanted.characters[row], wanted.styles[row]
+    return all(
+        styles[column] is style or (characters[column] == " " and styles[column] is plain)
+        for column in range(start, end)
+    )
