@@ -83,9 +83,9 @@ class CellView(Widget):
     def __init__(self, look: Look, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.look = look
-        self._runs: list[list[Run]] = []
+        self._shown_runs: list[list[Run]] = []
         self._strips: list[Strip] = []
-        self._drawn: tuple[int, bool] = (0, False)
+        self._shown_for: tuple[int, bool] = (0, False)
 
     def lines(self, width: int) -> Iterable[Line]:
         """What to show now, for a content of ``width`` cells; to be overridden."""
@@ -96,16 +96,16 @@ class CellView(Widget):
         width = self.content_size.width
         if width <= 0:
             return
-        regions = list(self._take([*self.lines(width)], width))
+        regions = list(self._adopt_lines([*self.lines(width)], width))
         if regions:
             self.refresh(*regions)
 
-    def _take(self, lines: Sequence[Line], width: int) -> Iterator[Region]:
+    def _adopt_lines(self, lines: Sequence[Line], width: int) -> Iterator[Region]:
         """Adopt these lines; the regions in which they differ. A line that stays costs a comparison."""
         drawn = width, self.look.ascii_only
-        if drawn != self._drawn:
-            self._drawn, self._runs = drawn, []
-        old, self._runs = self._runs, [line.runs for line in lines]
+        if drawn != self._shown_for:
+            self._shown_for, self._shown_runs = drawn, []
+        old, self._shown_runs = self._shown_runs, [line.runs for line in lines]
         strips, self._strips = self._strips, []
         for y, line in enumerate(lines):
             if y < len(old) and old[y] == line.runs:

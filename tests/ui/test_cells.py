@@ -63,10 +63,8 @@ def test_the_same_lines_repaint_nothing(runs: list[list[tuple[str, Style]]]) -> 
 
 
 def test_changes_that_lie_near_each_other_are_one_region() -> None:
-    style = STYLES[0]
-    blank, near, far = (
-        strip_of([(text, style)]) for text in ("", "   x   x", "   x" + " " * 10 + "x")
-    )
+    rows = (" " * WIDTH, "   x   x".ljust(WIDTH), ("   x" + " " * 10 + "x").ljust(WIDTH))
+    blank, near, far = (strip_of([(text, STYLES[0])]) for text in rows)
     assert list(changed_regions([blank], [near], WIDTH)) == [Region(3, 0, 5, 1)]
     assert list(changed_regions([blank], [far], WIDTH)) == [Region(3, 0, 1, 1), Region(14, 0, 1, 1)]
 
