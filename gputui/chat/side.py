@@ -81,7 +81,8 @@ class Side:
     ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
     the last retry brought nothing better than the answer before, which stays; None otherwise, and from
     the next ask on. ``dropped`` counts the oldest turns that are not sent any more. ``version`` is another
-    one whenever there is something new to draw.
+    one whenever there is something new to draw; ``grown`` counts how often that was only that the answer
+    that is being written grew.
     """
 
     def __init__(self, name: str, common: Common) -> None:
@@ -91,6 +92,7 @@ class Side:
         self.prompt = ""
         self.problem: GputuiError | None = None
         self.version = 0
+        self.grown = 0
         self.dropped = 0
         self._common = common
         self._live: LiveAnswer | None = None
@@ -393,6 +395,7 @@ class Side:
                     live.take(arrival.at, event)
                 if not self.veiled:  # then there is nothing new to draw
                     self.version += 1
+                    self.grown += 1
 
 
 def _told_by(answer: Answer) -> str:

@@ -20,7 +20,7 @@ from gputui.ui.chat.queue.line import QueueLine
 from gputui.ui.chat.reading.find_bar import FindBar
 from gputui.ui.chat.settings.notice import ChatNotice
 from gputui.ui.chat.side_pane import SidePane
-from gputui.ui.messages import ProblemMet
+from gputui.ui.messages import AnswersStreamed, ProblemMet
 from gputui.ui.palette import Look
 
 DRAWS_PER_SECOND = 10
@@ -110,7 +110,8 @@ class ChatPanel(Vertical):
 
     def _annotate(self) -> None:
         """What stands beside a turn may come from the other side: both, where either has news."""
-        versions = [(pane.side.name, pane.side.version) for pane in self.panes]
+        sides = [pane.side for pane in self.panes]
+        versions = [(side.name, side.version - side.grown) for side in sides]
         if versions != self._annotated:
             self._annotated = versions
             for pane in self.panes:
@@ -120,7 +121,10 @@ class ChatPanel(Vertical):
         """The footer shows the keys that there is something for; drawn again only where that differs."""
         busy, votable = self._conversation.busy, self._votable()
         changed = [busy != self._busy]
-        self._busy = busy
+        if busy != self._busy:
+            self._busy = busy
+            # To the app itself: a message does not bubble past the panel in whose timer it is made.
+            self.app.post_message(AnswersStreamed(busy))
         for pane in self.panes:
             offers = {
                 "stop": pane.side.busy,

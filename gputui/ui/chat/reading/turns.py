@@ -10,7 +10,8 @@ from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.widget import Widget
 
-from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
+from gputui.ui.chat.answer import FinishedAnswer
+from gputui.ui.chat.live.answer import LiveAnswer
 
 if TYPE_CHECKING:
     from gputui.instances.log.lines import Search
