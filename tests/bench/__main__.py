@@ -14,8 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import wire
+from tests.bench import chat, wire
 from tests.bench.programs import chosen
+from tests.bench.streams import KINDS
 from tests.support.standin_nvml import NoCompilerError
 
 GPUS, SIZES = (2, 8, 16), ("80x24", "160x45")
@@ -41,6 +42,19 @@ def run_wire(options: argparse.Namespace) -> Iterator[str]:
     yield from wire.report(results, options.rounds, options.seconds)
 
 
+def run_chat(options: argparse.Namespace) -> Iterator[str]:
+    """The lines of the chat bench's table."""
+    cases = [
+        chat.Case(program, kind, rate, turns)
+        for rate in options.rate
+        for kind in options.kind
+        for turns in options.turns
+        for program in options.program or (chat.GPUTUI, chat.BASELINE)
+        if not turns or program == chat.GPUTUI
+    ]
+    yield from chat.report(chat.run(cases, options.seconds), options.seconds)
+
+
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -57,6 +71,13 @@ def arguments() -> argparse.ArgumentParser:
     part.add_argument("--rounds", type=int, default=3)
     part.add_argument("--seconds", type=float, default=10.0, help="measured in each round")
     part.add_argument("--program", action="append", default=[], metavar="NAME|NAME=COMMAND")
+    part = parts.add_parser("chat", help="two answers that stream")
+    part.set_defaults(run=run_chat)
+    part.add_argument("--rate", type=int, nargs="+", default=[200], help="tokens a second a side")
+    part.add_argument("--kind", nargs="+", default=list(KINDS), choices=KINDS)
+    part.add_argument("--turns", type=int, nargs="+", default=[0], help="before")
+    part.add_argument("--seconds", type=float, default=8.0)
+    part.add_argument("--program", action="append", choices=(chat.GPUTUI, chat.BASELINE))
     return parser
 
 
