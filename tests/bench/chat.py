@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -73,8 +73,12 @@ class Streamed:
         return self.byte_count / self.tokens
 
 
+class FailedError(Exception):
+    """Why a case could not be measured."""
+
+
 def measure(case: Case, seconds: float) -> Streamed:
-    """Let both sides stream for ``seconds``."""
+    """Let both sides stream for ``seconds``. Raises FailedError."""
     count = round(case.rate * seconds)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -102,7 +106,7 @@ def _server(folder: Path, case: Case, count: int) -> Iterator[str]:
     try:
         while not (folder / "port").exists():
             if process.poll() is not None:
-                raise SystemExit("the token server ended")
+                raise FailedError("the token server ended")
             time.sleep(0.02)
         yield f"http://127.0.0.1:{(folder / 'port').read_text()}"
     finally:
@@ -164,20 +168,32 @@ def _keys(terminal: PtyTerminal, folder: Path, seconds: float) -> Iterator[Key]:
     deadline = time.monotonic() + 3 * seconds + 10
     while not all((folder / f"sent-{side}.json").exists() for side in SIDES):
         if time.monotonic() > deadline:
-            raise SystemExit(f"the answers do not end:\n{terminal.screen()}")
+            raise FailedError(f"the answers do not end:\n{terminal.screen()}")
         if not terminal.read_for(chance.uniform(0.1, 0.4)):
-            raise SystemExit(f"it ended by itself:\n{terminal.screen()}")
+            raise FailedError(f"it ended by itself:\n{terminal.screen()}")
         prompt += chance.choice(LETTERS)
         yield Key(terminal.type(prompt[-1]), prompt)
 
 
-def run(cases: Sequence[Case], seconds: float) -> list[Streamed]:
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was measured, for so many seconds each; and what was not, with the reason."""
+
+    streamed: tuple[Streamed, ...]
+    failed: Mapping[Case, str]
+    seconds: float
+
+
+def run(cases: Sequence[Case], seconds: float) -> Results:
     """All cases, one after the other."""
-    results = []
+    streamed, failed = [], {}
     for case in cases:
         print(f"  {case}", flush=True)
-        results.append(measure(case, seconds))
-    return results
+        try:
+            streamed.append(measure(case, seconds))
+        except (FailedError, AssertionError) as error:  # the terminal waited in vain
+            failed[case] = str(error)
+    return Results(tuple(streamed), failed, seconds)
 
 
 TITLES = (
@@ -193,15 +209,21 @@ TITLES = (
 )
 
 
-def report(results: Sequence[Streamed], seconds: float) -> Iterator[str]:
-    """One table, and what its columns are."""
-    yield f"Two answers side by side in 200×50, {seconds:g} s each"
+def report(results: Results) -> Iterator[str]:
+    """The table, keys over all kinds, what failed."""
+    yield f"Two answers side by side in 200×50, {results.seconds:g} s each"
     yield ""
-    rows = [[str(one.case), *_cells(one)] for one in results]
-    rows += list(_ratios(results))
-    yield from table(("", *TITLES), rows)
+    yield from case_table(results.streamed)
     yield ""
-    yield from _pooled(results)
+    yield from pooled(results.streamed)
+    for case, reason in results.failed.items():
+        yield f"- {case} is left out: {reason}"
+
+
+def case_table(streamed: Sequence[Streamed]) -> list[str]:
+    """A line a case; then the ratios."""
+    rows = [[str(one.case), *_cells(one)] for one in streamed]
+    return table(("", *TITLES), [*rows, *_ratios(streamed)])
 
 
 def _cells(one: Streamed) -> Iterator[str]:
@@ -230,7 +252,7 @@ def _ratios(results: Sequence[Streamed]) -> Iterator[list[str]]:
         yield [f"{GPUTUI} / {BASELINE}, {case.kind}, 2×{case.rate}", *cells]
 
 
-def _pooled(results: Sequence[Streamed]) -> Iterator[str]:
+def pooled(results: Sequence[Streamed]) -> Iterator[str]:
     """Keys of all kinds at a rate: enough of them for a 99th percentile."""
 
     def key(one: Streamed) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tests.bench.figures import percentile
 from tests.bench.streams import WORD, Stream
@@ -71,7 +72,7 @@ class _Side:
         stops = [self.sent[0], *(when for when, _ in self.steps if when < end)]
         if self.newest < len(self.sent) - 1:
             stops.append(end)
-        return max((b - a for a, b in zip(stops, stops[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in pairwise(stops)), default=0.0)
 
 
 def read(

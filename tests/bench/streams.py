@@ -43,7 +43,8 @@ def streams(kind: str, count: int) -> dict[str, Stream]:
 
 def _words() -> Iterator[str]:
     """Each once. Long ones where the short ones are used up."""
-    chance, seen = random.Random(1), set()  # noqa: S311
+    chance = random.Random(1)  # noqa: S311
+    seen: set[str] = set()
     while True:
         length = chance.choice(LENGTHS) + len(seen) // 4000
         word = chance.choice("jqxz") + "".join(chance.choices("aeikmnrt", k=length))

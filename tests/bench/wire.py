@@ -40,10 +40,12 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which settings, how often, how long each time."""
+    """How often each setting, and how many seconds each time.
 
-    settings: tuple[Setting, ...]
-    rounds: int
+    Graphs that move in steps of eight columns cost the same in each eight seconds.
+    """
+
+    rounds: Mapping[Setting, int]
     seconds: float
 
 
@@ -144,14 +146,18 @@ def run(plan: Plan, programs: Sequence[Program], folder: Path) -> Results:
     left_out: dict[str, str] = {}
     there = tuple(_there(programs, standin, surroundings, left_out))
     costs: dict[Setting, dict[str, list[Cost]]] = {}
-    for setting in plan.settings:
+    for setting, rounds in plan.rounds.items():
         costs[setting] = defaultdict(list)
-        for turn in range(plan.rounds):
+        for turn in range(rounds):
             for one in there:
                 print(f"  {setting}, turn {turn + 1}: {one.program.name}", flush=True)
-                with changing_readings(standin, setting.gpus):
-                    cost = measure(one, surroundings, setting, plan.seconds)
-                costs[setting][one.program.name].append(cost)
+                try:
+                    with changing_readings(standin, setting.gpus):
+                        cost = measure(one, surroundings, setting, plan.seconds)
+                except EndedError as error:
+                    left_out[f"{one.program.name} ({setting})"] = str(error)
+                else:
+                    costs[setting][one.program.name].append(cost)
     return Results(costs, there, left_out)
 
 
@@ -187,11 +193,13 @@ TITLES = (
 )
 
 
-def setting_table(costs: Mapping[str, Sequence[Cost]]) -> list[str]:
-    """A line a program, median and least to most; then the ratios of the first to each peer."""
+def setting_table(
+    costs: Mapping[str, Sequence[Cost]], ratios_of: Sequence[str] | None = None
+) -> list[str]:
+    """A line a program, median and least to most; then the ratios of gputui's to each peer."""
     rows = [[name, *_cells(runs)] for name, runs in costs.items()]
     own = [name for name in costs if name.startswith("gputui")]
-    for one in own:
+    for one in own if ratios_of is None else ratios_of:
         for other in costs:
             if other not in own:
                 rows.append([f"{one} / {other}", *_ratios(costs[one], costs[other])])
@@ -222,13 +230,19 @@ def _ratios(one: Sequence[Cost], other: Sequence[Cost]) -> Iterator[str]:
     yield ""
 
 
-def report(results: Results, rounds: int, seconds: float) -> Iterator[str]:
+def report(results: Results, seconds: float) -> Iterator[str]:
     """A table a setting, and what stands behind it."""
     for setting, costs in results.costs.items():
-        yield f"{setting}: median (least–most) of {rounds} × {seconds:g} s"
+        rounds = max(map(len, costs.values()), default=0)
+        yield f"{setting}: {rounds} × {seconds:g} s, median (least–most)"
         yield ""
         yield from setting_table(costs)
         yield ""
+    yield from versions(results)
+
+
+def versions(results: Results) -> Iterator[str]:
+    """Which programs were measured, which were not and why."""
     for one in results.installed:
         textual = f", Textual {one.textual}" if one.textual else ""
         note = f": {one.program.note}" if one.program.note else ""
