@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
 from gputui.files import make_private
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _BUSY_SECONDS = 5.0
 _MAKING = threading.Lock()
@@ -223,6 +227,8 @@ class Database:
 
         ``loss`` says what a failure of this one means, where that is another than the usual.
         """
+        import sqlite3  # loaded by the first transaction, not by who may want one
+
         with self._lock:
             try:
                 if self._connection is None:
@@ -238,6 +244,8 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         """SQLite does not wait where two sessions switch a new file to WAL at once: wait here."""
+        import sqlite3
+
         give_up = time.monotonic() + self._patience
         while True:
             try:
@@ -248,6 +256,8 @@ class Database:
             time.sleep(0.02)
 
     def _try_connect(self) -> sqlite3.Connection:
+        import sqlite3
+
         make_private(self._path.parent)
         self._make()
         connection = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False)
@@ -293,6 +303,8 @@ class Database:
 
     def _drop(self) -> None:
         if self._connection is not None:
+            import sqlite3
+
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
@@ -300,19 +312,19 @@ class Database:
     def _problem(
         self, error: sqlite3.Error | OSError | UnicodeDecodeError, loss: str
     ) -> GputuiError:
-        if isinstance(
-            error, UnicodeDecodeError
-        ):  # also SQLite's own words may quote what is damaged
-            what, hint = _REASONS[sqlite3.SQLITE_CORRUPT]
+        if isinstance(error, UnicodeDecodeError):  # SQLite's own words may quote what is damaged
+            what, hint = _damaged()
         elif isinstance(error, OSError):
             what, hint = error.strerror or str(error), "gputui's state directory must be writable."
         else:
-            what, hint = _REASONS.get(_primary_code(error), (str(error), ""))
+            what, hint = _reasons().get(_primary_code(error), (str(error), ""))
         return GputuiError(f"{self._path}: {what}: {loss}", hint)
 
 
 def _statements(script: str) -> Iterator[str]:
     """Each statement of a script, triggers whole; sqlite3's own executescript would commit before it."""
+    import sqlite3
+
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -327,18 +339,23 @@ def _primary_code(error: sqlite3.Error) -> int | None:
     return code & 0xFF if isinstance(code, int) else None
 
 
-_REASONS: dict[int | None, tuple[str, str]] = {
-    sqlite3.SQLITE_BUSY: ("locked by another program", "It is tried again."),
-    sqlite3.SQLITE_LOCKED: (
-        "locked by another program",
-        "It is tried again.",
-    ),
-    sqlite3.SQLITE_READONLY: ("read-only", "Make the file and its directory writable."),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Make the file and its directory writable."),
-    sqlite3.SQLITE_FULL: (
-        "the disk is full",
-        "Make room; it is tried again.",
-    ),
-    sqlite3.SQLITE_CORRUPT: ("damaged", "Move the file away; a new one is made."),
-    sqlite3.SQLITE_NOTADB: ("not a database", "Move the file away; a new one is made."),
-}
+def _damaged() -> tuple[str, str]:
+    return "damaged", "Move the file away; a new one is made."
+
+
+@cache
+def _reasons() -> dict[int | None, tuple[str, str]]:
+    """What is wrong and what to do, by SQLite's primary result code."""
+    import sqlite3
+
+    locked = "locked by another program", "It is tried again."
+    writable = "Make the file and its directory writable."
+    return {
+        sqlite3.SQLITE_BUSY: locked,
+        sqlite3.SQLITE_LOCKED: locked,
+        sqlite3.SQLITE_READONLY: ("read-only", writable),
+        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", writable),
+        sqlite3.SQLITE_FULL: ("the disk is full", "Make room; it is tried again."),
+        sqlite3.SQLITE_CORRUPT: _damaged(),
+        sqlite3.SQLITE_NOTADB: ("not a database", "Move the file away; a new one is made."),
+    }

@@ -99,6 +99,13 @@ def number(value: float | None, digits: int = 0) -> str:
     return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
+def tokens_per_joule(value: float | None) -> str:
+    """Three digits that count: ``0.031``, ``1.24``, ``12.4``."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
 def seconds(value: float | None) -> str:
     """A short time: ``45 ms`` below a tenth of a second, else ``0.9 s``, ``12 s``."""
     if value is None:

@@ -114,7 +114,7 @@ def _of_this_test(pid: int, tmp_path: Path) -> list[psutil.Process]:
 
 def _still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Without those that are just about to end."""
-    return psutil.wait_procs(processes, timeout=2)[1]
+    return psutil.wait_procs(processes, timeout=20)[1]
 
 
 def _describe(process: psutil.Process) -> str:

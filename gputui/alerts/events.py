@@ -11,13 +11,13 @@ import contextlib
 import fcntl
 import os
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.alerts.engine import Change, Ending, Event
 from gputui.alerts.rules import Severity
@@ -25,6 +25,9 @@ from gputui.database import Database
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.text import clean_line
+
+if TYPE_CHECKING:
+    import sqlite3
 
 MOST_ROWS = 10_000
 """Rows that are kept; the newest, and what older ones began and the newest do not end."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gputui.chat.answering.live import Exchange
 from gputui.chat.keeping.keeper import Keeper, Place
 from gputui.chat.keeping.opened import OPENED, Older
 from gputui.chat.model import Answer, Attachment, Settings, Turn
@@ -20,6 +19,7 @@ from gputui.text import clean
 if TYPE_CHECKING:
     import httpx
 
+    from gputui.chat.answering.live import Exchange
     from gputui.chat.keeping.store import Store
 
 SIDE_NAMES = tuple("ABCDEFGH")
@@ -213,6 +213,8 @@ class Conversation:
 
         Raises GputuiError where a side is busy or has no endpoint; then none is asked.
         """
+        from gputui.chat.answering.live import Exchange
+
         prompt = clean(prompt)
         if not prompt.strip():
             raise GputuiError("The prompt is empty", "Type something first.")

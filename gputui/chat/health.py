@@ -12,19 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import httpx
-
-from gputui.chat.answering.client import make_client
-from gputui.chat.answering.failures import http_failure, transport_failure
-from gputui.chat.endpoints import endpoint_of
-from gputui.chat.listing import listing_of
 from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
-from gputui.llama.probe import decode as decoded
-from gputui.llama.wire import Props
 from gputui.text import clean_line, error_words
+
+if TYPE_CHECKING:
+    import httpx
 
 EVERY_SECONDS = 10.0
 _WHOLE_SECONDS = 5.0
@@ -97,7 +93,7 @@ class EndpointWatch:
         while not self.statuses:
             self._news.clear()
             await self._news.wait()
-        client = await asyncio.to_thread(make_client)
+        client = await asyncio.to_thread(_open_client)
         try:
             while True:
                 self._news.clear()  # before they are asked: what changes meanwhile is not missed
@@ -112,7 +108,7 @@ class EndpointWatch:
     async def ask_once(self) -> tuple[EndpointStatus, ...]:
         """All of them now, in some seconds at most."""
         if self.statuses:
-            async with await asyncio.to_thread(make_client) as client:
+            async with await asyncio.to_thread(_open_client) as client:
                 await self._ask_all(client)
         return self.statuses
 
@@ -121,6 +117,8 @@ class EndpointWatch:
         await asyncio.gather(*(self._ask(client, status) for status in self.statuses))
 
     async def _ask(self, client: httpx.AsyncClient, before: EndpointStatus) -> None:
+        from gputui.chat.endpoints import endpoint_of
+
         try:
             endpoint = endpoint_of(self._config, before.name)
         except GputuiError as error:
@@ -130,10 +128,22 @@ class EndpointWatch:
         self.statuses = tuple(now if status is before else status for status in self.statuses)
 
 
+def _open_client() -> httpx.AsyncClient:
+    """On a thread: httpx is loaded with it."""
+    from gputui.chat.answering.client import make_client
+
+    return make_client()
+
+
 async def ask(
     client: httpx.AsyncClient, endpoint: Endpoint, before: EndpointStatus
 ) -> EndpointStatus:
     """What an endpoint says now; never raises."""
+    import httpx
+
+    from gputui.chat.answering.failures import http_failure, transport_failure
+    from gputui.chat.listing import listing_of
+
     began = time.monotonic()
     try:
         async with asyncio.timeout(_WHOLE_SECONDS):
@@ -165,6 +175,11 @@ async def _sized(
     client: httpx.AsyncClient, endpoint: Endpoint, status: EndpointStatus, llama: bool
 ) -> EndpointStatus:
     """With what a llama-server says of itself at /props, where it is one; what fails there is not known."""
+    import httpx
+
+    from gputui.llama.probe import decode as decoded
+    from gputui.llama.wire import Props
+
     if not llama:
         return status
     try:
@@ -182,6 +197,8 @@ async def _fetch(
     client: httpx.AsyncClient, endpoint: Endpoint, url: str = ""
 ) -> tuple[httpx.Response, bytes]:
     """The response and its body, cut at 1 MiB; its models' where no ``url`` is given."""
+    import httpx
+
     headers = {"Accept": "application/json"}
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key.reveal()}"

@@ -6,17 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gputui.chat.answering.aftermath import Aftermath
-from gputui.chat.answering.endings import in_words, is_worse, retry_problem
 from gputui.chat.answering.gate import Gate
-from gputui.chat.answering.live import Exchange, LiveAnswer
-from gputui.chat.answering.overflow import ContextExceededError
-from gputui.chat.answering.refusals import Refusals
 from gputui.chat.asking import context
-from gputui.chat.asking.attachments import check_sight, user_message
 from gputui.chat.asking.notes import TurnNote, note_of
 from gputui.chat.asking.settings import sent
 from gputui.chat.model import STOPPED, Answer, Attachment, Endpoint, Message, Settings, Turn
@@ -26,6 +21,9 @@ from gputui.errors import GputuiError
 if TYPE_CHECKING:
     import httpx
 
+    from gputui.chat.answering.live import Exchange, LiveAnswer
+    from gputui.chat.answering.refusals import Refusals
+
 
 @dataclass(eq=False)
 class Common:
@@ -34,9 +32,9 @@ class Common:
     ``settings`` hold for each side that has none of its own. ``gate``: how many answer at once.
     ``ended`` is told of each turn that a side finished. ``whole`` returns once a side has all that was
     said before; False where that cannot be had. ``blind`` says what may be said of a
-    side. ``refusals``: what each server would not take so far. ``background``: what looks at servers
-    meanwhile. ``sides`` are all of them. ``votes``: what was voted since the program began, in words, by the
-    ``created_at`` of the turn. ``pictures`` gives a kept turn's attachments with their data.
+    side. ``background``: what looks at servers meanwhile. ``sides`` are all of them. ``votes``: what was
+    voted since the program began, in words, by the ``created_at`` of the turn. ``pictures`` gives a kept
+    turn's attachments with their data.
     """
 
     client: Callable[[], Awaitable[httpx.AsyncClient]]
@@ -45,11 +43,17 @@ class Common:
     settings: Settings = field(default_factory=Settings)
     gate: Gate = field(default_factory=Gate)
     blind: Blind = field(default_factory=Blind)
-    refusals: Refusals = field(default_factory=Refusals)
     background: set[asyncio.Task[None]] = field(default_factory=set)
     sides: Callable[[], Mapping[str, Side]] = dict
     votes: dict[float, str] = field(default_factory=dict)
     pictures: Callable[[int], Awaitable[tuple[Attachment, ...]]] | None = None
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        """What each server would not take so far."""
+        from gputui.chat.answering.refusals import Refusals
+
+        return Refusals()
 
     async def with_pictures(
         self, turn_id: int | None, attachments: tuple[Attachment, ...]
@@ -77,7 +81,8 @@ class Side:
     ``settings`` are this side's own, where they are to differ from those of both. ``problem`` says why
     the last retry brought nothing better than the answer before, which stays; None otherwise, and from
     the next ask on. ``dropped`` counts the oldest turns that are not sent any more. ``version`` is another
-    one whenever there is something new to draw.
+    one whenever there is something new to draw; ``grown`` counts how often that was only that the answer
+    that is being written grew.
     """
 
     def __init__(self, name: str, common: Common) -> None:
@@ -87,6 +92,7 @@ class Side:
         self.prompt = ""
         self.problem: GputuiError | None = None
         self.version = 0
+        self.grown = 0
         self.dropped = 0
         self._common = common
         self._live: LiveAnswer | None = None
@@ -217,6 +223,8 @@ class Side:
 
     def take_up(self, turns: Sequence[Turn]) -> None:
         """Have said this, in place of all before: of each turn, what this side answered."""
+        from gputui.chat.answering.live import Exchange
+
         self._turns = self._own(turns)
         self._last = Exchange.of(self._turns[-1]) if self._turns else None
         self.problem = None
@@ -226,6 +234,8 @@ class Side:
 
     def take_up_older(self, turns: Sequence[Turn]) -> None:
         """Have said this before all that is there, also while an answer is being written."""
+        from gputui.chat.answering.live import Exchange
+
         older = self._own(turns)
         self._turns = [*older, *self._turns]  # who draws the turns has those of before
         self.dropped += len(older) * bool(self.dropped)
@@ -245,6 +255,8 @@ class Side:
 
     def ready(self, attachments: Sequence[Attachment] = ()) -> Endpoint:
         """The endpoint, if the side can be asked now, with those. Raises GputuiError where it cannot."""
+        from gputui.chat.asking.attachments import check_sight
+
         if self.seated is None:
             raise GputuiError(f"Side {self.name} has no model", "Choose one first.")
         if self.busy:
@@ -256,6 +268,8 @@ class Side:
 
     def ask(self, exchange: Exchange) -> asyncio.Task[None]:
         """Answer a prompt, in a task of its own. Raises GputuiError where the side cannot be asked."""
+        from gputui.chat.answering.live import LiveAnswer
+
         endpoint = self.ready(exchange.attachments)
         return self._begin(LiveAnswer(exchange, endpoint, self.resolved(exchange.seed)))
 
@@ -265,6 +279,8 @@ class Side:
         ``seed`` is used where the settings have none: with the last one it would say the same. Raises
         GputuiError where the side cannot be asked, or never was.
         """
+        from gputui.chat.answering.live import LiveAnswer
+
         endpoint = self.ready(self._last.attachments if self._last else ())
         if self._last is None:
             raise GputuiError(f"Side {self.name} has nothing to retry", "Send a prompt first.")
@@ -295,6 +311,8 @@ class Side:
         templates that want the roles to alternate. So is the one that is being answered again, and those
         that the user dropped.
         """
+        from gputui.chat.asking.attachments import user_message
+
         system = (self._live.settings if self._live else self.resolved(None)).system
         messages = [Message("system", system)] if system else []
         again = self._live is not None and self._live.replaces is not None
@@ -324,6 +342,8 @@ class Side:
 
     def _end(self, live: LiveAnswer, task: asyncio.Task[None]) -> None:
         """The task of an answer is over, whatever happened: the side is free and says what it was."""
+        from gputui.chat.answering.endings import in_words, is_worse, retry_problem
+
         live.close()
         answer = live.answer(self.name)
         self._after.ended(live, self.seated if task.cancelled() else None)
@@ -347,6 +367,8 @@ class Side:
 
     def _learn_size(self, error: BaseException, endpoint: Endpoint) -> None:
         """A server that refused a conversation as too long has said how long it may be."""
+        from gputui.chat.answering.overflow import ContextExceededError
+
         size = error.context if isinstance(error, ContextExceededError) else None
         if size and self.seated is not None and self.seated.url == endpoint.url:
             self.learn(replace(self.seated, context=size))
@@ -373,6 +395,7 @@ class Side:
                     live.take(arrival.at, event)
                 if not self.veiled:  # then there is nothing new to draw
                     self.version += 1
+                    self.grown += 1
 
 
 def _told_by(answer: Answer) -> str:

@@ -18,10 +18,8 @@ from gputui.cli.compose import (
     make_conversation,
     make_endpoint_watch,
     make_host_reader,
-    make_layouts,
     make_power,
     make_source,
-    make_supervisor,
     make_votes,
 )
 from gputui.config import Config, default_path
@@ -32,11 +30,13 @@ if TYPE_CHECKING:
 
     from textual.driver import Driver
 
+    from gputui.chat.conversation import Conversation
+    from gputui.cli.late import Instances
     from gputui.config.watch import FileWatch
     from gputui.gpu.sample import Snapshot
     from gputui.gpu.source import Source
     from gputui.host import HostSample
-    from gputui.identity import GpuMemory
+    from gputui.identity import GpuMemory, MemoryReader
     from gputui.themes import Themes
     from gputui.ui.services import Services
 
@@ -133,7 +133,7 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     from msgspec.structs import replace
 
     from gputui.chat.endpoints import endpoint_of
-    from gputui.instances.keeping.keeper import Keeper
+    from gputui.cli.late import Late, LateKeeper, LateLayouts, LateSupervisor
     from gputui.themes import load_themes
     from gputui.ui.services import Services
 
@@ -142,22 +142,22 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
     except GputuiError as error:  # the built-in rules are better than none
         alerts = make_alerts(options, replace(config, alerts=(), on_alert=()))
         problem = error
-    supervisor = make_supervisor(options, config, (), sampler.memory)
     conversation = make_conversation(config)
-    keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
+    late = Late(config, lambda now: _instances(options, now, sampler.memory, conversation))
+    supervisor = LateSupervisor(late)
     themes = load_themes()
     services: Services = Services(
         config=config,
         themes=themes,
         sampler=sampler.listen,
         supervisor=supervisor,
-        layouts=make_layouts(supervisor),
+        layouts=LateLayouts(late),
         conversation=conversation,
         endpoint_of=lambda name: endpoint_of(services.config, name),  # which may change
         watchers=(alerts, power.meter, power.schedule),
         alerts=alerts,
         power=power,
-        keeper=None if options.readonly else keeper,
+        keeper=None if options.readonly else LateKeeper(late),
         endpoints=make_endpoint_watch(config),
         config_error=problem,
         config_file=options.config_file,
@@ -169,18 +169,33 @@ def make_services(options: Options, start: Sequence[str] = (), *, demo: bool = F
         start=tuple(start),
         demo=demo,
         host=socket.gethostname(),
+        shown=late.release,
     )
     return services
 
 
+def _instances(
+    options: Options, config: Config, memory: MemoryReader, conversation: Conversation
+) -> Instances:
+    """What works on instances; loads what it is made of."""
+    from gputui.cli.compose import make_layouts, make_supervisor
+    from gputui.cli.late import Instances
+    from gputui.instances.keeping.keeper import Keeper
+
+    supervisor = make_supervisor(options, config, (), memory)
+    keeper = Keeper(supervisor, config, in_use=lambda url: conversation.answers_from(f"{url}/v1"))
+    return Instances(supervisor, make_layouts(supervisor), keeper)
+
+
 def _watch(file: Path, content: bytes | None, themes: Themes) -> FileWatch:
     """The watch over the configuration's file, which held ``content`` when it was loaded."""
-    from gputui.alerts.command import check_command
-    from gputui.alerts.rules import rules_of
     from gputui.config.watch import FileWatch
-    from gputui.ui.keys import check_keys
 
     def check(config: Config) -> None:
+        from gputui.alerts.command import check_command
+        from gputui.alerts.rules import rules_of
+        from gputui.ui.keys import check_keys
+
         themes.choose(config.theme)
         check_keys(config.keys)
         check_command(config, file)

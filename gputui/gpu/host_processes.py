@@ -18,7 +18,6 @@ from gputui import processes
 from gputui.gpu.patience import Patience
 from gputui.gpu.sample import HostProcess
 from gputui.processes import ProcessIdentity, ProcessStat
-from gputui.redaction import redact_arguments
 from gputui.text import clean_line
 
 LOOK_SECONDS = 2.0
@@ -235,6 +234,8 @@ def _command(name: str, arguments: tuple[str, ...]) -> str:
     A kernel thread, and whoever has no arguments, is its name in brackets, as ps writes it. A single
     argument is often a title that a server gives itself (``nginx: worker process``): not quoted.
     """
+    from gputui.redaction import redact_arguments
+
     shown = redact_arguments(arguments)
     if not any(argument.strip() for argument in shown):
         return f"[{name}]"

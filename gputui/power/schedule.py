@@ -25,7 +25,6 @@ from gputui.gpu.power_limit import (
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus
-from gputui.power.remembered import Remembered
 from gputui.text import error_words
 
 RETRY_SECONDS = 60.0
@@ -95,6 +94,8 @@ class PowerSchedule:
         clock: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        from gputui.power.remembered import Remembered
+
         self._tables = tables
         self._setter = setter
         self._remembered = Remembered(memory)

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterable
 
+from textual import events, on
 from textual.app import App, SystemCommand
 from textual.driver import Driver
 from textual.notifications import SeverityLevel
@@ -18,14 +19,16 @@ from textual.theme import BUILTIN_THEMES
 from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
-from gputui.ui.commands import commands
+from gputui.ui.collecting import IDLE_SECONDS, Collecting
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.keys import REPAINT
-from gputui.ui.messages import Newest
+from gputui.ui.messages import AnswersStreamed, Newest
 from gputui.ui.overlay import Overlay
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
 
+STARTED_SECONDS = 2.0
+"""From the start on; by then the first picture is there, and all that it is made of."""
 LAST_RESORT_SECONDS = 5.0
 """From a signal to the end of the program at the latest."""
 
@@ -46,6 +49,7 @@ class GputuiApp(App[str | None]):
         self.problems: list[GputuiError] = [services.config_error] if services.config_error else []
         self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
         self.sampler: SamplerLike | None = None
+        self.collecting = Collecting()
         super().__init__(driver_class=driver_class)
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
@@ -66,8 +70,10 @@ class GputuiApp(App[str | None]):
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
         dashboard.history = self.sampler.history
         self.call_after_refresh(self.sampler.start)
+        self.set_timer(STARTED_SECONDS, self.collecting.started)
 
     async def on_unmount(self) -> None:
+        self.collecting.close()
         if self.sampler:
             self.sampler.stop()
         await self.services.conversation.close()
@@ -76,6 +82,21 @@ class GputuiApp(App[str | None]):
         await self.services.supervisor.close()
         if self.services.alerts:
             await asyncio.to_thread(self.services.alerts.close)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self.collecting.pressed()
+        await super().on_event(event)
+
+    @on(AnswersStreamed)
+    def answers_streamed(self, message: AnswersStreamed) -> None:
+        """The collector of cycles keeps still meanwhile."""
+        self.collecting.streaming(message.streaming)
+        self._collect_when_idle()
+
+    def _collect_when_idle(self) -> None:
+        if not self.collecting.streams and not self.collecting.idle():
+            self.set_timer(IDLE_SECONDS, self._collect_when_idle)
 
     def _fatal_error(self) -> None:
         """Textual would print a traceback with every local variable; ``failure`` is told instead."""
@@ -88,6 +109,8 @@ class GputuiApp(App[str | None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The theme, the way out, and every action of the dashboard by its name."""
+        from gputui.ui.commands import commands
+
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "models go on running", self.action_quit)
         yield SystemCommand("Repaint", "the whole screen", self.action_repaint)
@@ -169,9 +192,12 @@ class GputuiApp(App[str | None]):
 
     def _set_keys(self) -> None:
         """The user's own keys, by the binding's id; an id that does not exist is told, not ignored."""
+        keys = self.services.config.keys
+        if not keys:
+            return  # to know all ids, every screen is loaded
         from gputui.ui.keys import check_keys
 
         try:
-            self.set_keymap(check_keys(self.services.config.keys))
+            self.set_keymap(check_keys(keys))
         except GputuiError as error:
             self.problems.append(error)

@@ -24,6 +24,16 @@ Run = tuple[str, Style]
 
 Cell = tuple[str, Style | None]
 
+_PLAIN = frozenset(
+    [
+        chr(code)
+        for first, last in ((0x20, 0x7E), (0x2500, 0x25FC))
+        for code in range(first, last + 1)
+    ]
+    + list("°·×–—…‹›↑→↓←")
+).issuperset
+"""Whether each character of a text is one cell wide: nearly all that is drawn."""
+
 
 class Line:
     """A line under construction: runs of text, left to right, with the width used so far."""
@@ -73,7 +83,9 @@ class CellView(Widget):
     def __init__(self, look: Look, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.look = look
+        self._shown_runs: list[list[Run]] = []
         self._strips: list[Strip] = []
+        self._shown_for: tuple[int, bool] = (0, False)
 
     def lines(self, width: int) -> Iterable[Line]:
         """What to show now, for a content of ``width`` cells; to be overridden."""
@@ -84,11 +96,25 @@ class CellView(Widget):
         width = self.content_size.width
         if width <= 0:
             return
-        strips = [line.strip(width, self.look) for line in self.lines(width)]
-        old, self._strips = self._strips, strips
-        regions = list(changed_regions(old, strips, width))
+        regions = list(self._adopt_lines([*self.lines(width)], width))
         if regions:
             self.refresh(*regions)
+
+    def _adopt_lines(self, lines: Sequence[Line], width: int) -> Iterator[Region]:
+        """Adopt these lines; the regions in which they differ. A line that stays costs a comparison."""
+        drawn = width, self.look.ascii_only
+        if drawn != self._shown_for:
+            self._shown_for, self._shown_runs = drawn, []
+        old, self._shown_runs = self._shown_runs, [line.runs for line in lines]
+        strips, self._strips = self._strips, []
+        for y, line in enumerate(lines):
+            if y < len(old) and old[y] == line.runs:
+                self._strips.append(strips[y])
+                continue
+            strip = line.strip(width, self.look)
+            self._strips.append(strip)
+            yield from changed_regions(strips[y : y + 1], [strip], width, y)
+        yield from (Region(0, y, width, 1) for y in range(len(lines), len(strips)))
 
     def on_resize(self) -> None:
         self.redraw()
@@ -100,26 +126,47 @@ class CellView(Widget):
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
 
-def changed_regions(old: Sequence[Strip], new: Sequence[Strip], width: int) -> Iterator[Region]:
-    """One region a line, from the first to the last cell in which old and new differ.
+APART = 8
+"""So many cells between two changes that stay as they are cost more than going there costs."""
 
-    One and not several, since Textual (8.2, ChopsUpdate) sends each region of a line from the
-    widget's left edge on: a second region would send the first one again.
-    """
-    for y, (before, after) in enumerate(zip_longest(old, new)):
+
+def changed_regions(
+    old: Sequence[Strip], new: Sequence[Strip], width: int, top: int = 0
+) -> Iterator[Region]:
+    """The regions in which old and new differ, ``APART`` or more cells apart in a row; the first row is
+    ``top``. A wide character is in one as a whole."""
+    for y, (before, after) in enumerate(zip_longest(old, new), top):
         if before is None or after is None:
             yield Region(0, y, width, 1)
         elif before != after:
-            pairs = enumerate(zip_longest(_cells(before), _cells(after)))
+            cells = _cells(after)
+            pairs = enumerate(zip_longest(_cells(before), cells))
             changed = [x for x, (one, other) in pairs if one != other]
-            if changed:
-                yield Region(changed[0], y, changed[-1] + 1 - changed[0], 1)
+            for start, end in _joined(changed):
+                wide = end < len(cells) and not cells[end][0]
+                yield Region(start, y, end + wide - start, 1)
+
+
+def _joined(changed: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first cell and the one behind the last of each group of cells that lie near each other."""
+    if not changed:
+        return
+    start = before = changed[0]
+    for x in changed[1:]:
+        if x - before > APART:
+            yield start, before + 1
+            start = x
+        before = x
+    yield start, before + 1
 
 
 def _cells(strip: Strip) -> list[Cell]:
     """A strip by cell; the second cell of a wide character is an empty one of its style."""
     cells: list[Cell] = []
     for text, style, _ in strip:
+        if _PLAIN(text):
+            cells += [(character, style) for character in text]
+            continue
         for character in text:
             width = cell_len(character)
             if width == 0 and cells:

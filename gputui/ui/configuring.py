@@ -8,7 +8,6 @@ from collections.abc import Callable
 from textual.screen import Screen
 
 from gputui.alerts.rules import rules_of
-from gputui.chat.asking.choosing import follow
 from gputui.config import Config
 from gputui.config.watch import LOOK_SECONDS, Seen
 from gputui.errors import ConfigError, GputuiError
@@ -77,6 +76,8 @@ class Configuring:
 
     def _adopt(self, config: Config) -> None:
         """Every room works with it from here on; ConfigError, and none does, where one cannot."""
+        from gputui.chat.asking.choosing import follow
+
         services, file = self._services, self._services.config_file
         keys, rules = check_keys(config.keys), rules_of(config, file)
         before, services.config = services.config, config

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,15 +23,11 @@ from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.configuring import Configuring
-from gputui.ui.dialogs import TextScreen
-from gputui.ui.editing.draft import Purpose
 from gputui.ui.editing.editing import Editing
-from gputui.ui.gpus.details import DetailsMemory, GpuDetails
 from gputui.ui.gpus.panel import GpuGrid
 from gputui.ui.header import Header
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.instances.columns import InstanceRow
-from gputui.ui.instances.endpoint import refusal
 from gputui.ui.instances.layouts import LayoutActions
 from gputui.ui.instances.panel import InstancesPanel
 from gputui.ui.instances.rows import (
@@ -40,20 +38,22 @@ from gputui.ui.instances.rows import (
     pinned_names,
 )
 from gputui.ui.instances.views import InstanceViews
-from gputui.ui.keys import DASHBOARD_BINDINGS, help_text
+from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
 from gputui.ui.power.actions import PowerActions
-from gputui.ui.power.lines import PowerView, power_view
-from gputui.ui.power.screen import PowerScreen
 from gputui.ui.processes.actions import ProcessActions
-from gputui.ui.processes.screen import ProcessesScreen
-from gputui.ui.processes.table import ProcessTable
 from gputui.ui.services import Services
 from gputui.ui.still import StillScreen
 from gputui.ui.watchers import Watchers
+
+if TYPE_CHECKING:
+    from gputui.ui.editing.draft import Purpose
+    from gputui.ui.gpus.details import DetailsMemory
+    from gputui.ui.power.lines import PowerView
+
 
 PANELS = ("gpus", "instances", "chat")
 TOAST = 300
@@ -96,15 +96,9 @@ class Dashboard(StillScreen[None]):
             self.say,
             lambda: self.chatting.seating.gpus,
         )
+        edit = partial(self.editing.request, "edit")
         self._views = InstanceViews(
-            self,
-            services,
-            self.caretaker,
-            look,
-            self._rows,
-            self.say,
-            self.action_keys,
-            lambda name: self.editing.request("edit", name),
+            self, services, self.caretaker, look, self._rows, self.say, self.action_keys, edit
         )
         self.process_actions = ProcessActions(
             self, self.caretaker, self.say, readonly=services.readonly
@@ -114,7 +108,7 @@ class Dashboard(StillScreen[None]):
         self._to_start: Sequence[str] = services.start
         self._config_problems: list[ConfigError] = []
         self.history: History | None = None
-        self._details = DetailsMemory()
+        self._details: DetailsMemory | None = None
         self._first_picture = contextlib.ExitStack()
 
     def compose(self) -> ComposeResult:
@@ -125,22 +119,27 @@ class Dashboard(StillScreen[None]):
         yield Static("", id="banner", markup=False)
         yield GpuGrid(self._look)
         yield InstancesPanel(self._look)
-        conversation, chat = self._services.conversation, self.chatting
-        yield ChatPanel(self._look, conversation, chat.seating.prepare, chat.drafting)
+        chat = self.chatting
+        yield ChatPanel(self._look, services.conversation, chat.seating.prepare, chat.drafting)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
+        self._first_picture.callback(self.call_after_refresh, self._begin_the_rest)
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self.chatting.seating.choose_first()
         self.chatting.seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
+        for problem in self._problems:
+            self.say(problem)
+
+    def _begin_the_rest(self) -> None:
+        """The first picture is there: now what it did not need."""
+        self._services.shown()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
             self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
-        for problem in self._problems:
-            self.say(problem)
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
@@ -215,6 +214,8 @@ class Dashboard(StillScreen[None]):
 
     def _chosen_instance(self, *, file: bool = False) -> str | None:
         """The name of the cursor's row; None where that is no instance, which is told."""
+        from gputui.ui.instances.endpoint import refusal
+
         row = self.query_one(InstancesPanel).selected
         if row is not None and row.endpoint is not None:
             self.say(refusal(row.status.name, file=file))
@@ -273,6 +274,8 @@ class Dashboard(StillScreen[None]):
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
     def action_processes(self) -> None:
+        from gputui.ui.processes.screen import ProcessesScreen
+
         self.app.push_screen(
             ProcessesScreen(self._look, self.process_actions, self.action_keys, self._seen)
         )
@@ -284,21 +287,19 @@ class Dashboard(StillScreen[None]):
         return power.meter.report() if power else PowerReport()
 
     def action_power(self) -> None:
+        from gputui.ui.power.screen import PowerScreen
+
         self.app.push_screen(
             PowerScreen(self._look, self._power_view, self.power_actions, self.action_keys)
         )
 
     def _power_view(self, selected: int) -> PowerView:
-        services = self._services
-        return power_view(
-            self._report(),
-            self._snapshot,
-            services.config.power,
-            services.power.schedule.plan() if services.power else (),
-            self.caretaker.statuses,
-            selected=selected,
-            ascii_only=self._look.ascii_only,
-        )
+        from gputui.ui.power.lines import power_view
+
+        power, prices = self._services.power, self._services.config.power
+        plan, statuses = power.schedule.plan() if power else (), self.caretaker.statuses
+        facts = self._report(), self._snapshot, prices, plan, statuses
+        return power_view(*facts, selected=selected, ascii_only=self._look.ascii_only)
 
     # ── chat ─────────────────────────────────────────────────────────────────────────────────
 
@@ -362,18 +363,18 @@ class Dashboard(StillScreen[None]):
 
     def action_gpu_details(self) -> None:
         """The GPU that was looked at last, else the first."""
+        from gputui.ui.gpus.details import DetailsMemory, GpuDetails
+        from gputui.ui.processes.table import ProcessTable
+
         if self.history is not None:
-            processes = ProcessTable(self._look, self.process_actions, uuid=self._details.uuid)
-            parts = (self.action_keys, self._look, self.history, self._details, self._seen)
+            memory = self._details = self._details or DetailsMemory()
+            processes = ProcessTable(self._look, self.process_actions, uuid=memory.uuid)
+            parts = (self.action_keys, self._look, self.history, memory, self._seen)
             self.app.push_screen(GpuDetails(*parts, processes, self.power_actions))
 
     def action_keys(self) -> None:
-        here = self.app.screen.focused
-
-        async def read() -> str:
-            return help_text(self._services.config.keys, here)
-
-        self.app.push_screen(TextScreen("Keys", read))
+        keys = self._services.config.keys
+        self.app.push_screen(keys_screen(keys, self.app.screen.focused))
 
     def action_events(self) -> None:
         self._alerting.show_events()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.binding import Binding
 from textual.dom import DOMNode
 
 from gputui.errors import ConfigError
 from gputui.text import clean_line, nearest
+
+if TYPE_CHECKING:
+    from gputui.ui.dialogs import TextScreen
 
 REPAINT = Binding(
     "f5,ctrl+l", "app.repaint", "Repaint", show=False, priority=True, id="view.repaint"
@@ -176,3 +179,13 @@ def help_text(keys: Mapping[str, str], here: DOMNode | None = None) -> str:
             "  tab              next panel         ctrl+p: all commands    ctrl+q: quit at once",
         ]
     )
+
+
+def keys_screen(keys: Mapping[str, str], here: DOMNode | None) -> TextScreen:
+    """``help_text`` on a screen of its own."""
+    from gputui.ui.dialogs import TextScreen
+
+    async def read() -> str:
+        return help_text(keys, here)
+
+    return TextScreen("Keys", read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.screen import Screen
 
-from gputui.ui.dialogs import Choice, ChoiceDialog, WaitScreen
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.services import Services
 
@@ -20,6 +19,8 @@ class Leaving:
 
     def request(self) -> None:
         """Quit. Models go on running; only the demo asks, since its servers are for the demo alone."""
+        from gputui.ui.dialogs import Choice, ChoiceDialog
+
         running = self._caretaker.owned_and_running()
         if self._leaving:
             return
@@ -41,6 +42,8 @@ class Leaving:
 
     async def _finish(self, *, stop: bool) -> None:
         """Quit once all that was asked for is done: a stop that is left half-way is no stop."""
+        from gputui.ui.dialogs import WaitScreen
+
         if stop:
             for name in self._caretaker.owned_and_running():
                 self._caretaker.act("stop", name)

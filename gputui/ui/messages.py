@@ -74,6 +74,14 @@ class InstancesObserved(Message, bubble=False):
         return isinstance(message, InstancesObserved)
 
 
+class AnswersStreamed(Message):
+    """Answers began to be written, or the last one that was is finished."""
+
+    def __init__(self, streaming: bool) -> None:
+        super().__init__()
+        self.streaming = streaming
+
+
 class ProblemMet(Message):
     """Something went wrong that the user must be told."""
 

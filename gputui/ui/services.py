@@ -6,28 +6,29 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
 from gputui.chat.health import EndpointWatch
 from gputui.chat.model import Endpoint
-from gputui.chat.voting.box import VoteBox
 from gputui.config import Config, InstanceConfig
 from gputui.config.watch import FileWatch
 from gputui.errors import GputuiError
 from gputui.gpu.history import History
 from gputui.gpu.sample import Snapshot
 from gputui.identity import GpuIdentity
-from gputui.instances.details import InstanceDetails
-from gputui.instances.fit.reckoning import Fit
-from gputui.instances.keeping.keeper import Keeper
-from gputui.instances.log.reader import InstanceLog
 from gputui.instances.status import InstanceStatus
-from gputui.instances.switching.layouts import LayoutPlan
-from gputui.instances.switching.switch import Report, no_report
 from gputui.power.session import PowerSession
 from gputui.themes import Themes
+
+if TYPE_CHECKING:
+    from gputui.chat.voting.box import VoteBox
+    from gputui.instances.details import InstanceDetails
+    from gputui.instances.fit.reckoning import Fit
+    from gputui.instances.log.reader import InstanceLog
+    from gputui.instances.switching.layouts import LayoutPlan
+    from gputui.instances.switching.switch import Report
 
 
 class SamplerLike(Protocol):
@@ -92,12 +93,33 @@ class LayoutsLike(Protocol):
         """What a switch would do now."""
 
     async def switch(
-        self, shown: LayoutPlan, report: Report = no_report, *, force: bool = False
+        self, shown: LayoutPlan, report: Report = ..., *, force: bool = False
     ) -> LayoutPlan:
         """Carry it out."""
 
     def break_off(self) -> None:
         """End a switch after the step that it is at."""
+
+
+class KeeperLike(Protocol):
+    """What falls due while the program is there; see ``gputui.instances.keeping.keeper``."""
+
+    def tend(self, statuses: Sequence[InstanceStatus]) -> tuple[GputuiError, ...]:
+        """Begin what is due by these newest states; what went wrong with what was begun before."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was begun is not done yet."""
+
+    async def settle(self) -> None:
+        """Return when all that was begun is done."""
+
+    def set_config(self, config: Config) -> None:
+        """What is kept from now on, and how."""
+
+
+def _nothing() -> None:
+    """What needs nothing to be told."""
 
 
 class Watcher(Protocol):
@@ -118,7 +140,8 @@ class Services:
     parts of ``power`` are watchers, too. ``keeper``: None where nothing may be started or stopped.
     ``endpoints`` is asked for their health while the screen is there. ``watch`` looks at the
     configuration's file, which may change ``config``. ``fit`` says of an instance, as it would be
-    configured, whether it fits now. ``votes``: None where there is no database to keep them.
+    configured, whether it fits now. ``votes``: None where there is no database to keep them. ``shown`` is
+    told once the first picture is on the screen: what it did not need can be loaded now.
     """
 
     config: Config
@@ -130,7 +153,7 @@ class Services:
     watchers: Sequence[Watcher] = ()
     alerts: AlertWatch | None = None
     power: PowerSession | None = None
-    keeper: Keeper | None = None
+    keeper: KeeperLike | None = None
     layouts: LayoutsLike | None = None
     endpoints: EndpointWatch | None = None
     config_error: GputuiError | None = None
@@ -144,3 +167,4 @@ class Services:
     demo: bool = False
     host: str = ""
     clock: Callable[[], float] = time.time
+    shown: Callable[[], None] = _nothing

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import select
 import time
 from collections.abc import Mapping, Sequence
@@ -10,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from tests.support.pty_terminal import PtyTerminal
 
 STEP_SECONDS = 0.005
+CURSOR = b"\x1b[6n"
+INCOMPLETE = re.compile(rb"\x1b(\[[0-?]*[ -/]*)?\Z")
 
 
 class SlowTerminal(PtyTerminal):
-    """Draws ``rate`` bytes a second of all that came; answers what it draws, as any terminal.
+    """Draws ``rate`` bytes a second of all that came; ``reads`` and ``written`` are what it drew.
 
-    ``paused``: it draws nothing. ``mute``: it answers no question about its cursor.
+    ``paused``: it draws nothing. ``mute``: it says nothing about its cursor.
     """
 
     def __init__(
@@ -26,9 +30,10 @@ class SlowTerminal(PtyTerminal):
         rate: float,
     ) -> None:
         self.rate = rate
-        self.paused = False
+        self.paused = self.mute = False
         self.came = b""
-        """All that came, of which ``written`` was drawn."""
+        """All that came."""
+        self.drawn = 0
         self._open = True
         self._clock = time.monotonic()
         self._drawable = 0.0
@@ -37,7 +42,7 @@ class SlowTerminal(PtyTerminal):
     @property
     def waiting(self) -> int:
         """Bytes that came and are not drawn."""
-        return len(self.came) - len(self.written)
+        return len(self.came) - self.drawn
 
     def _read(self, seconds: float) -> bool:
         if self._open and select.select([self._master], [], [], min(seconds, STEP_SECONDS))[0]:
@@ -61,8 +66,19 @@ class SlowTerminal(PtyTerminal):
         if self.paused:
             return
         self._drawable = min(self._drawable + passed * self.rate, float(self.waiting))
-        count = int(self._drawable)
-        if count:
-            self._drawable -= count
-            at = len(self.written)
-            self._draw(self.came[at : at + count])
+        data = self.came[self.drawn : self.drawn + int(self._drawable)]
+        if self._open and (cut := INCOMPLETE.search(data)):
+            data = data[: cut.start()]  # the emulator takes no part of a sequence
+        if data:
+            self._drawable -= len(data)
+            self.drawn += len(data)
+            self._draw(data)
+
+    def _answer(self, question: bytes) -> None:
+        if question != CURSOR:
+            super()._answer(question)
+        elif not self.mute:
+            self._feed()
+            cursor = self._emulator.screen.cursor
+            with contextlib.suppress(OSError):
+                os.write(self._master, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())

@@ -62,11 +62,16 @@ def test_the_same_lines_repaint_nothing(runs: list[list[tuple[str, Style]]]) -> 
     )
 
 
-def test_a_line_has_one_region_from_its_first_change_to_its_last() -> None:
-    style = STYLES[0]
-    blank = strip_of([(" " * WIDTH, style)])
-    two = strip_of([("   x" + " " * 10 + "x" + " " * (WIDTH - 15), style)])
-    assert list(changed_regions([blank], [two], WIDTH)) == [Region(3, 0, 12, 1)]
+def test_changes_that_lie_near_each_other_are_one_region() -> None:
+    rows = (" " * WIDTH, "   x   x".ljust(WIDTH), ("   x" + " " * 10 + "x").ljust(WIDTH))
+    blank, near, far = (strip_of([(text, STYLES[0])]) for text in rows)
+    assert list(changed_regions([blank], [near], WIDTH)) == [Region(3, 0, 5, 1)]
+    assert list(changed_regions([blank], [far], WIDTH)) == [Region(3, 0, 1, 1), Region(14, 0, 1, 1)]
+
+
+def test_a_wide_character_is_repainted_as_a_whole() -> None:
+    before, after = (strip_of([(f"ab{wide}cd", STYLES[0])]) for wide in "漢字")
+    assert list(changed_regions([before], [after], WIDTH)) == [Region(2, 0, 2, 1)]
 
 
 class Counter(CellView):

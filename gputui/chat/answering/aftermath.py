@@ -7,12 +7,13 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gputui.chat.answering.live import LiveAnswer
-from gputui.chat.answering.slots import SlotWatch, ask_slots
 from gputui.chat.model import Endpoint
 
 if TYPE_CHECKING:
     import httpx
+
+    from gputui.chat.answering.live import LiveAnswer
+    from gputui.chat.answering.slots import SlotWatch
 
 Beside = Callable[[Coroutine[None, None, None], str], asyncio.Task[None]]
 """Begins work that no answer waits for."""
@@ -38,6 +39,8 @@ class Aftermath:
 
     def begun(self, client: httpx.AsyncClient, live: LiveAnswer) -> None:
         """An answer's request goes out."""
+        from gputui.chat.answering.slots import SlotWatch, ask_slots
+
         self.leave()
         if live.endpoint.llama:
             self._slots = slots = SlotWatch(partial(ask_slots, client, live.endpoint))

@@ -6,7 +6,8 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
@@ -309,13 +310,19 @@ def _lenient(kind: type[_T], value: Any) -> _T | None:
     None where nothing is left."""
     if not isinstance(value, dict):
         return None
-    types = get_type_hints(kind)
     found = {}
-    for field in fields(kind):  # type: ignore[arg-type]
+    for name, type_ in _types()[kind].items():
         try:
-            item = msgspec.convert(value.get(field.name), types[field.name])
+            item = msgspec.convert(value.get(name), type_)
         except msgspec.ValidationError:
             continue
         if not isinstance(item, int) or 0 <= item <= MOST_COUNTED:
-            found[field.name] = item
+            found[name] = item
     return kind(**found) if any(item is not None for item in found.values()) else None
+
+
+@cache
+def _types() -> dict[type, dict[str, Any]]:
+    """Of what is read leniently, the fields and their types: to look them up costs more than to read a
+    token."""
+    return {kind: get_type_hints(kind) for kind in (Usage, Timings, PromptProgress)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from gputui.chat.answering.live import Exchange
     from gputui.chat.keeping.store import Store
     from gputui.chat.model import Answer
-
-_OF_ONE_ROW = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
-"""What SQLite says of a value that it does not take; others may be taken."""
 
 
 @dataclass(eq=False)
@@ -70,7 +66,7 @@ class Keeper:
                     failed.add(left[0])
                     known = isinstance(error, GputuiError)
                     problem = str(error) if known else f"{error_words(error)}. Please report this."
-                    if known and not isinstance(error.__cause__, _OF_ONE_ROW):
+                    if known and not _is_of_one_row(error):
                         break  # the database takes nothing now
                 else:
                     self._unsaved = [one for one in self._unsaved if one is not left[0]]
@@ -112,3 +108,11 @@ class Keeper:
                 if exchange.turn_id is None:
                     place.id = None
                 exchange.turn_id = None
+
+
+def _is_of_one_row(error: BaseException) -> bool:
+    """Whether SQLite does not take this value; others may be taken."""
+    import sqlite3
+
+    of_one = sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError
+    return isinstance(error.__cause__, of_one)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gputui.chat.keeping import index, listing
-from gputui.chat.keeping.found import Match, Summary
-from gputui.chat.keeping.rows import answer_row, attachment_of, by_turn, turn_of
-from gputui.chat.keeping.search import search
 from gputui.chat.model import Answer, Attachment, Turn
 from gputui.database import Database
 from gputui.errors import GputuiError
 from gputui.text import clean_line
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from gputui.chat.keeping.found import Match, Summary
+
 
 _NOT_READ = "kept conversations cannot be read"
 _NOT_CHANGED = "nothing was changed"
@@ -99,11 +101,15 @@ class Store:
 
         Of ``MOST`` at most.
         """
+        from gputui.chat.keeping import listing
+
         with self._reading() as connection:
             return listing.page(connection, min(limit, MOST), offset)
 
     def summary(self, conversation_id: int) -> Summary:
         """Of one conversation. Raises GputuiError also where there is none of that id."""
+        from gputui.chat.keeping import listing
+
         with self._reading() as connection:
             found = listing.one(connection, conversation_id)
         if found is None:
@@ -140,6 +146,9 @@ class Store:
         and ``since=match``. Pictures come without their data: to show a turn needs none, and
         ``attachments`` has them.
         """
+        from gputui.chat.keeping import listing
+        from gputui.chat.keeping.rows import by_turn, turn_of
+
         with self._reading() as connection:
             rows = listing.turns(connection, conversation_id, newest, before, since)
             said, files = by_turn(rows.answers), by_turn(rows.attachments)
@@ -147,6 +156,8 @@ class Store:
 
     def attachments(self, turn_id: int) -> tuple[Attachment, ...]:
         """The attachments of one turn, with their data."""
+        from gputui.chat.keeping.rows import attachment_of
+
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT name, media_type, data FROM attachments WHERE turn_id = ? ORDER BY position",
@@ -156,6 +167,8 @@ class Store:
 
     def prompts(self, limit: int = 500) -> tuple[str, ...]:
         """The prompts of all conversations for an input history: each once, the newest first."""
+        from gputui.chat.keeping import listing
+
         with self._reading() as connection:
             return listing.prompts(connection, limit)
 
@@ -166,6 +179,8 @@ class Store:
         the last word may be the beginning of one. Titles come first, then turns, the newest
         first; at most ``limit`` (and ``MOST``) in all. None for a query that is blank.
         """
+        from gputui.chat.keeping import index
+
         try:
             return self._search(query, min(limit, MOST))
         except GputuiError as error:
@@ -207,6 +222,8 @@ class Store:
         self._database.close()
 
     def _search(self, query: str, limit: int) -> tuple[Match, ...]:
+        from gputui.chat.keeping.search import search
+
         indexed = self._index()
         with self._reading() as connection:
             return search(connection, query, limit, indexed=indexed)
@@ -216,6 +233,8 @@ class Store:
 
         In steps, so that nobody else who writes waits for long.
         """
+        from gputui.chat.keeping import index
+
         with self._database.transaction(_NOT_READ) as connection:
             if not index.usable(connection):
                 return False
@@ -272,6 +291,8 @@ def _add_turn(connection: sqlite3.Connection, conversation_id: int, turn: Turn) 
 
 
 def _put_answer(connection: sqlite3.Connection, turn_id: int, answer: Answer) -> None:
+    from gputui.chat.keeping.rows import answer_row
+
     _still_there(connection, "turns", turn_id)
     row = {"turn_id": turn_id} | answer_row(answer)
     columns = ", ".join(row)

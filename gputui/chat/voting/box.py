@@ -6,11 +6,14 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from gputui.chat.answering.live import Exchange
 from gputui.chat.voting.store import VoteStore
-from gputui.chat.voting.vote import Vote, vote_json
 from gputui.errors import GputuiError
+
+if TYPE_CHECKING:
+    from gputui.chat.answering.live import Exchange
+    from gputui.chat.voting.vote import Vote
 
 
 class VoteBox:
@@ -32,6 +35,8 @@ class VoteBox:
     def lost(self) -> GputuiError | None:
         """What is to be told at the end of the program of votes that could not be kept, with all that is
         needed to cast them again; None where all are."""
+        from gputui.chat.voting.vote import vote_json
+
         if self.problem is None or not self._unkept:
             return None
         lines = [json.dumps(vote_json(vote), ensure_ascii=False) for vote in self._waiting()]

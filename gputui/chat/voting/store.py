@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gputui.chat.voting.vote import Choice, Contestant, Vote
 from gputui.database import Database
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from gputui.chat.voting.vote import Vote
+
 
 _INSERT = """
 INSERT INTO votes (
@@ -74,6 +79,8 @@ def _row(vote: Vote) -> tuple[object, ...]:
 
 def _votes(rows: Sequence[sqlite3.Row]) -> Iterator[Vote]:
     """A row whose choice this version does not know is of a newer one, and left out."""
+    from gputui.chat.voting.vote import Choice, Contestant, Vote
+
     for row in rows:
         with contextlib.suppress(ValueError):
             yield Vote(

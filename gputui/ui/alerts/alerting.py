@@ -12,7 +12,6 @@ from gputui.alerts.views import Scope
 from gputui.chat.model import Answer
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.ui.alerts.events import EventsScreen
 from gputui.ui.alerts.line import AlertLine
 from gputui.ui.alerts.marks import SAID_ELSEWHERE, AlertMark, marks_of
 from gputui.ui.palette import Look
@@ -63,6 +62,8 @@ class Alerting:
 
     def show_events(self) -> None:
         """The list of all events."""
+        from gputui.ui.alerts.events import EventsScreen
+
         watch = self._services.alerts
         if watch is not None:
             clock = self._services.clock if watch.keeps else lambda: watch.sampled_at

@@ -1,27 +1,27 @@
-"""One turn of one side: a single widget, Markdown when it is finished, plain text while it grows."""
+"""A finished turn of one side: a single widget."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
 from rich.text import Text
-from textual.content import Content
 from textual.widgets import Static
 
 from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import STOPPED, Answer, Measurement
-from gputui.instances.log.lines import Search
 from gputui.text import clean_line, number
 from gputui.ui.chat.reading.figures import figures, reasoning_words
 from gputui.ui.chat.reading.laid_out import LaidOut, Marks
 from gputui.ui.palette import Look, rich_style
 
-LIVE_CHARACTERS = 20_000
-"""Of an answer that still grows, at most this much of its end is laid out: a screen holds far less."""
+if TYPE_CHECKING:
+    from gputui.instances.log.lines import Search
 
 
-_PROMPT = "› "
+PROMPT = "› "
 
 LEFT_OUT = "not sent any more, /drop 0 takes it back in"
 
@@ -29,7 +29,8 @@ SHOWN_CHARACTERS = 50_000
 """Of a finished text, at most this much of its start is laid out; all of it is kept."""
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """As much of a text as is laid out."""
     more = len(text) - SHOWN_CHARACTERS
     return (
         text
@@ -38,54 +39,8 @@ def _shown(text: str) -> str:
     )
 
 
-class LiveAnswer(Static):
-    """The answer that is being written: plain text, its end only; of its reasoning the last lines."""
-
-    def __init__(self, look: Look) -> None:
-        super().__init__("", markup=False, classes="live")
-        self._look = look
-        self._shows: tuple[str, Answer] | None = None
-        self.unfolded = False
-
-    def toggle_reasoning(self) -> None:
-        """Show all of the reasoning, or only how much it is."""
-        self.unfolded = not self.unfolded
-        if self._shows is not None:
-            self.update_answer(*self._shows)
-
-    def update_answer(self, prompt: str, answer: Answer) -> None:
-        """Show the prompt and what has come so far."""
-        self._shows = prompt, answer
-        look = self._look
-        text = answer.text.lstrip()[-LIVE_CHARACTERS:]
-        shown = look.text(f"{_shown(prompt)}\n\n")
-        thought = look.text(self._reasoning(answer, folded=bool(text)))
-        self.update(
-            Content.assemble(
-                (look.text(_PROMPT), "$accent"),
-                (shown, "bold"),
-                (thought, "dim"),
-                look.text(text),
-            )
-        )
-
-    def _reasoning(self, answer: Answer, *, folded: bool) -> str:
-        if not answer.reasoning:
-            return ""
-        seen = self.unfolded or not folded
-        head = _fold_line(answer.measurement, answer.reasoning, unfolded=seen)
-        if self.unfolded:
-            return f"{head}\n{answer.reasoning[-LIVE_CHARACTERS:]}\n\n"
-        if folded:
-            return f"{head}\n\n"
-        return f"{head}\n…{answer.reasoning[-THOUGHT_CHARACTERS:].lstrip()}"
-
-
-THOUGHT_CHARACTERS = 400
-"""Of an answer that only thinks as yet, so much of the end of its reasoning is shown."""
-
-
-def _fold_line(measurement: Measurement, reasoning: str, *, unfolded: bool) -> str:
+def fold_line(measurement: Measurement, reasoning: str, *, unfolded: bool) -> str:
+    """How much was reasoned, with the mark of what can be unfolded."""
     return f"{'▾' if unfolded else '▸'} {reasoning_words(measurement, reasoning)}"
 
 
@@ -152,13 +107,13 @@ class FinishedAnswer(Static):
         palette = look.palette
         marks = Marks(self._search, self._current, palette)
         accent = rich_style(palette.theme.colors.accent)
-        asked = Text.assemble((_PROMPT, accent), (_shown(self._prompt), palette.strong))
+        asked = Text.assemble((PROMPT, accent), (shown(self._prompt), palette.strong))
         prompt = _Marked(asked, marks)
         parts: list[RenderableType] = [prompt, Text(""), *self._reasoning(marks)]
         if not self._note.sent:
             parts.insert(0, Text(LEFT_OUT, style=palette.warning))
         if answer.text:
-            parts.append(AnswerMarkdown(_shown(answer.text), palette, marks))
+            parts.append(AnswerMarkdown(shown(answer.text), palette, marks))
         parts += [Text(text, style=style) for text, style in self._endings()]
         if self._note.otherwise:
             words = self._note.words
@@ -189,10 +144,10 @@ class FinishedAnswer(Static):
                 return []
             spent = f"reasoning {number(tokens.value)} tokens, which the server does not show"
             return [Text(spent, style=dim), Text("")]
-        fold = _fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
+        fold = fold_line(answer.measurement, answer.reasoning, unfolded=self.unfolded)
         parts: list[RenderableType] = [Text(fold, dim)]
         if self.unfolded:
-            parts.append(_Marked(Text(_shown(answer.reasoning), dim), marks))
+            parts.append(_Marked(Text(shown(answer.reasoning), dim), marks))
         return [*parts, Text("")]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -11,7 +13,6 @@ from gputui.errors import GputuiError
 from gputui.text import sentences
 from gputui.ui.boundary import told
 from gputui.ui.chat.kept.mark import KeptMark
-from gputui.ui.chat.kept.taking import Copying
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.drafting import Drafting
@@ -22,6 +23,9 @@ from gputui.ui.chat.voting.voting import Voting
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.ui.chat.kept.taking import Copying
 
 
 class Chatting:
@@ -41,7 +45,6 @@ class Chatting:
         self.look = look
         self.say = say
         self.seating = Seating(screen, services, caretaker, look, say)
-        self.copying = Copying()
         self.drafting = Drafting(self)
         self.reading = Reading(self)
         self.queueing = Queueing(self)
@@ -53,6 +56,13 @@ class Chatting:
     def conversation(self) -> Conversation:
         """What is on the screen."""
         return self.services.conversation
+
+    @cached_property
+    def copying(self) -> Copying:
+        """What takes answers to the clipboard."""
+        from gputui.ui.chat.kept.taking import Copying
+
+        return Copying()
 
     @property
     def panel(self) -> ChatPanel:

@@ -11,7 +11,6 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from gputui.chat.conversation import PAIR, Conversation
-from gputui.chat.voting.casting import can_vote
 from gputui.errors import GputuiError
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
@@ -21,7 +20,7 @@ from gputui.ui.chat.queue.line import QueueLine
 from gputui.ui.chat.reading.find_bar import FindBar
 from gputui.ui.chat.settings.notice import ChatNotice
 from gputui.ui.chat.side_pane import SidePane
-from gputui.ui.messages import ProblemMet
+from gputui.ui.messages import AnswersStreamed, ProblemMet
 from gputui.ui.palette import Look
 
 DRAWS_PER_SECOND = 10
@@ -111,7 +110,8 @@ class ChatPanel(Vertical):
 
     def _annotate(self) -> None:
         """What stands beside a turn may come from the other side: both, where either has news."""
-        versions = [(pane.side.name, pane.side.version) for pane in self.panes]
+        sides = [pane.side for pane in self.panes]
+        versions = [(side.name, side.version - side.grown) for side in sides]
         if versions != self._annotated:
             self._annotated = versions
             for pane in self.panes:
@@ -119,9 +119,12 @@ class ChatPanel(Vertical):
 
     def _offer_keys(self) -> None:
         """The footer shows the keys that there is something for; drawn again only where that differs."""
-        busy, votable = self._conversation.busy, can_vote(self._conversation)
+        busy, votable = self._conversation.busy, self._votable()
         changed = [busy != self._busy]
-        self._busy = busy
+        if busy != self._busy:
+            self._busy = busy
+            # To the app itself: a message does not bubble past the panel in whose timer it is made.
+            self.app.post_message(AnswersStreamed(busy))
         for pane in self.panes:
             offers = {
                 "stop": pane.side.busy,
@@ -132,6 +135,13 @@ class ChatPanel(Vertical):
             changed.append(pane.offer({name for name, offered in offers.items() if offered}))
         if any(changed) and self.has_pseudo_class("focus-within"):
             self.screen.refresh_bindings()
+
+    def _votable(self) -> bool:
+        if not any(side.finished for side in self._conversation.sides.values()):
+            return False
+        from gputui.chat.voting.casting import can_vote
+
+        return can_vote(self._conversation)
 
     def next_target(self) -> None:
         """All sides, each that is shown alone, and from the start."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import TextArea
 
-from gputui.chat.asking.attachments import Attached
-from gputui.chat.asking.library import placeholder
 from gputui.errors import GputuiError
 from gputui.text import clean
 from gputui.ui.chat.prompting.drafting import Drafting
 from gputui.ui.chat.prompting.typed import as_typed, command_in
+
+if TYPE_CHECKING:
+    from gputui.chat.asking.attachments import Attached
 
 
 class Prompt(TextArea):
@@ -228,6 +230,8 @@ class Prompt(TextArea):
 
     def insert_prompt(self, text: str) -> None:
         """A text of the library at the cursor, which goes to its first placeholder."""
+        from gputui.chat.asking.library import placeholder
+
         start, end = sorted(self.selection)
         result = self.replace(text, start, end)
         self.move_cursor(result.end_location)

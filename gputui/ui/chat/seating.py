@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.style import Style
 from textual.screen import Screen
 
 from gputui.chat.asking.settings import own_words
 from gputui.chat.conversation import PAIR
-from gputui.chat.endpoints import cannot_chat, found_endpoint, running_endpoint
 from gputui.chat.model import Endpoint
 from gputui.chat.side import Side
 from gputui.chat.voting.blind import NOBODY
@@ -21,10 +21,12 @@ from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import UNKNOWN
 from gputui.ui.chat.panel import ChatPanel
 from gputui.ui.chat.settings.notice import ChatNotice, notice
-from gputui.ui.dialogs import Choice, ChoiceDialog
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.ui.dialogs import Choice
 
 
 class Seating:
@@ -51,6 +53,8 @@ class Seating:
 
         An instance must be ready: where it is not, another one may answer on its port, under its name.
         """
+        from gputui.chat.endpoints import cannot_chat, running_endpoint
+
         self._catch_up()
         talker = self._services.conversation.sides[side]
         self._screen.call_later(self.frame)  # a blind draw begins with a prompt
@@ -87,6 +91,8 @@ class Seating:
 
     def choose(self, side: str) -> None:
         """Ask who answers on a side."""
+        from gputui.ui.dialogs import ChoiceDialog
+
         choices = self.choices()
         if not choices:
             self._say(
@@ -117,6 +123,8 @@ class Seating:
         return name in chats or name in {one.name for one in config.endpoints}
 
     def _endpoint(self, name: str) -> Endpoint | None:
+        from gputui.chat.endpoints import found_endpoint
+
         status = self._caretaker.status(name)
         if status is not None and status.external:
             return found_endpoint(name, status.url, status.model, sees=status.sees)
@@ -244,6 +252,8 @@ def _row(status: InstanceStatus) -> _Row:
 
 def _choices(rows: Sequence[_Row]) -> list[Choice]:
     """In columns."""
+    from gputui.ui.dialogs import Choice
+
     names = max((len(row[0]) for row in rows), default=0)
     states = max((len(row[1]) for row in rows), default=0)
     return [

@@ -15,8 +15,9 @@ from gputui.chat.side import Side
 from gputui.errors import GputuiError
 from gputui.text import seconds
 from gputui.ui.cells import CellView, Line, cut
-from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
+from gputui.ui.chat.answer import FinishedAnswer
 from gputui.ui.chat.kept.turn_list import TurnList
+from gputui.ui.chat.live.answer import LiveAnswer
 from gputui.ui.chat.reading.figures import figures
 from gputui.ui.chat.reading.turns import TurnView
 from gputui.ui.chat.settings.context_bar import add_context, context_width
@@ -190,6 +191,7 @@ class SidePane(Vertical):
         """Draw again in the theme of now."""
         for view in self.query(FinishedAnswer):
             view.restyle()
+        self.query_one(LiveAnswer).restyle()
         self.query_one(SideNumbers).redraw()
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────

@@ -7,25 +7,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
-from gputui.config import InstanceConfig, default_path, edit, resolve_gpus, user_file
+from gputui.config import InstanceConfig, default_path, resolve_gpus, user_file
 from gputui.errors import ConfigError, GputuiError
 from gputui.identity import GpuIdentity
-from gputui.instances.proposals import propose_key, propose_name, propose_port
 from gputui.instances.status import RUNNING
 from gputui.text import clean_line
 from gputui.ui.boundary import told
 from gputui.ui.configuring import Configuring
-from gputui.ui.dialogs import Choice, ChoiceDialog
-from gputui.ui.editing.checks import Judging
-from gputui.ui.editing.draft import Draft, Purpose
-from gputui.ui.editing.form import FormParts, InstanceForm
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.ui.editing.draft import Draft, Purpose
+
 
 _NOT_DONE = {
     "new": "No instance was added",
@@ -69,6 +68,9 @@ class Editing:
 
     def request_removal(self, name: str) -> None:
         """Ask whether an instance is to be taken out of the file."""
+        from gputui.config import edit
+        from gputui.ui.dialogs import Choice, ChoiceDialog
+
         if self._services.readonly:
             self._refuse(f"{name} was not removed")
             return
@@ -92,6 +94,10 @@ class Editing:
     # ── the form ─────────────────────────────────────────────────────────────────────────────────
 
     async def _open(self, purpose: Purpose, name: str) -> None:
+        from gputui.ui.editing.checks import Judging
+        from gputui.ui.editing.draft import Draft
+        from gputui.ui.editing.form import FormParts, InstanceForm
+
         draft = await self._reread(Draft(self._file, None, purpose, name))
         raw = draft.raw
         proposed = await asyncio.to_thread(self._propose, purpose, name)
@@ -111,6 +117,8 @@ class Editing:
 
     async def _reread(self, draft: Draft) -> Draft:
         """The draft on the file as it is now. Raises GputuiError where that is not valid."""
+        from gputui.config import edit
+
         content = await asyncio.to_thread(user_file.read, draft.file)
         read = replace(draft, before=content)
         try:
@@ -121,6 +129,8 @@ class Editing:
 
     def _propose(self, purpose: Purpose, name: str) -> dict[str, Any]:
         """What a new one, or a copy, begins with. Blocks while a port is looked for."""
+        from gputui.instances.proposals import propose_key, propose_name, propose_port
+
         config = self._services.config
         if purpose == "edit":
             return {}
@@ -162,6 +172,9 @@ class Editing:
             self._work(self._remove(name, stop=choice == "stop"))
 
     async def _remove(self, name: str, *, stop: bool) -> None:
+        from gputui.config import edit
+        from gputui.ui.editing.draft import Draft
+
         if stop:
             self._caretaker.act("stop", name)
             await self._caretaker.settle()

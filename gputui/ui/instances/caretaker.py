@@ -6,22 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError
 
 from gputui.errors import GputuiError, Told
-from gputui.instances.fit.reckoning import Fit
 from gputui.instances.status import RUNNING, InstanceStatus, State
-from gputui.instances.switching.swap import GaveUpError
-from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
-from gputui.ui.dialogs import ConfirmDialog
 from gputui.ui.instances.columns import is_others
-from gputui.ui.instances.fit_question import asks, fit_dialog
 from gputui.ui.messages import InstancesObserved
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.instances.fit.reckoning import Fit
+    from gputui.instances.switching.words import AnsweringError
+    from gputui.ui.dialogs import ConfirmDialog
+
 
 OBSERVE_SECONDS = 1.0
 SOON = 0.2
@@ -104,6 +105,8 @@ class Caretaker:
 
     def request(self, action: str, name: str) -> None:
         """``start``, ``stop`` or ``restart``: the last two ask first; read-only refuses all."""
+        from gputui.ui.dialogs import ConfirmDialog
+
         if self._services.readonly:
             self._say(GputuiError(f"{name} is not {_DONE[action]}", "gputui runs with --readonly."))
         elif action == "start" and not self._is_others(name):
@@ -185,6 +188,8 @@ class Caretaker:
             self.act(action, name)
 
     async def _ask_fit(self, action: str, name: str) -> None:
+        from gputui.ui.instances.fit_question import asks, fit_dialog
+
         with self._as_looking(name):
             fit: Fit | None = None
             with contextlib.suppress(GputuiError):  # what is wrong with it, the start itself says
@@ -223,6 +228,9 @@ class Caretaker:
         self._screen.run_worker(self.observe, group="look", exclusive=True)  # type: ignore[arg-type]
 
     async def _act(self, action: str, name: str, *, force: bool = False) -> None:
+        from gputui.instances.switching.swap import GaveUpError
+        from gputui.instances.switching.words import AnsweringError
+
         supervisor = self._services.supervisor
         methods: dict[str, Callable[[str], Awaitable[None]]] = {
             "start": partial(supervisor.start, force=force),
@@ -257,6 +265,8 @@ class Caretaker:
 
     def _offer_force(self, action: str, name: str, error: AnsweringError) -> None:
         """Another one of its group answers, and the group refuses: the user may break that off."""
+        from gputui.ui.dialogs import ConfirmDialog
+
         if self.ending:
             self.last_words.append(str(error))
             return

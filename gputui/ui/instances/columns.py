@@ -11,12 +11,11 @@ from rich.style import Style
 
 from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.instances.status import HUNG_SECONDS, RUNNING, InstanceStatus, State, retry_words
-from gputui.text import UNKNOWN, number, seconds, size, uptime
+from gputui.text import UNKNOWN, number, seconds, size, tokens_per_joule, uptime
 from gputui.ui.alerts.marks import AlertMark
 from gputui.ui.cells import Line, cut
 from gputui.ui.graph import bar
 from gputui.ui.palette import Look, Palette
-from gputui.ui.power.lines import tokens_per_joule
 
 BAR, NAME = 6, 16
 """Cells of a loading bar, and of a name."""

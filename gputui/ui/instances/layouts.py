@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
 from gputui.errors import GputuiError
 from gputui.identity import GpuIdentity
-from gputui.instances.switching.layouts import LayoutPlan
-from gputui.instances.switching.words import AnsweringError
 from gputui.text import error_words
 from gputui.ui.boundary import told
-from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog
 from gputui.ui.instances.caretaker import Caretaker
-from gputui.ui.instances.layout_dialog import LayoutDialog
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
+
+if TYPE_CHECKING:
+    from gputui.instances.switching.layouts import LayoutPlan
 
 
 class LayoutActions:
@@ -45,6 +45,8 @@ class LayoutActions:
         self._look_up(self._choose())
 
     async def _choose(self) -> None:
+        from gputui.ui.dialogs import Choice, ChoiceDialog
+
         plans = await self._layouts.all() if self._layouts else ()
         if not plans:
             error = GputuiError(
@@ -66,6 +68,8 @@ class LayoutActions:
             self._look_up(self._show(name))
 
     async def _show(self, name: str) -> None:
+        from gputui.ui.instances.layout_dialog import LayoutDialog
+
         assert self._layouts is not None  # noqa: S101 - a layout was chosen
         plan = await self._layouts.plan(name)
         dialog = LayoutDialog(self._look, plan, self._gpus)
@@ -86,6 +90,9 @@ class LayoutActions:
         self._caretaker.undertake(self._switch(plan, force), f"layout {plan.name}")
 
     async def _switch(self, plan: LayoutPlan, force: bool) -> None:
+        from gputui.instances.switching.words import AnsweringError
+        from gputui.ui.dialogs import ConfirmDialog
+
         assert self._layouts is not None  # noqa: S101 - a layout was chosen
         try:
             await self._layouts.switch(plan, force=force)

@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.events import Click
 from textual.message import Message
+from textual.widgets import Footer
 
 from gputui.ui.cells import CellView, Line
 from gputui.ui.instances.columns import (
@@ -26,6 +27,8 @@ from gputui.ui.palette import Look
 LOW = 30
 """Rows of a terminal below which one line, not two, is kept for what there is to say."""
 CHAT_ROWS = 8
+ABOVE = frozenset({"header", "alerts", "banner", "gpus"})
+"""What stands above the table, by id."""
 NO_INSTANCE = "No instance is configured: n adds one, or write a file with: gputui init"
 
 
@@ -145,8 +148,8 @@ class InstancesPanel(CellView, can_focus=True):
         else:
             others = sum(
                 widget.outer_size.height
-                for widget in self.screen.query("#header, #alerts, #banner, #gpus, Footer")
-                if widget.display
+                for widget in self.screen.children  # a query by selector takes a third of a tick
+                if widget.display and (widget.id in ABOVE or isinstance(widget, Footer))
             )
             most = min(height // 3 - around, height - others - CHAT_ROWS - around)
         return max(1, min(len(self._rows), max(2, most)))

@@ -9,7 +9,6 @@ from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.config import Config
 from gputui.gpu.sample import Snapshot
 from gputui.instances.status import InstanceStatus, State
-from gputui.models.files import short_name
 from gputui.power.efficiency import Efficiency
 from gputui.text import clean_line
 from gputui.ui.alerts.marks import AlertMark
@@ -46,6 +45,8 @@ def instance_rows(
 
 def configured_rows(config: Config) -> tuple[InstanceRow, ...]:
     """One row for each that is configured, while nobody has looked at them yet."""
+    from gputui.models.files import short_name
+
     return tuple(
         InstanceRow(
             status=InstanceStatus(

@@ -11,9 +11,6 @@ from gputui.chat.health import EndpointStatus
 from gputui.errors import GputuiError
 from gputui.ui.instances.caretaker import Caretaker
 from gputui.ui.instances.columns import InstanceRow
-from gputui.ui.instances.details import InstanceDetailsScreen, InstanceSource
-from gputui.ui.instances.endpoint import EndpointDialog
-from gputui.ui.log.screen import LogScreen
 from gputui.ui.overlay import Seen
 from gputui.ui.palette import Look
 from gputui.ui.services import Services
@@ -44,11 +41,15 @@ class InstanceViews:
 
     def show_log(self, name: str) -> None:
         """The log of an instance."""
+        from gputui.ui.log.screen import LogScreen
+
         log = self._services.supervisor.log(name)
         self._screen.app.push_screen(LogScreen(self._look, name, log, self._show_keys))
 
     def show_details(self, name: str, seen: Seen) -> None:
         """All about an instance."""
+        from gputui.ui.instances.details import InstanceDetailsScreen, InstanceSource
+
         supervisor = self._services.supervisor
         source = InstanceSource(
             row=partial(self._row, name),
@@ -66,6 +67,8 @@ class InstanceViews:
 
     def show_endpoint(self, name: str) -> None:
         """All about an endpoint."""
+        from gputui.ui.instances.endpoint import EndpointDialog
+
         self._screen.app.push_screen(
             EndpointDialog(self._look, name, partial(self._endpoint, name))
         )

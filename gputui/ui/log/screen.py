@@ -14,10 +14,10 @@ from gputui.instances.log.lines import Level
 from gputui.instances.log.reader import InstanceLog
 from gputui.text import size
 from gputui.ui.cells import CellView, Line
+from gputui.ui.filter_box import FilterBox
 from gputui.ui.log.view import LogView
 from gputui.ui.overlay import Overlay, Seen
 from gputui.ui.palette import Look
-from gputui.ui.processes.table import FilterBox
 
 
 class LogBar(CellView):

@@ -13,7 +13,6 @@ from gputui.gpu.sample import GpuSample
 from gputui.power.session import PowerSession
 from gputui.text import error_words
 from gputui.ui.boundary import on_daemon_thread
-from gputui.ui.power.dialog import PowerLimitDialog
 
 TOLD_SECONDS = 12.0
 """How long a limit that was changed stands on the screen."""
@@ -35,6 +34,8 @@ class PowerActions:
 
     def request_limit(self, sample: GpuSample) -> None:
         """Ask for the limit of a GPU and set it; refused in words where none can be set."""
+        from gputui.ui.power.dialog import PowerLimitDialog
+
         if self._session is None:
             return
         if self._session.refusal is not None:

@@ -19,7 +19,7 @@ from gputui.power.cost import DAYS_PER_MONTH, cost, costs, money
 from gputui.power.energy import Energy
 from gputui.power.meter import MEAN_AFTER_SECONDS, GpuPower, PowerReport
 from gputui.power.schedule import Planned
-from gputui.text import UNKNOWN, clean_line, number, uptime
+from gputui.text import UNKNOWN, clean_line, number, tokens_per_joule, uptime
 from gputui.ui.cells import Line
 from gputui.ui.graph import bar
 from gputui.ui.palette import Palette
@@ -294,13 +294,6 @@ def _cut(text: str, width: int) -> str:
 def _is_lowered(limits: PowerRange) -> bool:
     known = limits.limit is not None and limits.default is not None
     return known and (limits.limit or 0) < (limits.default or 0)
-
-
-def tokens_per_joule(value: float | None) -> str:
-    """Three digits that count: ``0.031``, ``1.24``, ``12.4``."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def _watts(value: float | None) -> str:

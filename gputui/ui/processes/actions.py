@@ -6,23 +6,24 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
 from gputui.errors import GputuiError
-from gputui.gpu import own_processes
 from gputui.gpu.sample import HostProcess
 from gputui.text import clean_line, error_words, size
-from gputui.ui.dialogs import Choice, ChoiceDialog, ConfirmDialog, TextScreen
 from gputui.ui.instances.caretaker import Caretaker
-from gputui.ui.processes.rows import ProcessRow
+
+if TYPE_CHECKING:
+    from gputui.ui.processes.rows import ProcessRow
+
 
 _WORDS = {
     signal.SIGINT: ("Interrupt", "as ctrl+c does"),
     signal.SIGTERM: ("Terminate", "asks it to end in order"),
     signal.SIGKILL: ("Kill", "ends it at once, nothing is saved"),
 }
-_NAMES = {number.name: number for number in own_processes.SIGNALS}
 _QUESTION = 300
 """Characters of a command in the question."""
 
@@ -69,6 +70,9 @@ class ProcessActions:
             self._screen.run_worker(self._ask(row, contexts), group="signal")
 
     async def _ask(self, row: ProcessRow, contexts: Sequence[ProcessRow]) -> None:
+        from gputui.gpu import own_processes
+        from gputui.ui.dialogs import Choice, ChoiceDialog
+
         host = row.host
         if host is None or not host.own:
             self._say(own_processes.not_own(row.pid, host))
@@ -88,6 +92,9 @@ class ProcessActions:
 
     def show_environment(self, row: ProcessRow, *, live: bool) -> None:
         """The environment of an own process, secrets hidden; others are refused in words."""
+        from gputui.gpu import own_processes
+        from gputui.ui.dialogs import TextScreen
+
         host = row.host
         if not live:
             self._say(RECORDED)
@@ -102,9 +109,11 @@ class ProcessActions:
         self._say(GputuiError(error_words(error)))
 
     def _chosen(self, host: HostProcess, who: str, name: str | None) -> None:
-        number = _NAMES.get(name or "")
-        if number is None:
+        from gputui.ui.dialogs import ConfirmDialog
+
+        if not name:
             return
+        number = signal.Signals[name]
         word, note = _WORDS[number]
         self._screen.app.push_screen(
             ConfirmDialog(
@@ -122,6 +131,8 @@ class ProcessActions:
             self._screen.run_worker(self._send(host, who, number), group="signal")
 
     async def _send(self, host: HostProcess, who: str, number: signal.Signals) -> None:
+        from gputui.gpu import own_processes
+
         try:
             await asyncio.to_thread(own_processes.send, host, number)
         except GputuiError as error:
@@ -142,6 +153,8 @@ def _question(row: ProcessRow, contexts: Sequence[ProcessRow]) -> str:
 
 
 async def _environment_text(host: HostProcess) -> str:
+    from gputui.gpu import own_processes
+
     try:
         pairs = await asyncio.to_thread(own_processes.environment, host)
     except GputuiError as error:

@@ -10,13 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.events import Paste
 from textual.widgets import Input
 
 from gputui.gpu.family import Family
 from gputui.gpu.host_processes import LOOK_SECONDS, LocalProcess
 from gputui.gpu.sample import Snapshot
-from gputui.text import clean
+from gputui.ui.filter_box import FilterBox
 from gputui.ui.palette import Look
 from gputui.ui.processes.actions import ProcessActions
 from gputui.ui.processes.list import ProcessList
@@ -31,7 +30,6 @@ from gputui.ui.processes.rows import (
 )
 from gputui.ui.processes.tree import as_tree, with_ancestors
 
-FILTER_LENGTH = 200
 TOGETHER_SECONDS = 0.1
 """By how much a look at the tree may come early, to fall together with a sample."""
 
@@ -79,19 +77,6 @@ class _Facts:
     family: Mapping[int, LocalProcess] = field(default_factory=dict)
     family_at: float = 0.0
     reading: bool = False
-
-
-class FilterBox(Input):
-    """The line in which the filter is typed."""
-
-    def __init__(self, placeholder: str = "filter: words in any column") -> None:
-        super().__init__(placeholder=placeholder, compact=True, max_length=FILTER_LENGTH)
-
-    def _on_paste(self, event: Paste) -> None:
-        """What is pasted came from elsewhere, and is drawn here."""
-        event.text = clean(event.text)
-        super()._on_paste(event)
-        event.prevent_default()  # Textual calls the handler of each class of the line
 
 
 class ProcessTable(Vertical):

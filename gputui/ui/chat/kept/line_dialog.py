@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from gputui.ui.processes.table import FilterBox
+from gputui.ui.filter_box import FilterBox
 
 
 class LineDialog(ModalScreen[str | None]):

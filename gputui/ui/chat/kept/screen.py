@@ -17,8 +17,8 @@ from gputui.ui.chat.kept.finder import PAGE, Finder
 from gputui.ui.chat.kept.found_list import Found, FoundList
 from gputui.ui.chat.kept.keeping import Keeping
 from gputui.ui.chat.voting.veiled import veiled
+from gputui.ui.filter_box import FilterBox
 from gputui.ui.overlay import Overlay, Seen
-from gputui.ui.processes.table import FilterBox
 
 
 class SearchBox(FilterBox):

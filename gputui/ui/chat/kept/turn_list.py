@@ -14,10 +14,10 @@ from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 from textual.widgets import Static
 
-from gputui.chat.asking.attachments import asked_words
 from gputui.chat.asking.notes import TurnNote
 from gputui.chat.model import Turn
-from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
+from gputui.ui.chat.answer import FinishedAnswer
+from gputui.ui.chat.live.answer import LiveAnswer
 from gputui.ui.chat.reading.turns import Turns
 from gputui.ui.palette import Look
 
@@ -179,6 +179,8 @@ class TurnList(Turns):
             self._drop(self._views[:too_many])
 
     def _made(self, first: int, last: int) -> list[FinishedAnswer]:
+        from gputui.chat.asking.attachments import asked_words
+
         return [
             FinishedAnswer(
                 asked_words(turn),
@@ -223,7 +225,7 @@ class TurnList(Turns):
 
     def _go_to_end(self) -> None:
         """Unless somebody scrolled meanwhile."""
-        if self.follows:
+        if self.follows and self.scroll_y != self.max_scroll_y:
             self.move_to(self.max_scroll_y)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -328,13 +330,18 @@ class TurnList(Turns):
         self._held = (view, max(0, view.virtual_region.y - round(self.scroll_y)))
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
-        """Where the parts lie. One that is held stays where it is seen: so scrolls Textual (8.2) itself,
-        where it is anchored to the end, and nothing is drawn at a place that it then leaves."""
+        """Where the parts lie. One that is held stays where it is seen, and the end that is followed is
+        seen: so scrolls Textual (8.2) itself where it is anchored, and nothing is drawn at a place that it
+        then leaves."""
         result = super().arrange(size, optimal)
         if self._first and result.total_region.bottom <= size.height:
             self.call_after_refresh(self._fill)
-        if self._held is not None and not self._moving.locked():
+        if self._moving.locked():
+            return result
+        if self._held is not None:
             self._keep_held(*self._held, result, size)
+        elif self.follows:
+            self._put_at(max(0, result.total_region.bottom - size.height))
         return result
 
     def _keep_held(self, view: Widget, above: int, result: DockArrangeResult, size: Size) -> None:

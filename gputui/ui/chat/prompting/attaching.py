@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gputui.chat.asking.attachments import Attached, PictureError, check_number, read_attachment
-from gputui.chat.asking.pasted import Reading, readings
 from gputui.chat.model import Attachment
 from gputui.errors import GputuiError
 from gputui.text import clean_line
 from gputui.ui.boundary import on_daemon_thread
+
+if TYPE_CHECKING:
+    from gputui.chat.asking.attachments import Attached
+    from gputui.chat.asking.pasted import Reading
+
 
 READ_SECONDS = 5.0
 """A disk that is slower, or a network that is gone, is not waited for."""
@@ -41,6 +44,8 @@ class Attaching:
 
     def add(self, more: Sequence[Attached]) -> None:
         """Attach these too; all or none. Raises GputuiError where they become too many."""
+        from gputui.chat.asking.attachments import check_number
+
         together = (*self.attached, *more)
         check_number(one.attachment for one in together)
         self._set(together)
@@ -83,6 +88,9 @@ class Attaching:
 
         Raises GputuiError for pictures that cannot be attached, so that it is told.
         """
+        from gputui.chat.asking.attachments import PictureError
+        from gputui.chat.asking.pasted import readings
+
         meant = readings(text)
         if not meant:
             return ()
@@ -101,6 +109,9 @@ class Attaching:
 
 
 def _read_named(text: str) -> tuple[Attached, ...]:
+    from gputui.chat.asking.attachments import read_attachment
+    from gputui.chat.asking.pasted import readings
+
     try:
         return (read_attachment(text),)
     except GputuiError:
@@ -112,6 +123,8 @@ def _read_named(text: str) -> tuple[Attached, ...]:
 
 def _read_one_of(meant: Sequence[Reading]) -> tuple[Attached, ...]:
     """The first reading all of whose files can be attached. Raises GputuiError, a picture's first."""
+    from gputui.chat.asking.attachments import PictureError, read_attachment
+
     problem: GputuiError | None = None
     for reading in meant:
         try:

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING
 
-from gputui.chat.asking.attachments import Attached
 from gputui.chat.asking.history import InputHistory
 from gputui.config.paths import prompts_dir
 from gputui.errors import GputuiError
@@ -18,6 +17,7 @@ from gputui.ui.chat.prompting.suggestions import Menu, common_start, of_argument
 from gputui.ui.chat.prompting.typed import command_in
 
 if TYPE_CHECKING:
+    from gputui.chat.asking.attachments import Attached
     from gputui.ui.chat.chatting import Chatting
 
 

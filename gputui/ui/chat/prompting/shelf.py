@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gputui.chat.asking.library import Library, LibraryPrompt, look, read_prompt
 from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
 from gputui.ui.chat.prompting.attaching import patiently
+
+if TYPE_CHECKING:
+    from gputui.chat.asking.library import Library, LibraryPrompt
+
 
 FRESH_SECONDS = 1.0
 
@@ -24,11 +29,18 @@ class Shelf:
         begin: Callable[[Coroutine[None, None, None]], None],
         changed: Callable[[], None],
     ) -> None:
-        self.known = Library(folder)
+        self._folder = folder
         self._begin = begin
         self._changed = changed
         self._looked = -FRESH_SECONDS
         self._looking = asyncio.Lock()
+
+    @cached_property
+    def known(self) -> Library:
+        """What the last look found."""
+        from gputui.chat.asking.library import Library
+
+        return Library(self._folder)
 
     @property
     def at_hand(self) -> Library:
@@ -45,6 +57,8 @@ class Shelf:
 
     async def read(self, name: str) -> tuple[LibraryPrompt, str]:
         """The prompt of that name and its text. Raises GputuiError."""
+        from gputui.chat.asking.library import read_prompt
+
         library = await self.now()
         found = library.find(name)
         if found is None:
@@ -52,6 +66,8 @@ class Shelf:
         return found, await patiently(lambda: read_prompt(found), found.name)
 
     async def _refresh(self) -> None:
+        from gputui.chat.asking.library import look
+
         async with self._looking:
             folder = self.known.folder
             found = await patiently(lambda: look(folder), str(folder))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.ui.chat.command import ChatCommand, Offer
 
 if TYPE_CHECKING:
     from gputui.ui.chat.chatting import Chatting
+    from gputui.ui.chat.command import ChatCommand, Offer
 
 MOST = 200
 """So many are looked at; more than a few are never on the screen."""

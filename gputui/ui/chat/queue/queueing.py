@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from gputui.chat.conversation import PAIR, SIDE_NAMES
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.ui.chat.queue.picker import LEAST, MOST, ModelPicker
 
 if TYPE_CHECKING:
     from gputui.ui.chat.chatting import Chatting
@@ -32,6 +31,8 @@ class Queueing:
 
     def ask(self) -> None:
         """Have the user mark who answers. Raises GputuiError where that cannot be changed now."""
+        from gputui.ui.chat.queue.picker import ModelPicker
+
         self._check()
         chatting = self._chatting
         choices = chatting.seating.choices()
@@ -47,6 +48,8 @@ class Queueing:
 
     def begin(self, names: Sequence[str]) -> None:
         """Ask these from now on; who sits somewhere already stays there. Raises GputuiError."""
+        from gputui.ui.chat.queue.picker import LEAST, MOST
+
         self._check()
         names = list(dict.fromkeys(names))
         if not LEAST <= len(names) <= MOST:

@@ -10,8 +10,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
+from gputui.ui.filter_box import FilterBox
 from gputui.ui.palette import Look
-from gputui.ui.processes.table import FilterBox
 
 
 class FindBar(Horizontal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
@@ -11,8 +12,11 @@ from rich.style import Style
 from rich.text import Text
 from rich.theme import Theme
 
-from gputui.instances.log.lines import Search
 from gputui.ui.palette import Look, Palette, rich_style
+
+if TYPE_CHECKING:
+    from gputui.instances.log.lines import Search
+
 
 _FOUND = "found"
 """The key under which a style says which one of the words that were found it marks."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
-from gputui.ui.chat.reading.finding import Finding
-from gputui.ui.chat.reading.together import Together
 from gputui.ui.chat.reading.turns import region_of
 
 if TYPE_CHECKING:
     from gputui.ui.chat.chatting import Chatting
+    from gputui.ui.chat.reading.finding import Finding
+    from gputui.ui.chat.reading.together import Together
     from gputui.ui.chat.side_pane import SidePane
 
 
@@ -20,8 +21,20 @@ class Reading:
 
     def __init__(self, chatting: Chatting) -> None:
         self._chatting = chatting
-        self.together = Together(chatting)
-        self.finding = Finding(chatting)
+
+    @cached_property
+    def together(self) -> Together:
+        """Both sides scrolled as one."""
+        from gputui.ui.chat.reading.together import Together
+
+        return Together(self._chatting)
+
+    @cached_property
+    def finding(self) -> Finding:
+        """Words looked for in what was said."""
+        from gputui.ui.chat.reading.finding import Finding
+
+        return Finding(self._chatting)
 
     def show_alone(self, side: str) -> None:
         """That side alone; where it is so already, both again. Raises GputuiError in a narrow terminal."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.widget import Widget
 
-from gputui.instances.log.lines import Search
-from gputui.ui.chat.answer import FinishedAnswer, LiveAnswer
+from gputui.ui.chat.answer import FinishedAnswer
+from gputui.ui.chat.live.answer import LiveAnswer
+
+if TYPE_CHECKING:
+    from gputui.instances.log.lines import Search
+
 
 TurnView = FinishedAnswer | LiveAnswer
 

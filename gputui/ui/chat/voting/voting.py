@@ -7,18 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gputui.chat.voting.box import VoteBox
-from gputui.chat.voting.casting import Ballot, ballot_of
-from gputui.chat.voting.vote import WORDS, Choice, Vote
 from gputui.errors import GputuiError
 from gputui.text import clean_line, sentences
-from gputui.ui.chat.voting.dialogs import LETTERS, Reveal, RevealDialog, VoteDialog
-from gputui.ui.chat.voting.screen import VotesScreen
 
 if TYPE_CHECKING:
+    from gputui.chat.voting.casting import Ballot
+    from gputui.chat.voting.vote import Choice, Vote
     from gputui.ui.chat.chatting import Chatting
 
-_CHOICES = {"a": Choice.A, "b": Choice.B, "tie": Choice.TIE, "bad": Choice.BOTH_BAD}
-_TYPED = {**LETTERS, **_CHOICES}
 NOWHERE = GputuiError("Votes are not kept here", "This chat has no database.")
 
 
@@ -77,9 +73,10 @@ class Voting:
 
     def vote(self, argument: str) -> None:
         """Vote on the newest answers; asks where the argument does not say what. Raises GputuiError."""
-        choice = _TYPED.get(argument.strip().lower())
-        if argument.strip() and choice is None:
-            raise GputuiError(f"/vote takes {', '.join(_CHOICES)}")
+        from gputui.chat.voting.casting import ballot_of
+        from gputui.ui.chat.voting.dialogs import VoteDialog
+
+        choice = _typed(argument.strip().lower())
         box, ballot = self._box(), ballot_of(self._chatting.conversation)
         if choice is not None:
             self._chatting.carry_out(self._cast(box, ballot, choice))
@@ -89,11 +86,17 @@ class Voting:
         self._chatting.screen.app.push_screen(dialog, partial(self._answered, box, ballot))
 
     def _answered(self, box: VoteBox, ballot: Ballot, answer: str | None) -> None:
+        from gputui.chat.voting.vote import Choice
+
         if answer is not None:
             self._chatting.carry_out(self._cast(box, ballot, Choice(answer)))
 
     async def _cast(self, box: VoteBox, asked: Ballot, choice: Choice) -> None:
         """Whether it is blind is seen once it is cast: the draw may have ended since it was asked for."""
+        from gputui.chat.voting.casting import ballot_of
+        from gputui.chat.voting.vote import WORDS
+        from gputui.ui.chat.voting.dialogs import Reveal, RevealDialog
+
         named = await asyncio.to_thread(asked.named)
         conversation = self._chatting.conversation
         ballot, blind = ballot_of(conversation), conversation.blind
@@ -114,12 +117,16 @@ class Voting:
         self.keep()
 
     def _say_voted(self, vote: Vote) -> None:
+        from gputui.chat.voting.vote import WORDS
+
         against = f"{clean_line(vote.a.name, 60)} against {clean_line(vote.b.name, 60)}"
         named = f"named itself: {' and '.join(vote.named.upper())}" if vote.named else ""
         self._notify(sentences(f"{against}, not blind", named), f"Voted: {WORDS[vote.choice]}")
 
     def show(self) -> None:
         """All votes and what they come to. Raises GputuiError."""
+        from gputui.ui.chat.voting.screen import VotesScreen
+
         screen = VotesScreen(self._chatting.look, self._box().votes)
         self._chatting.screen.app.push_screen(screen)
 
@@ -153,3 +160,15 @@ class Voting:
     def _notify(self, words: str, title: str) -> None:
         text = self._chatting.look.text
         self._chatting.screen.notify(text(words), title=text(title), markup=False)
+
+
+def _typed(word: str) -> Choice | None:
+    """The choice that was typed, None for "". Raises GputuiError for any other word."""
+    from gputui.chat.voting.vote import Choice
+    from gputui.ui.chat.voting.dialogs import LETTERS
+
+    choices = {"a": Choice.A, "b": Choice.B, "tie": Choice.TIE, "bad": Choice.BOTH_BAD}
+    choice = {**LETTERS, **choices}.get(word)
+    if word and choice is None:
+        raise GputuiError(f"/vote takes {', '.join(choices)}")
+    return choice
