@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gputui.ui.terminal.window import START, Window
+from gputui.ui.terminal.window import MOST, Window
 
 SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 SYNC_FROM = 512
@@ -176,7 +176,7 @@ class Line:
         if self.gone or now > self._ends_at:
             return b""
         piece = b""
-        room = self._window.room() if self._asks else START
+        room = self._window.room() if self._asks else MOST
         if room and self._picture.changed:
             piece = self._picture.take(room).encode(self._encoding, "replace")
             self._window.sent(len(piece))

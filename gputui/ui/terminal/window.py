@@ -19,9 +19,8 @@ LEAST = 256
 """Bytes that may be under way on any line: 0.13 s at 2 KB/s."""
 UNKNOWN = 8 * 1024
 """Bytes under way before any answer: a first picture, which may come before it."""
-START = 16 * 1024
-"""The most bytes under way at first where the line looks fast."""
-MOST = 64 * 1024
+MOST = 16 * 1024
+"""Bytes under way on any line: a picture; a fast line that becomes a slow one has to carry them."""
 DOUBTFUL = 1024
 """Bytes sent for each question that stays unanswered once others were answered."""
 QUEUE_SECONDS = 0.1
@@ -83,7 +82,7 @@ class Window:
     def room(self) -> int:
         """How many bytes may be sent now; 0 for none: not a few at a time, which costs more."""
         if self.silent:
-            return START
+            return MOST
         free = self.size - self.under_way
         if free < self.size // 4 or self._draining:
             return 0
@@ -185,7 +184,7 @@ class Window:
     def _begin(self, seconds: float, passed: int) -> None:
         """The first two answers: about how fast the line is."""
         fast = seconds <= JITTER_SECONDS
-        self.size = START if fast else _bounded(int(passed / seconds * QUEUE_SECONDS), START)
+        self.size = MOST if fast else _bounded(passed / seconds * QUEUE_SECONDS)
 
     def _learn(self, now: float, delay: float, at_rest: bool) -> None:
         if self._draining and at_rest:
@@ -199,12 +198,12 @@ class Window:
         if waited > QUEUE_SECONDS:
             if question.position > self._shrunk_at:
                 kept = max(0.5, QUEUE_SECONDS / waited)
-                self.size, self._shrunk_at = _bounded(int(self.size * kept), MOST), self._sent
+                self.size, self._shrunk_at = _bounded(self.size * kept), self._sent
             # What is sent first of all drains, then one question alone measures the way.
             self._draining = self._draining or now - self._confirmed > PROBE_SECONDS
         elif question.under_way * 2 >= self.size:
-            self.size = _bounded(self.size + int(passed * (1 - waited / QUEUE_SECONDS)), MOST)
+            self.size = _bounded(self.size + passed * (1 - waited / QUEUE_SECONDS))
 
 
-def _bounded(size: int, most: int) -> int:
-    return max(LEAST, min(most, size))
+def _bounded(size: float) -> int:
+    return max(LEAST, min(MOST, int(size)))

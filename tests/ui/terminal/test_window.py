@@ -15,7 +15,6 @@ from gputui.ui.terminal.window import (
     MARKS,
     MOST,
     QUEUE_SECONDS,
-    START,
     UNKNOWN,
     Window,
 )
@@ -228,6 +227,6 @@ def test_any_order_of_events_leaves_it_in_bounds(events: list[tuple[str, float]]
                 window.give_up()
         assert LEAST <= window.size <= MOST
         assert window.under_way >= 0
-        assert 0 <= window.room() <= START + window.size
+        assert 0 <= window.room() <= MOST
         # It never waits for something that nothing will bring.
         assert window.room() or window.waits or window.question_is_due()
