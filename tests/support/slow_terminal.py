@@ -44,6 +44,12 @@ class SlowTerminal(PtyTerminal):
         """Bytes that came and are not drawn."""
         return len(self.came) - self.drawn
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a dropped connection does."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDWR)
+        self._open = False
+
     def _read(self, seconds: float) -> bool:
         if self._open and select.select([self._master], [], [], min(seconds, STEP_SECONDS))[0]:
             self._open = self._receive()
