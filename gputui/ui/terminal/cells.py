@@ -88,8 +88,7 @@ def _clipped(characters: Sequence[str], room: int) -> list[str]:
     kept = list(characters[: room - 1])
     if kept and len(kept[-1]) and characters[room - 1] == "":
         kept[-1] = " "
-    last = characters[-1]
-    return [*kept, last if last and last in _narrow else " "]
+    return [*kept, characters[-1] or " "]
 
 
 def cells_of(text: str) -> Sequence[str]:

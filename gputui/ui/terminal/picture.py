@@ -14,10 +14,12 @@ from gputui.ui.terminal.styles import DEFAULT, Style, blank, linked, styled
 BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronised output: between these a terminal shows nothing new."""
 
-_SWITCH = re.compile(r"\x1b\[\?(?:\d+;)*(?:47|1047|1049)(?:;\d+)*([hl])")
+ENTER_ALTERNATE, LEAVE_ALTERNATE = "\x1b[?1049h", "\x1b[?1049l"
+"""The other screen, and back: cursor and style are as they were before."""
+
 _HARMLESS = re.compile(
     r"""
-      \x1b\[\?(?!(?:[\d;]*;)?(?:3|6|69|1048)[;hl])[\d;]*[hl]   # modes that move no cell
+      \x1b\[\?(?!(?:[\d;]*;)?(?:3|6|47|69|104[789])[;hl])[\d;]*[hl]   # modes that move no cell
     | \x1b\[[<>=?][\d;]*u                                      # keyboard protocol
     | \x1b\[[?]?[\d;]*\$p | \x1b\[[>=]?\d*c | \x1b\[>\d*q      # questions
     | \x1b\[\d*\ q | \x1b\[[\d;]*t | \x1b\[5n                  # cursor shape, window, status
@@ -41,7 +43,8 @@ class Picture:
     def __init__(self, columns: int, rows: int) -> None:
         self.framed = False
         self._reader = Reader()
-        self._style = DEFAULT
+        self._style = self._ink = DEFAULT  # now, and of the text before the cursor
+        self._alternate, self._outside = False, DEFAULT  # the other screen, the style before it
         self._passed: list[str] = []
         self._touched: set[int] = set()
         self._shown = Shown(columns, rows)
@@ -132,16 +135,19 @@ class Picture:
         self._written = self._joined = False
 
     def _write_text(self, text: str) -> None:
+        rest = text
         if self._written and (self._joined or joins(text)):
-            text = self._join(text)
-        self._put(cells_of(text), self._style)
-        self._joined = text[-1:] == JOINER
+            rest = self._join(text)
+        self._put(cells_of(rest), self._style)
+        self._joined = text[-1] == JOINER
 
     def _put(self, cells: Sequence[str], style: Style) -> None:
         if cells:
             self._touched.add(self._row)
+            too_wide = not cells[-1] and self._column + len(cells) > self._wanted.columns
             self._column = self._wanted.write(self._row, self._column, cells, style)
-            self._written = True
+            self._written = not too_wide
+            self._ink = style
 
     def _join(self, text: str) -> str:
         """Add what belongs to it to the character before the cursor; the rest of the text."""
@@ -149,13 +155,12 @@ class Picture:
         start = self._column - 1
         while start and not row[start]:
             start -= 1
-        style = self._wanted.styles[self._row][start]
         cells = cells_of(row[start] + text)
         wide = 1
         while wide < len(cells) and not cells[wide]:
             wide += 1
         self._column = start
-        self._put(cells[:wide], style)
+        self._put(cells[:wide], self._ink)
         return "".join(cells[wide:])
 
     def _obey(self, sequence: str) -> bool:
@@ -222,12 +227,20 @@ class Picture:
         elif _HARMLESS.fullmatch(sequence):
             self._passed.append(sequence)
         else:
-            switch = _SWITCH.fullmatch(sequence)
-            if not self._lost and not (switch and switch[1] == "l"):
-                self._passed.append(self._difference(None))
-            self._passed.append(self._shown.pen.dip(self._style) + sequence)
-            self._shown.pen.style = None
-            self._lose()
+            self._pass_unknown(sequence)
+
+    def _pass_unknown(self, sequence: str) -> None:
+        """Let through what may have any effect, and on what the terminal shows now."""
+        left = self._alternate and sequence == LEAVE_ALTERNATE
+        if not self._lost and not left:
+            self._passed.append(self._difference(None))
+        self._passed.append(self._shown.pen.dip(self._style) + sequence)
+        self._shown.pen.style = None
+        self._lose()
+        if left:
+            self._alternate, self._style = False, self._outside
+        elif sequence == ENTER_ALTERNATE:
+            self._alternate, self._outside = True, self._style
 
 
 ERASURES = "JKX"

@@ -31,12 +31,19 @@ class Segment:
     plain: bool
 
 
+def same(shown: Cells, wanted: Cells, row: int) -> bool:
+    """Whether two screens show the same in a row."""
+    return (
+        shown.characters[row] == wanted.characters[row] and shown.styles[row] == wanted.styles[row]
+    )
+
+
 def differing(shown: Cells, wanted: Cells, row: int) -> list[int]:
     """The columns in which two screens differ."""
+    if same(shown, wanted, row):
+        return []
     one, other = shown.characters[row], wanted.characters[row]
     style, another = shown.styles[row], wanted.styles[row]
-    if one == other and style == another:
-        return []
     return list(compress(count(), map(or_, map(ne, one, other), map(is_not, style, another))))
 
 

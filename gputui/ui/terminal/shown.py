@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from gputui.ui.terminal.cells import Cells, certain
 from gputui.ui.terminal.moves import move
-from gputui.ui.terminal.segments import Segment, differing, segments
-from gputui.ui.terminal.styles import Style, blank, change, for_blanks
+from gputui.ui.terminal.order import shortest, style_of
+from gputui.ui.terminal.segments import Segment, differing, same, segments
+from gputui.ui.terminal.styles import Style, blank, change
 
+COSTLY = 30
+"""Characters: moves and changes of style before a segment are hardly longer."""
 REWRITTEN = 6
 """Cells between two segments that are written again, at most; no move is longer than that."""
 
@@ -50,7 +53,7 @@ class Shown:
     def differs(self, wanted: Cells, rows: set[int]) -> bool:
         """Whether any of ``rows`` differs; those that do not are taken out of it."""
         for row in list(rows):
-            if differing(self.cells, wanted, row):
+            if not same(self.cells, wanted, row):
                 return True
             rows.discard(row)
         return False
@@ -62,10 +65,15 @@ class Shown:
         all others, then the rows with the fewest cells to send.
         """
         columns = {row: differing(self.cells, wanted, row) for row in sorted(rows)}
-        order = [row for row in columns if columns[row]]
-        if most is not None:
-            order.sort(key=lambda row: (row != first, len(columns[row])))
-        pieces = [segment for row in order for segment in segments(wanted, row, columns[row])]
+        pieces: Sequence[Segment] = [
+            piece for row in columns for piece in segments(wanted, row, columns[row])
+        ]
+        if most is None or sum(len(piece.text) + COSTLY for piece in pieces) <= most:
+            pieces = shortest(pieces, self.pen.row, self.pen.column, self.pen.style)
+        else:
+            pieces = sorted(
+                pieces, key=lambda piece: (piece.row != first, len(columns[piece.row]), piece.row)
+            )
         sent, count = self._written(wanted, pieces, most)
         rows.clear()
         rows.update(segment.row for segment in pieces[count:])
@@ -87,9 +95,7 @@ class Shown:
 
     def _write(self, wanted: Cells, segment: Segment) -> str:
         pen = self.pen
-        style = segment.style
-        if segment.plain and pen.style is not None:
-            style = pen.style if blank(pen.style) is style else for_blanks(pen.style, style)
+        style = style_of(segment, pen.style)
         start = segment.start
         between = self._between(wanted, segment, style)
         if between:
