@@ -96,6 +96,12 @@ class PtyTerminal:
         self._feed()
         return "\n".join(self._emulator.lines())
 
+    def forget(self) -> None:
+        """Let go of what came so far; the screen stays."""
+        self._feed()
+        self.reads.clear()
+        self._fed = 0
+
     def is_cooked(self) -> bool:
         """Whether the terminal echoes and takes whole lines, as a shell left it."""
         flags = termios.tcgetattr(self._master)[3]
