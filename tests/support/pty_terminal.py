@@ -114,6 +114,15 @@ class PtyTerminal:
             assert time.monotonic() < deadline, f"in vain for {what}; screen:\n{self.screen()}"
             assert self._read(0.1), f"ended before {what}; the screen:\n{self.screen()}"
 
+    def until_written(self, seconds: float) -> bool:
+        """Take in what comes until something does; False where the program closed the terminal before, or
+        wrote nothing for so long."""
+        deadline = time.monotonic() + seconds
+        while not self.reads and time.monotonic() < deadline:
+            if not self._read(0.1):
+                return False
+        return bool(self.reads)
+
     def read_for(self, seconds: float) -> bool:
         """Take in what comes for so long; False where the program closed the terminal before."""
         deadline = time.monotonic() + seconds
