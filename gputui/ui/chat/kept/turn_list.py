@@ -188,9 +188,17 @@ class TurnList(Turns):
                 self._look,
                 self.search,
                 self._note_of(turn),
+                self._resized,
             )
             for turn in self._turns[first:last]
         ]
+
+    def _resized(self, view: FinishedAnswer, rows: int) -> None:
+        """A turn will have so many rows: what is read in it stays in sight, as far as that is the same
+        share of it."""
+        region, top = view.virtual_region, self.scroll_offset.y
+        if not self.follows and self._held is None and region.y < top < region.bottom:
+            self._held = (view, -round((top - region.y) / region.height * rows))
 
     def annotate(self) -> None:
         """Bring what is said beside each turn up to date."""
