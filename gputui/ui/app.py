@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterable
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.driver import Driver
 from textual.notifications import SeverityLevel
@@ -21,9 +22,12 @@ from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.messages import Newest
 from gputui.ui.overlay import Overlay
+from gputui.ui.pace import Pace
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
 
+PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
+"""By these somebody is there; a mouse may move over a terminal that nobody looks at."""
 LAST_RESORT_SECONDS = 5.0
 """From a signal to the end of the program at the latest."""
 
@@ -43,6 +47,7 @@ class GputuiApp(App[str | None]):
         self.problems: list[GputuiError] = [services.config_error] if services.config_error else []
         self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
         self.sampler: SamplerLike | None = None
+        self._pace: Pace | None = None
         super().__init__(driver_class=driver_class)
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
@@ -61,8 +66,18 @@ class GputuiApp(App[str | None]):
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
-        dashboard.history = self.sampler.history
+        dashboard.history, dashboard.pace.sampler = self.sampler.history, self.sampler
+        self._pace = dashboard.pace
         self.call_after_refresh(self.sampler.start)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Whatever comes from the terminal says whether somebody is there."""
+        if self._pace is not None:
+            if isinstance(event, events.AppFocus | events.AppBlur):
+                self._pace.focus(isinstance(event, events.AppFocus))
+            elif isinstance(event, PRESSED):
+                self._pace.pressed()
+        await super().on_event(event)
 
     async def on_unmount(self) -> None:
         if self.sampler:
