@@ -79,6 +79,10 @@ class EarlySampler:
         if not self._live:
             self._sampler.start()
 
+    def set_interval(self, interval: float) -> None:
+        """As Sampler.set_interval."""
+        self._sampler.set_interval(interval)
+
     def stop(self) -> None:
         """Sample no more; does not wait."""
         self._sampler.stop()

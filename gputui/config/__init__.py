@@ -16,6 +16,7 @@ from gputui.config.tables import (
     PresetConfig,
     SamplingTable,
     TargetsConfig,
+    TerminalConfig,
     duration_seconds,
     url_of,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "PresetConfig",
     "SamplingTable",
     "TargetsConfig",
+    "TerminalConfig",
     "cache_dir",
     "config_dir",
     "default_path",

@@ -20,6 +20,8 @@ Duration = (
     Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d)\Z")]
 )
 """Seconds as a number, or a number with its unit, as Prometheus writes them: ``90``, ``"10m"``."""
+SlowInterval = Annotated[float, Meta(ge=0, le=10)]
+"""Seconds. The history keeps a day in buckets of ten seconds, and each shall hold a sample."""
 CpuList = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*\Z")]
 """Logical CPUs as the kernel writes them in cpulist files: ``0-15,32-47``."""
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -175,6 +177,19 @@ class PowerConfig(Table, frozen=True):
     currency: Annotated[str, Meta(max_length=4)] = "$"
 
 
+class TerminalConfig(Table, frozen=True):
+    """The ``[terminal]`` table: what a terminal costs that nobody looks at.
+
+    Seconds between two samples, and two pictures: ``unfocused_interval`` while the terminal has lost focus
+    (those that do not tell never have), ``idle_interval`` once no key was pressed for ``idle_after``. 0 is
+    never slower; nothing is faster than ``interval``.
+    """
+
+    unfocused_interval: SlowInterval = 2.0
+    idle_after: Duration = 900.0
+    idle_interval: SlowInterval = 5.0
+
+
 class SamplingTable(Table, frozen=True):
     """How a model is asked, under llama-server's names; None: not said.
 
@@ -255,6 +270,7 @@ class Config(Table, frozen=True):
     llama_server: Plain = "llama-server"
     source: Plain = "auto"
     login_scope: Literal["auto", "never"] = "auto"
+    terminal: TerminalConfig = TerminalConfig()
     power: PowerConfig = PowerConfig()
     instances: tuple[InstanceConfig, ...] = ()
     groups: tuple[GroupConfig, ...] = ()
@@ -267,6 +283,12 @@ class Config(Table, frozen=True):
     power_limits: tuple[PowerLimitConfig, ...] = ()
     chat: ChatConfig = ChatConfig()
     presets: tuple[PresetConfig, ...] = ()
+
+    @property
+    def longest_interval(self) -> float:
+        """Seconds that may pass between two samples of a dashboard."""
+        terminal = self.terminal
+        return max(self.interval, terminal.unfocused_interval, terminal.idle_interval)
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -23,11 +23,14 @@ from gputui.ui.collecting import IDLE_SECONDS, Collecting
 from gputui.ui.dashboard import Dashboard
 from gputui.ui.messages import AnswersStreamed, Newest
 from gputui.ui.overlay import Overlay
+from gputui.ui.pace import Pace
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
 
 STARTED_SECONDS = 2.0
 """From the start on; by then the first picture is there, and all that it is made of."""
+PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
+"""By these somebody is there; a mouse may move over a terminal that nobody looks at."""
 LAST_RESORT_SECONDS = 5.0
 """From a signal to the end of the program at the latest."""
 
@@ -48,6 +51,7 @@ class GputuiApp(App[str | None]):
         self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
         self.sampler: SamplerLike | None = None
         self.collecting = Collecting()
+        self._pace: Pace | None = None
         super().__init__(driver_class=driver_class)
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
@@ -66,9 +70,20 @@ class GputuiApp(App[str | None]):
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
-        dashboard.history = self.sampler.history
+        dashboard.history, dashboard.pace.sampler = self.sampler.history, self.sampler
+        self._pace = dashboard.pace
         self.call_after_refresh(self.sampler.start)
         self.set_timer(STARTED_SECONDS, self.collecting.started)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Whatever comes from the terminal says whether somebody is there."""
+        if self._pace is not None and isinstance(event, events.AppFocus | events.AppBlur):
+            self._pace.focus(isinstance(event, events.AppFocus))
+        elif isinstance(event, PRESSED):
+            self.collecting.pressed()
+            if self._pace is not None:
+                self._pace.pressed()
+        await super().on_event(event)
 
     async def on_unmount(self) -> None:
         self.collecting.close()
@@ -80,11 +95,6 @@ class GputuiApp(App[str | None]):
         await self.services.supervisor.close()
         if self.services.alerts:
             await asyncio.to_thread(self.services.alerts.close)
-
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.InputEvent):
-            self.collecting.pressed()
-        await super().on_event(event)
 
     @on(AnswersStreamed)
     def answers_streamed(self, message: AnswersStreamed) -> None:

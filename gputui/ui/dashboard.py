@@ -42,6 +42,7 @@ from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
+from gputui.ui.pace import Pace
 from gputui.ui.palette import Look
 from gputui.ui.power.actions import PowerActions
 from gputui.ui.processes.actions import ProcessActions
@@ -77,7 +78,8 @@ class Dashboard(StillScreen[None]):
         self._look = look
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
-        self.caretaker = Caretaker(self, services, self.say)
+        self.pace = Pace(services, lambda: self.caretaker.hurry())
+        self.caretaker = Caretaker(self, services, self.say, self.pace)
         self.watchers = Watchers(
             services.watchers, lambda error: self.post_message(ProblemMet(error))
         )
@@ -143,44 +145,37 @@ class Dashboard(StillScreen[None]):
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
-        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
-        self._show_rows()
+        self._show_instances()
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────
 
     @on(SamplesTaken)
     def samples_taken(self, message: SamplesTaken) -> None:
-        first = self._snapshot is None
-        known = self._snapshot.identities if self._snapshot else None
-        self._snapshot = snapshot = message.snapshot
-        if snapshot.identities != known:
+        before, snapshot = self._snapshot, message.snapshot
+        self._snapshot = snapshot
+        if before is None or snapshot.identities != before.identities:
             self._services.supervisor.set_gpus(snapshot.identities)
             self.chatting.seating.gpus = snapshot.identities
-            self.chatting.seating.frame()
         assert self.history is not None  # noqa: S101 - set before the sampler starts
         pinned = pinned_names(self.caretaker.statuses)
-        self.query_one(Header).update_gpus(snapshot)
-        self._alerting.update()
+        self.pace.sampled()
+        self._show_instances()
         marks = self._alerting.marks(Scope.GPU)
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
-        self._show_rows()
         self._tell_overlays()
         self._start_what_was_asked()
-        if first:
+        if before is None:
             self.call_after_refresh(self._first_picture.close)
 
     @on(InstancesObserved)
     def instances_observed(self, message: InstancesObserved) -> None:
         self.caretaker.take(message.statuses)
         self.watchers.observed(message.statuses)
-        self._alerting.update()
         self.power_actions.tell_notices()
         self.chatting.tell_store_problem()
-        watch = self._services.endpoints
-        self.query_one(Header).update_instances(message.statuses, watch.statuses if watch else ())
-        self._show_rows()
-        self.chatting.seating.frame()
+        if self.pace.observed(message.statuses):
+            self._show_instances()
         self._start_what_was_asked()
 
     @property
@@ -265,6 +260,13 @@ class Dashboard(StillScreen[None]):
             self._alerting.marks(Scope.INSTANCE),
             self._report().efficiencies,
         )
+
+    def _show_instances(self) -> None:
+        self._alerting.update()
+        endpoints = self._services.endpoints.statuses if self._services.endpoints else ()
+        self.query_one(Header).update_facts(self._snapshot, self.caretaker.statuses, endpoints)
+        self._show_rows()
+        self.chatting.seating.frame()
 
     def _show_rows(self) -> None:
         watch = self._services.endpoints
@@ -387,8 +389,6 @@ class Dashboard(StillScreen[None]):
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
-        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
-        self._show_rows()
-        self.query_one(Header).redraw()
+        self._show_instances()
         self.query_one(ChatPanel).restyle()
