@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from gputui.alerts.views import Scope
 from gputui.errors import ConfigError, GputuiError
@@ -39,6 +39,7 @@ from gputui.ui.instances.rows import (
 )
 from gputui.ui.instances.views import InstanceViews
 from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
+from gputui.ui.keys_line import KeysLine
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
@@ -121,11 +122,10 @@ class Dashboard(StillScreen[None]):
         yield InstancesPanel(self._look)
         chat = self.chatting
         yield ChatPanel(self._look, services.conversation, chat.seating.prepare, chat.drafting)
-        yield Footer(show_command_palette=True)
+        yield KeysLine(held=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
-        self._first_picture.callback(self.call_after_refresh, self._begin_the_rest)
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self.chatting.seating.choose_first()
@@ -134,8 +134,10 @@ class Dashboard(StillScreen[None]):
         for problem in self._problems:
             self.say(problem)
 
-    def _begin_the_rest(self) -> None:
-        """The first picture is there: now what it did not need."""
+    def first_drawn(self) -> None:
+        """Now what the first picture did not need."""
+        self.query_one(KeysLine).held = False
+        self.refresh_bindings()
         self._services.shown()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
