@@ -27,8 +27,6 @@ from gputui.ui.pace import Pace
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
 
-STARTED_SECONDS = 2.0
-"""From the start on; by then the first picture is there, and all that it is made of."""
 PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
 """By these somebody is there; a mouse may move over a terminal that nobody looks at."""
 LAST_RESORT_SECONDS = 5.0
@@ -60,20 +58,21 @@ class GputuiApp(App[str | None]):
             if name not in services.themes.by_name:
                 self.unregister_theme(name)
         self.set_class(services.ascii_only, "-ascii")
+        self._variables = self.get_css_variables()
+        self.stylesheet.set_variables(self._variables)
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
         self._end_on_signals()
-        dashboard = Dashboard(self.services, self.look, self.problems)
-        self.push_screen(dashboard)
+        dashboard = Dashboard(self.services, self.look, self.problems, self.collecting.started)
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
         dashboard.history, dashboard.pace.sampler = self.sampler.history, self.sampler
         self._pace = dashboard.pace
-        self.call_after_refresh(self.sampler.start)
-        self.set_timer(STARTED_SECONDS, self.collecting.started)
+        self.push_screen(dashboard)
+        self.sampler.start()  # before the first layout: it has room for what is known already
 
     async def on_event(self, event: events.Event) -> None:
         """Whatever comes from the terminal says whether somebody is there."""
@@ -95,6 +94,19 @@ class GputuiApp(App[str | None]):
         await self.services.supervisor.close()
         if self.services.alerts:
             await asyncio.to_thread(self.services.alerts.close)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual (8.2) asks for it at its start and for each screen that is opened, and parses all its
+        stylesheets anew: needed only where the theme's colours are others."""
+        variables = self.get_css_variables()
+        if variables != self._variables:
+            self._variables = variables
+            super().refresh_css(animate)
+            return
+        for screen in self.screen_stack:
+            if screen._css_update_count != self._css_update_count:
+                screen._css_update_count = self._css_update_count
+                self.stylesheet.update(screen, animate=animate)
 
     @on(AnswersStreamed)
     def answers_streamed(self, message: AnswersStreamed) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from gputui.alerts.views import Scope
 from gputui.errors import ConfigError, GputuiError
@@ -39,6 +39,7 @@ from gputui.ui.instances.rows import (
 )
 from gputui.ui.instances.views import InstanceViews
 from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
+from gputui.ui.keys_line import KeysLine
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
@@ -70,9 +71,14 @@ class Dashboard(StillScreen[None]):
     AUTO_FOCUS = "InstancesPanel"
 
     def __init__(
-        self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
+        self,
+        services: Services,
+        look: Look,
+        problems: Sequence[GputuiError] = (),
+        drawn: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._drawn = drawn
         self._problems = problems
         self._services = services
         self._look = look
@@ -123,11 +129,10 @@ class Dashboard(StillScreen[None]):
         yield InstancesPanel(self._look)
         chat = self.chatting
         yield ChatPanel(self._look, services.conversation, chat.seating.prepare, chat.drafting)
-        yield Footer(show_command_palette=True)
+        yield KeysLine(held=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
-        self._first_picture.callback(self.call_after_refresh, self._begin_the_rest)
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self.chatting.seating.choose_first()
@@ -136,9 +141,12 @@ class Dashboard(StillScreen[None]):
         for problem in self._problems:
             self.say(problem)
 
-    def _begin_the_rest(self) -> None:
-        """The first picture is there: now what it did not need."""
+    def first_drawn(self) -> None:
+        """Now what the first picture did not need."""
+        self.query_one(KeysLine).held = False
+        self.refresh_bindings()
         self._services.shown()
+        self._drawn()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
             self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
