@@ -65,7 +65,7 @@ class GputuiApp(App[str | None]):
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
         self._end_on_signals()
-        dashboard = Dashboard(self.services, self.look, self.problems, self.collecting.started)
+        dashboard = Dashboard(self.services, self.look, self.problems, self._first_drawn)
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
@@ -73,6 +73,10 @@ class GputuiApp(App[str | None]):
         self._pace = dashboard.pace
         self.push_screen(dashboard)
         self.sampler.start()  # before the first layout: it has room for what is known already
+
+    def _first_drawn(self) -> None:
+        self.services.shown()
+        self.collecting.started()
 
     async def on_event(self, event: events.Event) -> None:
         """Whatever comes from the terminal says whether somebody is there."""

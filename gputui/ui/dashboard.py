@@ -74,8 +74,8 @@ class Dashboard(StillScreen[None]):
         self,
         services: Services,
         look: Look,
-        problems: Sequence[GputuiError] = (),
-        drawn: Callable[[], None] = lambda: None,
+        problems: Sequence[GputuiError],
+        drawn: Callable[[], None],
     ) -> None:
         super().__init__()
         self._drawn = drawn
@@ -145,7 +145,6 @@ class Dashboard(StillScreen[None]):
         """Now what the first picture did not need."""
         self.query_one(KeysLine).held = False
         self.refresh_bindings()
-        self._services.shown()
         self._drawn()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
