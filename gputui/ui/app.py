@@ -65,7 +65,8 @@ class GputuiApp(App[str | None]):
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
         self._end_on_signals()
-        dashboard = Dashboard(self.services, self.look, self.problems, self._first_drawn)
+        dashboard = Dashboard(self.services, self.look, self.problems)
+        dashboard.drawn = self._first_drawn
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))

@@ -71,14 +71,10 @@ class Dashboard(StillScreen[None]):
     AUTO_FOCUS = "InstancesPanel"
 
     def __init__(
-        self,
-        services: Services,
-        look: Look,
-        problems: Sequence[GputuiError],
-        drawn: Callable[[], None],
+        self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
     ) -> None:
         super().__init__()
-        self._drawn = drawn
+        self.drawn: Callable[[], None] = lambda: None
         self._problems = problems
         self._services = services
         self._look = look
@@ -145,7 +141,7 @@ class Dashboard(StillScreen[None]):
         """Now what the first picture did not need."""
         self.query_one(KeysLine).held = False
         self.refresh_bindings()
-        self._drawn()
+        self.drawn()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
             self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
