@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ from gputui.errors import GputuiError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from textual.driver import Driver
 
     from gputui.chat.conversation import Conversation
     from gputui.cli.late import Instances
@@ -109,7 +112,7 @@ def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = F
     services = make_services(options, start, demo=demo)
     from gputui.ui.app import GputuiApp  # a quarter of a second, in which the first sample is taken
 
-    app = GputuiApp(services)
+    app = GputuiApp(services, _driver(services.config))
     last_words = app.run(mouse=not options.no_mouse)
     if services.votes is not None and (lost := services.votes.lost) is not None:
         click.echo(str(lost), err=True)
@@ -206,6 +209,15 @@ def _watch(file: Path, content: bytes | None, themes: Themes) -> FileWatch:
         rules_of(config, file)
 
     return FileWatch(file, content, check)
+
+
+def _driver(config: Config) -> type[Driver] | None:
+    """What writes to the terminal; None for Textual's own driver."""
+    if not config.terminal.differences or sys.platform == "win32":
+        return None
+    from gputui.ui.terminal.driver import difference_driver
+
+    return difference_driver()
 
 
 def _unicode_terminal() -> bool:

@@ -178,13 +178,14 @@ class PowerConfig(Table, frozen=True):
 
 
 class TerminalConfig(Table, frozen=True):
-    """The ``[terminal]`` table: what a terminal costs that nobody looks at.
+    """The ``[terminal]`` table. ``differences``: send the terminal only what differs from what it shows.
 
-    Seconds between two samples, and two pictures: ``unfocused_interval`` while the terminal has lost focus
-    (those that do not tell never have), ``idle_interval`` once no key was pressed for ``idle_after``. 0 is
-    never slower; nothing is faster than ``interval``.
+    The others are seconds between two samples, and two pictures: ``unfocused_interval`` while the terminal
+    has lost focus (those that do not tell never have), ``idle_interval`` once no key was pressed for
+    ``idle_after``. 0 is never slower; nothing is faster than ``interval``.
     """
 
+    differences: bool = True
     unfocused_interval: SlowInterval = 2.0
     idle_after: Duration = 900.0
     idle_interval: SlowInterval = 5.0

@@ -21,6 +21,7 @@ from gputui.gpu.sample import Snapshot
 from gputui.themes import DEFAULT_THEME, Theme
 from gputui.ui.collecting import IDLE_SECONDS, Collecting
 from gputui.ui.dashboard import Dashboard
+from gputui.ui.keys import REPAINT
 from gputui.ui.messages import AnswersStreamed, Newest
 from gputui.ui.overlay import Overlay
 from gputui.ui.pace import Pace
@@ -39,6 +40,7 @@ class GputuiApp(App[str | None]):
     ``driver_class`` is what writes to the terminal; None is Textual's own for the platform.
     """
 
+    BINDINGS = [REPAINT]
     CSS_PATH = "gputui.tcss"
     TITLE = "gputui"
     ENABLE_COMMAND_PALETTE = True
@@ -138,6 +140,7 @@ class GputuiApp(App[str | None]):
 
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "models go on running", self.action_quit)
+        yield SystemCommand("Repaint", "the whole screen", self.action_repaint)
         if isinstance(screen, Dashboard):
             yield from commands(screen)
         if isinstance(screen, Overlay):
@@ -163,6 +166,14 @@ class GputuiApp(App[str | None]):
         for screen in self.screen_stack:
             if isinstance(screen, Dashboard):
                 screen.action_leave()
+
+    def action_repaint(self) -> None:
+        """Draw everything, and send it even where the terminal should show it."""
+        from gputui.ui.terminal.driver import DifferenceDriver
+
+        if isinstance(self._driver, DifferenceDriver):
+            self._driver.forget()
+        self.refresh(layout=True)
 
     def _sampled(self, newest: Newest, snapshot: Snapshot) -> None:
         """Called on the sampler's thread: only hands the sample over."""

@@ -43,7 +43,6 @@ def commands(dashboard: Dashboard) -> Iterator[SystemCommand]:
     yield SystemCommand("GPU details", "readings and charts", dashboard.action_gpu_details)
     yield SystemCommand("Events", "what fires, and what fired", dashboard.action_events)
     yield SystemCommand("Key list", "all keys with their ids", dashboard.action_keys)
-    yield SystemCommand("Repaint", "the whole screen", dashboard.action_repaint)
 
 
 def chat_commands(chatting: Chatting) -> Iterator[SystemCommand]:

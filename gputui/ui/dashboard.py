@@ -384,9 +384,6 @@ class Dashboard(StillScreen[None]):
     def action_events(self) -> None:
         self._alerting.show_events()
 
-    def action_repaint(self) -> None:
-        self.app.refresh(layout=True)
-
     def action_leave(self) -> None:
         self._leaving.request()
 

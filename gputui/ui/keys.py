@@ -14,6 +14,11 @@ from gputui.text import clean_line, nearest
 if TYPE_CHECKING:
     from gputui.ui.dialogs import TextScreen
 
+REPAINT = Binding(
+    "f5,ctrl+l", "app.repaint", "Repaint", show=False, priority=True, id="view.repaint"
+)
+"""On every screen, and in dialogs, too: what else wrote to the terminal asks for no leave."""
+
 DASHBOARD_BINDINGS: list[Binding] = [
     Binding("1", "toggle_instance('1')", "Start/stop", key_display="1-9", id="instance.1"),
     *(
@@ -46,7 +51,7 @@ DASHBOARD_BINDINGS: list[Binding] = [
     Binding("p", "processes", "Processes", id="view.processes"),
     Binding("w", "power", "Power", id="view.power"),
     Binding("z", "maximise", "Maximise", id="view.maximise"),
-    Binding("f5", "repaint", "Repaint", show=False, id="view.repaint"),
+    REPAINT,
 ]
 
 

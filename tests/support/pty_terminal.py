@@ -23,6 +23,9 @@ ANSWERS = {
     b"\x1b[6n": b"\x1b[1;1R",  # where the cursor is: programs ask to know that all before is answered
     b"\x1b[>q": b"\x1bP>|xterm(390)\x1b\\",
 }
+QUESTION = re.compile(b"|".join(map(re.escape, ANSWERS)))
+LONGEST = max(map(len, ANSWERS)) - 1
+"""Bytes of a question that may have come before the rest of it."""
 DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
 SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
@@ -63,6 +66,7 @@ class PtyTerminal:
         self, command: Sequence[str], size: tuple[int, int], environment: Mapping[str, str]
     ) -> None:
         self.reads: list[Written] = []
+        self._unanswered = b""
         self.exit_code: int | None = None
         self.size = size
         self._emulator, self._fed = Emulator(size), 0
@@ -173,11 +177,22 @@ class PtyTerminal:
             data = os.read(self._master, 1 << 16)
         except OSError:
             return False
-        self.reads.append(Written(time.monotonic(), data))
-        for question, answer in ANSWERS.items():
-            if question in data:
-                os.write(self._master, answer)
+        self._draw(data)
         return bool(data)
+
+    def _draw(self, data: bytes) -> None:
+        """Keep it, and answer what it asks."""
+        self.reads.append(Written(time.monotonic(), data))
+        data = self._unanswered + data
+        end = 0
+        for question in QUESTION.finditer(data):
+            self._answer(question[0])
+            end = question.end()
+        self._unanswered = data[end:][-LONGEST:]
+
+    def _answer(self, question: bytes) -> None:
+        with contextlib.suppress(OSError):  # the program has ended
+            os.write(self._master, ANSWERS[question])
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> None:

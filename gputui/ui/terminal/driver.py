@@ -1,0 +1,206 @@
+"""A driver for Textual that sends a terminal only what differs, and no more than its line carries."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import termios
+from types import FrameType
+
+from textual import constants, events
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from gputui.ui.terminal.input import InputReader
+from gputui.ui.terminal.line import Line
+from gputui.ui.terminal.picture import Picture
+
+SETTLE_SECONDS = 1.0
+"""How long leaving waits for the terminal's last answer; one that was never answered comes too late."""
+CLOSE_SECONDS = 1.0
+"""How long leaving waits for a line that takes nothing."""
+REPAINT_SECONDS = 0.1
+"""After a change of size: when the picture of before is sent, should the application draw none."""
+
+
+def difference_driver() -> type[Driver] | None:
+    """The driver for this terminal; None, for Textual's own, where input or output is none.
+
+    ``TEXTUAL_DRIVER``, Textual's own variable, goes before.
+    """
+    streams = (sys.__stdin__, sys.__stderr__)
+    if constants.DRIVER or not all(stream is not None and stream.isatty() for stream in streams):
+        return None
+    return DifferenceDriver
+
+
+class DifferenceDriver(LinuxDriver):
+    """Textual's driver for Linux and macOS, with a ``Picture`` and a ``Line`` between it and the terminal."""
+
+    def __init__(
+        self,
+        app: App[object],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._line: Line | None = None
+        self._reader: InputReader | None = None
+        self._drawn_for = (0, 0)
+        self._terminal_size = (0, 0)
+
+    # ── output ───────────────────────────────────────────────────────────────────────────────
+
+    def write(self, data: str) -> None:
+        """Draw into the picture; nothing waits for the terminal."""
+        if self._line is not None:
+            self._fit(self._line)
+            self._line.write(data)
+
+    def flush(self) -> None:
+        """A frame is complete."""
+        if self._line is not None:
+            if self._terminal_size != (size := self._get_terminal_size()):
+                self._terminal_size = size
+                self._line.forget()
+            self._line.flush()
+
+    def forget(self) -> None:
+        """Send the whole picture anew: something else may have written to the terminal."""
+        if self._line is not None:
+            self._line.forget()
+            self._line.flush()
+
+    def _fit(self, line: Line) -> None:
+        """What is drawn now is drawn for the size that the application knows; tell the picture."""
+        size = self._app.size
+        if self._drawn_for != size:
+            self._drawn_for = (size.width, size.height)
+            line.resized(*self._drawn_for)
+
+    def _size_changed(self) -> None:
+        """The terminal has another size, or had one for a moment: what it shows is not known."""
+        if self._line is not None:
+            self._line.forget()
+            self._loop.call_later(REPAINT_SECONDS, self.flush)
+
+    # ── input ────────────────────────────────────────────────────────────────────────────────
+
+    def run_input_thread(self) -> None:
+        """Read until told to stop. The end of the terminal is the application's end."""
+        assert self._reader is not None  # noqa: S101 - made before the thread
+        if not self._reader.run() and self.input_tty:
+            self._loop.call_soon_threadsafe(self._app.exit)
+
+    def process_message(self, message: Message) -> None:
+        """Runs on the input's thread."""
+        if isinstance(message, events.Resize):
+            self._loop.call_soon_threadsafe(self._size_changed)
+        if isinstance(message, events.CursorPosition) and self._answered(
+            message.y + 1, message.x + 1
+        ):
+            return  # one that came in two parts
+        super().process_message(message)
+
+    def _answered(self, row: int, column: int) -> bool:
+        line = self._line
+        return line is not None and line.answered(row, column)
+
+    # ── begin and end ────────────────────────────────────────────────────────────────────────
+
+    def start_application_mode(self) -> None:
+        """Take over the terminal, with a new line: of what it shows nothing is known."""
+        self._terminal_size = self._get_terminal_size()
+        size = self._app.size
+        self._drawn_for = (size.width, size.height)
+        assert self._file is not None  # noqa: S101 - ``difference_driver`` has looked
+        self._line = Line(self._file.fileno(), Picture(*self._drawn_for), self._file.encoding)
+        self._line.start()
+        self._reader = InputReader(
+            self.fileno, self._answered, self.process_message, debug=self._debug
+        )
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._writer_thread is not None:  # Textual's own, which has nothing to write
+            self._writer_thread.stop()
+            self._writer_thread = None
+        self._also_when_resized()
+
+    def _request_terminal_sync_mode_support(self) -> None:
+        """The first of Textual's questions, once the input is read: from now on there are answers."""
+        if self.input_tty and self._line is not None:
+            self._line.ask()
+        super()._request_terminal_sync_mode_support()
+
+    def _also_when_resized(self) -> None:
+        """Textual's handler tells the application; the loop, not the handler, may wait for a lock."""
+        textual = signal.getsignal(signal.SIGWINCH)
+
+        def resized(number: int, frame: FrameType | None) -> None:
+            self._loop.call_soon_threadsafe(self._size_changed)
+            if callable(textual):
+                textual(number, frame)
+
+        signal.signal(signal.SIGWINCH, resized)
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back as it was, once it has answered all that it was asked."""
+        self._disable_bracketed_paste()
+        self._enable_line_wrap()
+        self._disable_in_band_window_resize()
+        self.write(
+            "\x1b[<u"
+        )  # Kitty's keyboard protocol, before the screen it was chosen on is left
+        self.write("\x1b[?1049l\x1b[?25h\x1b[?1004l")
+        self.disable_input()
+        if self.attrs_before is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+
+    def disable_input(self) -> None:
+        """Read no more, once the terminal sends nothing more of itself."""
+        reader, thread, self._reader, self._key_thread = self._reader, self._key_thread, None, None
+        if reader is None:
+            return
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+        self._disable_mouse_support()
+        if self._line is not None:
+            self._line.settle(SETTLE_SECONDS)
+        reader.stop()
+        if thread is not None:
+            thread.join()
+        with contextlib.suppress(termios.error):
+            termios.tcflush(self.fileno, termios.TCIFLUSH)
+
+    def close(self) -> None:
+        """Send what is left, as far as the terminal takes it."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close(CLOSE_SECONDS)
+
+    # ── suspending ───────────────────────────────────────────────────────────────────────────
+
+    def _sigtstp_application(self, *_: object) -> None:
+        """Stop, with the terminal given back: by the loop, for a signal's handler may not wait."""
+        if self._auto_restart:
+            self._loop.call_soon_threadsafe(super()._sigtstp_application)
+        else:  # another program has the terminal, and the loop waits for it
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _sigcont_application(self, *_: object) -> None:
+        if self._auto_restart:
+            self._loop.call_soon_threadsafe(self._continue)
+
+    def _continue(self) -> None:
+        """Take the terminal again; also where it was never given back, as at a plain SIGSTOP."""
+        if self._line is not None:
+            if self._line.gone:
+                return
+            self.suspend_application_mode()
+        self.resume_application_mode()
+        self._app.refresh(layout=True)
