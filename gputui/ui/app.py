@@ -25,6 +25,7 @@ from gputui.ui.messages import AnswersStreamed, Newest
 from gputui.ui.overlay import Overlay
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
+from gputui.ui.still import StillScreen
 
 STARTED_SECONDS = 2.0
 """From the start on; by then the first picture is there, and all that it is made of."""
@@ -58,6 +59,10 @@ class GputuiApp(App[str | None]):
         self.set_class(services.ascii_only, "-ascii")
         self._variables = self.get_css_variables()
         self.stylesheet.set_variables(self._variables)
+
+    def get_default_screen(self) -> StillScreen[None]:
+        """Beneath the dashboard, never seen: it draws nothing, either."""
+        return StillScreen(id="_default")
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
