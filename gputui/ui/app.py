@@ -27,6 +27,7 @@ from gputui.ui.overlay import Overlay
 from gputui.ui.pace import Pace
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
+from gputui.ui.still import StillScreen
 
 PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
 """By these somebody is there; a mouse may move over a terminal that nobody looks at."""
@@ -62,6 +63,10 @@ class GputuiApp(App[str | None]):
         self.set_class(services.ascii_only, "-ascii")
         self._variables = self.get_css_variables()
         self.stylesheet.set_variables(self._variables)
+
+    def get_default_screen(self) -> StillScreen[None]:
+        """Beneath the dashboard, never seen: it draws nothing, either."""
+        return StillScreen(id="_default")
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())

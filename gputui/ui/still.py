@@ -16,8 +16,8 @@ class StillScreen(Screen[ScreenResultType]):
     change of it repaints the one on top whole: 50 to 100 KiB a second for a dashboard under a log.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._compositor = SparingCompositor()
         self._was_drawn = False
 
