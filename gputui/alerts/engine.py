@@ -184,6 +184,11 @@ class Engine:
         return track.state if track else State.INACTIVE
 
     @property
+    def stirring(self) -> bool:
+        """Whether any rule is pending or firing for any subject."""
+        return any(track.state is not State.INACTIVE for track in self._tracks.values())
+
+    @property
     def firing(self) -> tuple[Alert, ...]:
         """What fires now, in no order."""
         return tuple(

@@ -113,9 +113,10 @@ class GpuJudge:
         for gpu in self._identities or ():
             sample = samples.get(gpu.uuid)
             view = GpuView(sample, self._busy.get(gpu.uuid, 0.0)) if sample else None
+            subject = _subject(gpu)
             for rule, chosen in self._chosen:
                 if gpu.uuid in chosen:
-                    yield _judged(rule, _subject(gpu), view)
+                    yield _judged(rule, subject, view)
 
     def _judge_rig(self, snapshot: Snapshot, stale: bool) -> Iterator[Judged]:
         view = None if stale else RigView(snapshot, self._psu_watts)

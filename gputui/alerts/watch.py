@@ -40,7 +40,7 @@ class AlertWatch:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        longest_step = max(LONGEST_STEP, 3 * config.interval)
+        longest_step = max(LONGEST_STEP, 3 * config.longest_interval)
         self._clock = clock
         self._hints = {rule.name: rule.hint for rule in rules}
         self._lock = threading.Lock()
@@ -102,6 +102,12 @@ class AlertWatch:
             self._instance_judge.answered(name, ttft_seconds, self._clock())
 
     # ── what comes of it ─────────────────────────────────────────────────────────────────────────
+
+    @property
+    def stirring(self) -> bool:
+        """Whether any alert is pending or firing."""
+        with self._lock:
+            return self._gpus.stirring or self._instances.stirring
 
     @property
     def firing(self) -> tuple[Alert, ...]:

@@ -82,6 +82,10 @@ class EarlySampler:
         if not self._live:
             self._sampler.start()
 
+    def set_interval(self, interval: float) -> None:
+        """As Sampler.set_interval."""
+        self._sampler.set_interval(interval)
+
     def stop(self) -> None:
         """Sample no more; does not wait."""
         self._sampler.stop()
@@ -102,6 +106,9 @@ class EarlySampler:
 
 def run_dashboard(options: Options, start: Sequence[str] = (), *, demo: bool = False) -> None:
     """Open the dashboard, starting the instances named in ``start``; returns when the user quits."""
+    from gputui.ui.collecting import keep_still
+
+    keep_still()
     services = make_services(options, start, demo=demo)
     from gputui.ui.app import GputuiApp  # a quarter of a second, in which the first sample is taken
 

@@ -138,7 +138,7 @@ def _loop(
             continue
         if not begun:
             begun = True
-            sampler.slow_down(interval)
+            sampler.set_interval(interval)
         if isinstance(printer, InPlace) and not events.empty():
             continue  # a newer one is there already
         printer.show(event, _session(meter, config))

@@ -20,6 +20,8 @@ Duration = (
     Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d)\Z")]
 )
 """Seconds as a number, or a number with its unit, as Prometheus writes them: ``90``, ``"10m"``."""
+SlowInterval = Annotated[float, Meta(ge=0, le=10)]
+"""Seconds. The history keeps a day in buckets of ten seconds, and each shall hold a sample."""
 CpuList = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*\Z")]
 """Logical CPUs as the kernel writes them in cpulist files: ``0-15,32-47``."""
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -176,9 +178,17 @@ class PowerConfig(Table, frozen=True):
 
 
 class TerminalConfig(Table, frozen=True):
-    """The ``[terminal]`` table. ``differences``: send the terminal only what differs from what it shows."""
+    """The ``[terminal]`` table. ``differences``: send the terminal only what differs from what it shows.
+
+    The others are seconds between two samples, and two pictures: ``unfocused_interval`` while the terminal
+    has lost focus (those that do not tell never have), ``idle_interval`` once no key was pressed for
+    ``idle_after``. 0 is never slower; nothing is faster than ``interval``.
+    """
 
     differences: bool = True
+    unfocused_interval: SlowInterval = 2.0
+    idle_after: Duration = 900.0
+    idle_interval: SlowInterval = 5.0
 
 
 class SamplingTable(Table, frozen=True):
@@ -274,6 +284,12 @@ class Config(Table, frozen=True):
     power_limits: tuple[PowerLimitConfig, ...] = ()
     chat: ChatConfig = ChatConfig()
     presets: tuple[PresetConfig, ...] = ()
+
+    @property
+    def longest_interval(self) -> float:
+        """Seconds that may pass between two samples of a dashboard."""
+        terminal = self.terminal
+        return max(self.interval, terminal.unfocused_interval, terminal.idle_interval)
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -18,8 +18,8 @@ from gputui.config.load import parse
 from gputui.config.tables import Config
 from gputui.errors import ConfigError
 
-LOOK_SECONDS = 0.5
-"""Between two looks: a change counts after one second at most."""
+LOOK_SECONDS, SETTLING_SECONDS = 1.0, 0.3
+"""Between two looks, and between the one that finds a change and the one that confirms it."""
 
 _COARSE_SECONDS = 3.0
 """A file that was changed so lately may change again within the clock of its file system."""
@@ -60,6 +60,11 @@ class FileWatch:
         self._told: bytes | ConfigError | None = content
         self._waiting: bytes | ConfigError | None = content
         self._stamp: _Stamp | None = None
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the file changed at the last look, and a second one is to say whether that was all."""
+        return not self._same(self._waiting, self._told)
 
     def look(self, *, settled: bool = False) -> Seen | None:
         """What is new since the last time, None where nothing is. ``settled``: no second look is needed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 from itertools import compress
 from operator import mul
 from typing import NamedTuple, TypeVar
@@ -93,13 +94,18 @@ def span_of(times: array[float], start: float, end: float) -> tuple[int, int]:
     return low, bisect_left(times, end)
 
 
+Stands = Callable[[int], float]
+"""For how many seconds a point stands, by its index."""
+
+
 def in_columns(
-    points: Points, start: float, end: float, columns: int, now: float, stands: float
+    points: Points, start: float, end: float, columns: int, now: float, stands: Stands
 ) -> list[Bucket | None]:
     """The points from ``start`` to ``end`` in equal columns.
 
     A column without a point of its own shows the one before (all that share its time), where that one
-    stands through the whole column, for ``stands`` seconds, and the column has begun by ``now``.
+    stands through the whole column, and the column has begun by ``now``. ``stands`` gives the seconds for
+    which each point stands.
     """
     times = points.times
     width = (end - start) / columns
@@ -109,7 +115,7 @@ def in_columns(
     for begin, over, low, high in zip(edges, edges[1:], firsts, firsts[1:], strict=False):
         if low < high:
             found.append(points.combined(low, high))
-        elif low and begin <= now and over <= times[low - 1] + stands:
+        elif low and begin <= now and over <= times[low - 1] + stands(low - 1):
             found.append(points.combined(bisect_left(times, times[low - 1]), low))
         else:
             found.append(None)

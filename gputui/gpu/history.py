@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import NamedTuple, TypeVar
 
-from gputui.gpu.buckets import Bucket, Points, at, entries, in_columns, known, of_samples, span_of
+from gputui.gpu.buckets import (
+    Bucket,
+    Points,
+    Stands,
+    at,
+    entries,
+    in_columns,
+    known,
+    of_samples,
+    span_of,
+)
 from gputui.gpu.metrics import METRICS, Kind
 from gputui.gpu.sample import Snapshot
 
@@ -70,6 +80,9 @@ class History:
     One thread appends, any thread reads, and never sees half a tick. A series that is in neither tier
     takes no memory. Its time is Unix time as the first sample's clock had it: where the wall clock is
     set back it goes on, so it only grows (see ``wall_clock``).
+
+    Samples need not come at one pace: the interval at which each was taken is kept with it, and says for
+    how long it stands.
     """
 
     def __init__(self, ticks: int = TICKS, buckets: int = BUCKETS) -> None:
@@ -78,11 +91,13 @@ class History:
         self.capacity = ticks
         self._buckets = buckets
         self._times = array("d", [0.0]) * (ticks + _SPARE)
+        self._intervals = array("f", [0.0]) * (ticks + _SPARE)
         self._bucket_times = array("d", [0.0]) * (buckets + _SPARE)
         self._series: dict[str, dict[str, _Series]] = {}
         self._state = _State()
         self._ahead = 0.0  # seconds that its time is ahead of the wall clock
         self._steps: deque[float] = deque(maxlen=_PACE_STEPS)
+        self._interval = 0.0  # of the latest sample, 0 where it had none
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +119,7 @@ class History:
     @property
     def memory_bytes(self) -> int:
         """What all rings hold, in bytes."""
-        rings: list[array[float] | array[int]] = [self._times, self._bucket_times]
+        rings: list[array[float] | array[int]] = [self._times, self._intervals, self._bucket_times]
         for series in self._all_series():
             rings += series.rings()
         return sum(len(ring) * ring.itemsize for ring in rings)
@@ -132,10 +147,10 @@ class History:
         """The metric from ``start`` to ``end`` (of this history's time) in ``columns`` equal parts.
 
         A column combines the samples that were taken in it. One without any shows the sample before
-        it where that one still stands (2.5 times the usual pace at most), since columns can be narrower
-        than the pace. Else it is None: a gap, or not known; nothing is interpolated. Where ``start`` is
-        older than the samples that are kept one by one, buckets stand for samples, each as a whole at
-        its first sample's time.
+        it where that one still stands (2.5 times the interval at which it was taken, else the usual
+        pace), since columns can be narrower than the pace. Else it is None: a gap, or not known; nothing
+        is interpolated. Where ``start`` is older than the samples that are kept one by one, buckets stand
+        for samples, each as a whole at its first sample's time.
         Raises ValueError where there is no column or no time in it.
         """
         if columns < 1 or not start < end:
@@ -144,10 +159,13 @@ class History:
         if found is None:
             return [None] * columns
 
-        def read(state: _State) -> tuple[Points, float, float]:
-            if self._ticks_reach(state, start):
-                return self._samples(state, found, start, end), *_reach(state, 0.0)
-            return self._buckets_of(state, found, start, end), *_reach(state, BUCKET_SECONDS)
+        def read(state: _State) -> tuple[Points, float, Stands]:
+            now, pace = -math.inf if state.now is None else state.now, _STANDS_PACES * state.pace
+            if not self._ticks_reach(state, start):
+                stands = max(BUCKET_SECONDS, pace)
+                return self._buckets_of(state, found, start, end), now, lambda _: stands
+            points, intervals = self._samples(state, found, start, end)
+            return points, now, lambda index: _STANDS_PACES * intervals[index] or pace
 
         points, now, stands = self._consistent(read)
         return in_columns(points, start, end, columns, now, stands)
@@ -183,13 +201,16 @@ class History:
         first = self._first_tick(state)
         return first == 0 or at(self._times, first) <= start
 
-    def _samples(self, state: _State, series: _Series, start: float, end: float) -> Points:
-        """The samples from the one before ``start`` to ``end``."""
+    def _samples(
+        self, state: _State, series: _Series, start: float, end: float
+    ) -> tuple[Points, array[float]]:
+        """The samples from the one before ``start`` to ``end``, and the interval of each."""
         first = self._first_tick(state)
         times = entries(self._times, first, state.ticks)
         low, high = span_of(times, start, end)
         values = entries(series.values, first + low, first + high)
-        return Points(times[low:high], values, values, values, None)
+        intervals = entries(self._intervals, first + low, first + high)
+        return Points(times[low:high], values, values, values, None), intervals
 
     def _buckets_of(self, state: _State, series: _Series, start: float, end: float) -> Points:
         """The buckets from the one before ``start`` to ``end``; the open one is the last."""
@@ -212,10 +233,14 @@ class History:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────
 
-    def append(self, snapshot: Snapshot) -> None:
-        """Add one tick: what ``snapshot`` knows; every other series is unknown at it."""
+    def append(self, snapshot: Snapshot, interval: float | None = None) -> None:
+        """Add one tick: what ``snapshot`` knows; every other series is unknown at it.
+
+        ``interval`` is the seconds until the next one is due, None where the source has a pace of its own.
+        """
         when = self._time_of(snapshot.taken_at)
         state = self._state
+        self._interval = 0.0 if interval is None else max(interval, state.pace)
         if state.opened_at is None:
             state = state._replace(opened=state.ticks, opened_at=when)
         elif _bucket_number(when) != _bucket_number(state.opened_at) or self._is_full(state, 1):
@@ -289,7 +314,7 @@ class History:
         for uuid, values in readings.items():
             self._make_series(uuid, values, state)
         slot = state.ticks % len(self._times)
-        self._times[slot] = when
+        self._times[slot], self._intervals[slot] = when, self._interval
         nothing: Mapping[str, float] = {}
         for uuid, metrics in self._series.items():
             get = readings.get(uuid, nothing).get
@@ -314,9 +339,3 @@ class History:
 
 def _bucket_number(when: float) -> int:
     return math.floor(when / BUCKET_SECONDS)
-
-
-def _reach(state: _State, least: float) -> tuple[float, float]:
-    """The latest time, and for how many seconds a point stands."""
-    now = -math.inf if state.now is None else state.now
-    return now, max(least, _STANDS_PACES * state.pace)

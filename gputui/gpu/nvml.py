@@ -243,7 +243,10 @@ class _NvmlGpu:
 
     def _read(self, reader: Reader, now: float) -> None:
         readings = reader.read(self.open)
-        self._readings.update(zip(reader.metrics, readings, strict=True))
+        if len(readings) == 1:  # most of them
+            self._readings[reader.metrics[0]] = readings[0]
+        else:
+            self._readings.update(zip(reader.metrics, readings, strict=True))
         self._due[reader] = now + _pause(reader.tier, readings) - SLACK_SECONDS
 
     def _as_sample(self, readings: Mapping[str, Reading]) -> GpuSample:

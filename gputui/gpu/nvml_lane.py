@@ -29,7 +29,10 @@ def on_thread(work: Callable[[], None]) -> None:
 
 def settled(readings: Iterable[Reading]) -> bool:
     """Whether there is no value, and there will be none a second later."""
-    return all(isinstance(r, Unavailable) and r.code in SETTLED for r in readings)
+    for reading in readings:
+        if not isinstance(reading, Unavailable) or reading.code not in SETTLED:
+            return False
+    return True
 
 
 class Lane:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -88,6 +89,7 @@ class Unavailable:
     code: int = NO_CODE
 
 
+@lru_cache(maxsize=128)
 def unavailable(code: int) -> Unavailable:
     """What an NVML return code says."""
     return Unavailable(_REASONS.get(code, f"NVML error {code}"), code)
@@ -176,7 +178,8 @@ class GpuHandle:
         return self._failures.get(function)
 
     def _ask(self, call: Call) -> Any:
-        if self._clock() < self._missing_until.get(call, 0.0):
+        until = self._missing_until.get(call) if self._missing_until else None
+        if until is not None and self._clock() < until:
             return unavailable(FUNCTION_NOT_FOUND)
         answer = self._library.query(*call, on=self._handle)
         if _is_missing(answer):

@@ -53,6 +53,7 @@ class Sampler:
         self._latest: Snapshot | None = None
         self._waiting_since: float | None = None
         self._stopped = threading.Event()
+        self._hurry = threading.Event()
         self._telling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
         self._watchdog = threading.Thread(target=self._watch, name="gpu-watchdog", daemon=True)
@@ -62,15 +63,27 @@ class Sampler:
         """The newest snapshot, with a Problem while the driver does not answer; None before any."""
         return self._latest
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two samples now."""
+        return self._interval
+
     def start(self) -> None:
         """Begin, with a first sample at once. Once only."""
         self._thread.start()
         self._watchdog.start()
 
-    def slow_down(self, interval: float) -> None:
-        """From the next sample on, one every ``interval`` seconds; a trace keeps its own time."""
-        if self._source.live:
-            self._interval = interval
+    def set_interval(self, interval: float) -> None:
+        """One sample every ``interval`` seconds from now on, from any thread; a trace keeps its own time.
+
+        A shorter one brings a sample at once, so that nobody waits for what was due much later; a longer
+        one holds from the next sample on.
+        """
+        if not self._source.live or interval == self._interval:
+            return
+        hurries, self._interval = interval < self._interval, interval
+        if hurries:
+            self._hurry.set()
 
     def stop(self, wait: float = 0.0) -> None:
         """Sample no more; the sampler thread closes the source. Idempotent.
@@ -78,6 +91,7 @@ class Sampler:
         Waits for that at most ``wait`` seconds, by default not at all.
         """
         self._stopped.set()
+        self._hurry.set()
         if wait and self._thread.ident is not None:
             self._thread.join(wait)
 
@@ -86,12 +100,15 @@ class Sampler:
         while not self._stopped.is_set():
             while self._take() and not self._source.live and not self._stopped.is_set():
                 pass  # more may be due
+            interval = self._interval
             late = time.monotonic() - due
-            missed = max(0, int(late / self._interval))
+            missed = max(0, int(late / interval))
             if missed and self._source.live:
                 self.history.skip(missed)
-            due += (missed + 1) * self._interval
-            self._stopped.wait(max(0.0, due - time.monotonic()))
+            due += (missed + 1) * interval
+            if self._hurry.wait(max(0.0, due - time.monotonic())):
+                self._hurry.clear()
+                due = time.monotonic()
         self._source.close()
 
     def _take(self) -> bool:
@@ -115,7 +132,7 @@ class Sampler:
                 if snapshot.host is None:
                     snapshot = replace(snapshot, host=self._around())
                 if self._source.live or snapshot.problem is None:
-                    self.history.append(snapshot)
+                    self.history.append(snapshot, self._interval if self._source.live else None)
                 self._tell(snapshot)
 
     def _around(self) -> HostSample | None:

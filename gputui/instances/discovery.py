@@ -93,7 +93,9 @@ class Discovery:
         found = [f for f in self._found if f.pid not in own_pids and f.port not in ports]
         self._forget(found)
         readings = await asyncio.gather(*(self._ask(one, patience) for one in found))
-        statuses = await asyncio.to_thread(self._describe, found, readings, names)
+        statuses: tuple[InstanceStatus, ...] = ()
+        if found:
+            statuses = await asyncio.to_thread(self._describe, found, readings, names)
         self._pids = {status.name: status.pid or 0 for status in statuses}
         return statuses
 

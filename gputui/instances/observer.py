@@ -103,7 +103,9 @@ class Observer:
         counts = await asyncio.to_thread(self._requests.read, running) if running else {}
         if running and self._log_bounds.due:
             await asyncio.to_thread(self._log_bounds.keep, running)
-        ready = await asyncio.to_thread(self._availabilities.read, running)
+        ready = self._availabilities.fresh(running)
+        if ready is None:  # mostly not: a thread is woken for what blocks, and for nothing else
+            ready = await asyncio.to_thread(self._availabilities.read, running)
         looks: list[Look] = []
         for facts in found:
             reading = readings.get(facts.name)

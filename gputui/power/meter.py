@@ -81,7 +81,7 @@ def since_boot() -> float:
 
 
 class PowerMeter:
-    """A watcher of samples and instances. ``interval`` is the seconds between two samples.
+    """A watcher of samples and instances. ``interval`` is the most seconds between two samples.
 
     ``clock`` (``since_boot``) times the samples of a live source as they come, since the one on the wall
     may be set; without it, and for a recording, their own times count. A recording has its own pace too.

@@ -46,4 +46,6 @@ def power_session(
         file=file,
         held=refusal.hint.rstrip(".") if refusal else "",
     )
-    return PowerSession(PowerMeter(config.interval, clock=since_boot), schedule, setter, refusal)
+    return PowerSession(
+        PowerMeter(config.longest_interval, clock=since_boot), schedule, setter, refusal
+    )

@@ -24,11 +24,13 @@ from gputui.ui.dashboard import Dashboard
 from gputui.ui.keys import REPAINT
 from gputui.ui.messages import AnswersStreamed, Newest
 from gputui.ui.overlay import Overlay
+from gputui.ui.pace import Pace
 from gputui.ui.palette import Look, Palette, textual_theme
 from gputui.ui.services import SamplerLike, Services
+from gputui.ui.still import StillScreen
 
-STARTED_SECONDS = 2.0
-"""From the start on; by then the first picture is there, and all that it is made of."""
+PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
+"""By these somebody is there; a mouse may move over a terminal that nobody looks at."""
 LAST_RESORT_SECONDS = 5.0
 """From a signal to the end of the program at the latest."""
 
@@ -50,6 +52,7 @@ class GputuiApp(App[str | None]):
         self.look = Look(Palette.of(self._chosen_theme()), services.ascii_only)
         self.sampler: SamplerLike | None = None
         self.collecting = Collecting()
+        self._pace: Pace | None = None
         super().__init__(driver_class=driver_class)
         for theme in services.themes.by_name.values():
             self.register_theme(textual_theme(theme))
@@ -58,19 +61,40 @@ class GputuiApp(App[str | None]):
             if name not in services.themes.by_name:
                 self.unregister_theme(name)
         self.set_class(services.ascii_only, "-ascii")
+        self._variables = self.get_css_variables()
+        self.stylesheet.set_variables(self._variables)
+
+    def get_default_screen(self) -> StillScreen[None]:
+        """Beneath the dashboard, never seen: it draws nothing, either."""
+        return StillScreen(id="_default")
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())
         self._set_keys()
         self._end_on_signals()
         dashboard = Dashboard(self.services, self.look, self.problems)
-        self.push_screen(dashboard)
+        dashboard.drawn = self._first_drawn
         self._watchers = dashboard.watchers
         newest = Newest(dashboard)
         self.sampler = self.services.sampler(lambda snapshot: self._sampled(newest, snapshot))
-        dashboard.history = self.sampler.history
-        self.call_after_refresh(self.sampler.start)
-        self.set_timer(STARTED_SECONDS, self.collecting.started)
+        dashboard.history, dashboard.pace.sampler = self.sampler.history, self.sampler
+        self._pace = dashboard.pace
+        self.push_screen(dashboard)
+        self.sampler.start()  # before the first layout: it has room for what is known already
+
+    def _first_drawn(self) -> None:
+        self.services.shown()
+        self.collecting.started()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Whatever comes from the terminal says whether somebody is there."""
+        if self._pace is not None and isinstance(event, events.AppFocus | events.AppBlur):
+            self._pace.focus(isinstance(event, events.AppFocus))
+        elif isinstance(event, PRESSED):
+            self.collecting.pressed()
+            if self._pace is not None:
+                self._pace.pressed()
+        await super().on_event(event)
 
     async def on_unmount(self) -> None:
         self.collecting.close()
@@ -83,10 +107,18 @@ class GputuiApp(App[str | None]):
         if self.services.alerts:
             await asyncio.to_thread(self.services.alerts.close)
 
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.InputEvent):
-            self.collecting.pressed()
-        await super().on_event(event)
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual (8.2) asks for it at its start and for each screen that is opened, and parses all its
+        stylesheets anew: needed only where the theme's colours are others."""
+        variables = self.get_css_variables()
+        if variables != self._variables:
+            self._variables = variables
+            super().refresh_css(animate)
+            return
+        for screen in self.screen_stack:
+            if screen._css_update_count != self._css_update_count:
+                screen._css_update_count = self._css_update_count
+                self.stylesheet.update(screen, animate=animate)
 
     @on(AnswersStreamed)
     def answers_streamed(self, message: AnswersStreamed) -> None:

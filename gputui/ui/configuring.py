@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from gputui.alerts.rules import rules_of
 from gputui.config import Config
-from gputui.config.watch import LOOK_SECONDS, Seen
+from gputui.config.watch import LOOK_SECONDS, SETTLING_SECONDS, Seen
 from gputui.errors import ConfigError, GputuiError
 from gputui.text import error_words
 from gputui.ui.header import Header
@@ -43,10 +43,11 @@ class Configuring:
         self._started_with = services.config
 
     async def watch_forever(self) -> None:
-        """Look at the file twice a second."""
+        """Look at the file once a second, and soon again where it changed."""
         told = ""
         while self._services.watch is not None:
-            await asyncio.sleep(LOOK_SECONDS)
+            unsettled = self._services.watch.unsettled
+            await asyncio.sleep(SETTLING_SECONDS if unsettled else LOOK_SECONDS)
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001  the worker's boundary: told, and looked again

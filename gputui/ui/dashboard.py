@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from gputui.alerts.views import Scope
 from gputui.errors import ConfigError, GputuiError
@@ -39,9 +39,11 @@ from gputui.ui.instances.rows import (
 )
 from gputui.ui.instances.views import InstanceViews
 from gputui.ui.keys import DASHBOARD_BINDINGS, keys_screen
+from gputui.ui.keys_line import KeysLine
 from gputui.ui.leaving import Leaving
 from gputui.ui.messages import InstancesObserved, ProblemMet, SamplesTaken
 from gputui.ui.overlay import Overlay, Seen
+from gputui.ui.pace import Pace
 from gputui.ui.palette import Look
 from gputui.ui.power.actions import PowerActions
 from gputui.ui.processes.actions import ProcessActions
@@ -72,12 +74,14 @@ class Dashboard(StillScreen[None]):
         self, services: Services, look: Look, problems: Sequence[GputuiError] = ()
     ) -> None:
         super().__init__()
+        self.drawn: Callable[[], None] = lambda: None
         self._problems = problems
         self._services = services
         self._look = look
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
-        self.caretaker = Caretaker(self, services, self.say)
+        self.pace = Pace(services, lambda: self.caretaker.hurry())
+        self.caretaker = Caretaker(self, services, self.say, self.pace)
         self.watchers = Watchers(
             services.watchers, lambda error: self.post_message(ProblemMet(error))
         )
@@ -121,11 +125,10 @@ class Dashboard(StillScreen[None]):
         yield InstancesPanel(self._look)
         chat = self.chatting
         yield ChatPanel(self._look, services.conversation, chat.seating.prepare, chat.drafting)
-        yield Footer(show_command_palette=True)
+        yield KeysLine(held=True)
 
     def on_mount(self) -> None:
         # One picture with everything in it, rather than five as the parts come in.
-        self._first_picture.callback(self.call_after_refresh, self._begin_the_rest)
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
         self.chatting.seating.choose_first()
@@ -134,53 +137,48 @@ class Dashboard(StillScreen[None]):
         for problem in self._problems:
             self.say(problem)
 
-    def _begin_the_rest(self) -> None:
-        """The first picture is there: now what it did not need."""
-        self._services.shown()
+    def first_drawn(self) -> None:
+        """Now what the first picture did not need."""
+        self.query_one(KeysLine).held = False
+        self.refresh_bindings()
+        self.drawn()
         self.run_worker(self._configuring.watch_forever(), group="watch", exclusive=True)
         if self._services.endpoints is not None:
             self.run_worker(self._services.endpoints.run_forever(), group="endpoints")
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
-        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
-        self._show_rows()
+        self._show_instances()
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────
 
     @on(SamplesTaken)
     def samples_taken(self, message: SamplesTaken) -> None:
-        first = self._snapshot is None
-        known = self._snapshot.identities if self._snapshot else None
-        self._snapshot = snapshot = message.snapshot
-        if snapshot.identities != known:
+        before, snapshot = self._snapshot, message.snapshot
+        self._snapshot = snapshot
+        if before is None or snapshot.identities != before.identities:
             self._services.supervisor.set_gpus(snapshot.identities)
             self.chatting.seating.gpus = snapshot.identities
-            self.chatting.seating.frame()
         assert self.history is not None  # noqa: S101 - set before the sampler starts
         pinned = pinned_names(self.caretaker.statuses)
-        self.query_one(Header).update_gpus(snapshot)
-        self._alerting.update()
+        self.pace.sampled()
+        self._show_instances()
         marks = self._alerting.marks(Scope.GPU)
         self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
-        self._show_rows()
         self._tell_overlays()
         self._start_what_was_asked()
-        if first:
+        if before is None:
             self.call_after_refresh(self._first_picture.close)
 
     @on(InstancesObserved)
     def instances_observed(self, message: InstancesObserved) -> None:
         self.caretaker.take(message.statuses)
         self.watchers.observed(message.statuses)
-        self._alerting.update()
         self.power_actions.tell_notices()
         self.chatting.tell_store_problem()
-        watch = self._services.endpoints
-        self.query_one(Header).update_instances(message.statuses, watch.statuses if watch else ())
-        self._show_rows()
-        self.chatting.seating.frame()
+        if self.pace.observed(message.statuses):
+            self._show_instances()
         self._start_what_was_asked()
 
     @property
@@ -265,6 +263,13 @@ class Dashboard(StillScreen[None]):
             self._alerting.marks(Scope.INSTANCE),
             self._report().efficiencies,
         )
+
+    def _show_instances(self) -> None:
+        self._alerting.update()
+        endpoints = self._services.endpoints.statuses if self._services.endpoints else ()
+        self.query_one(Header).update_facts(self._snapshot, self.caretaker.statuses, endpoints)
+        self._show_rows()
+        self.chatting.seating.frame()
 
     def _show_rows(self) -> None:
         watch = self._services.endpoints
@@ -384,8 +389,6 @@ class Dashboard(StillScreen[None]):
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
-        self.chatting.seating.frame()
         self.query_one(GpuGrid).refresh_gpus()
-        self._show_rows()
-        self.query_one(Header).redraw()
+        self._show_instances()
         self.query_one(ChatPanel).restyle()

@@ -64,16 +64,14 @@ class Header(Horizontal):
         self._power = power
         self.redraw()
 
-    def update_gpus(self, snapshot: Snapshot) -> None:
-        """The newest sample, for the totals and the host."""
-        self._snapshot = snapshot
-        self.redraw()
-
-    def update_instances(
-        self, statuses: Sequence[InstanceStatus], endpoints: Sequence[EndpointStatus] = ()
+    def update_facts(
+        self,
+        snapshot: Snapshot | None,
+        statuses: Sequence[InstanceStatus],
+        endpoints: Sequence[EndpointStatus],
     ) -> None:
-        """The newest states, for the counts."""
-        self._statuses, self._endpoints = statuses, endpoints
+        """The newest sample, for the totals and the host, and the newest states, for the counts."""
+        self._snapshot, self._statuses, self._endpoints = snapshot, statuses, endpoints
         self.redraw()
 
     def redraw(self) -> None:

@@ -39,6 +39,9 @@ class SamplerLike(Protocol):
     def start(self) -> None:
         """Begin sampling."""
 
+    def set_interval(self, interval: float) -> None:
+        """Seconds between two samples from now on; a shorter one brings a sample at once."""
+
     def stop(self) -> None:
         """End sampling; never waits for a driver that hangs."""
 

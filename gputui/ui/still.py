@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ScreenStackError
+from textual.geometry import Size
 from textual.screen import Screen, ScreenResultType
 
 from gputui.ui.compositor import SparingCompositor
@@ -15,9 +16,35 @@ class StillScreen(Screen[ScreenResultType]):
     change of it repaints the one on top whole: 50 to 100 KiB a second for a dashboard under a log.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._compositor = SparingCompositor()
+        self._was_drawn = False
+
+    def _screen_resized(self, size: Size) -> None:
+        """Laid out again where the size is another: Textual says what it is twice at the start."""
+        if size != self._size:
+            super()._screen_resized(size)
+
+    def _compositor_refresh(self) -> None:
+        """What is drawn within a batch is sent to nobody: all of it is drawn once, after that."""
+        if self.app._batch_count:
+            self._repaint_required = True
+            return
+        super()._compositor_refresh()
+        if not self._was_drawn and self.is_current:
+            self._was_drawn = True
+            self.call_later(self.first_drawn)
+
+    def first_drawn(self) -> None:
+        """It was drawn for the first time just now, and is on its way to the terminal."""
+
+    def _on_timer_update(self) -> None:
+        """A new layout and all of the screen are one picture, not two."""
+        if self._layout_required and self._repaint_required:
+            self._repaint_required = False
+            self._dirty_widgets.add(self)
+        super()._on_timer_update()
 
     @property
     def is_current(self) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gputui.alerts.judge import LEAST_REQUESTS, REQUESTS_SECONDS, TTFT_SECONDS, RequestWindow
 from gputui.alerts.rules import rules_of
 from gputui.alerts.watch import AlertWatch
-from gputui.config import AlertConfig, Config, InstanceConfig, TargetsConfig
+from gputui.config import AlertConfig, Config, InstanceConfig, TargetsConfig, TerminalConfig
 from gputui.gpu.metrics import METRICS
 from gputui.gpu.sample import GpuSample, Problem
 from gputui.instances.status import State
@@ -64,6 +64,21 @@ def test_the_time_of_gpus_is_that_of_their_samples() -> None:
         watch.sampled(snapshot(at, gpu(temperature_gpu=87)))
     (alert,) = watch.firing
     assert alert.began_at == 7
+
+
+def test_samples_that_come_slower_count_as_known_time() -> None:
+    slow = Config(alerts=(HOT,), terminal=TerminalConfig(idle_interval=10.0))
+    watch, _ = make(config=slow)
+    assert not watch.stirring
+    for at in (10.0, 20.0):
+        watch.sampled(snapshot(at, gpu(temperature_gpu=40)))
+    watch.sampled(snapshot(30.0, gpu(temperature_gpu=87)))
+    assert watch.stirring, "pending: from here on it is looked at closely"
+    assert not watch.firing
+    watch.sampled(snapshot(40.0, gpu(temperature_gpu=87)))
+    assert names(watch) == ["temperature"]
+    watch.sampled(snapshot(50.0, gpu(temperature_gpu=40)))
+    assert not watch.stirring
 
 
 def replayed(times: Sequence[float]) -> list[str]:

@@ -22,7 +22,7 @@ from tests.bench.programs import PROGRAMS, Program, chosen
 from tests.bench.streams import KINDS
 from tests.bench.surroundings import ROOT
 from tests.bench.wire import Plan, Setting
-from tests.support.standin_nvml import NoCompilerError
+from tests.support.standin_nvml import NoCompilerError, StandinNvml, compile_library
 
 WIDE, NARROW = (160, 45), (80, 24)
 FULL_WIRE = Plan(
@@ -79,11 +79,13 @@ def run_wire(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _wire(plan: Plan, programs: Sequence[Program]) -> wire.Results:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         try:
-            return wire.run(plan, programs, Path(folder))
+            standin = StandinNvml(compile_library(folder), folder)
         except NoCompilerError as error:
             raise SystemExit(str(error)) from None
+        return wire.run(plan, programs, standin, folder)
 
 
 def run_chat(options: argparse.Namespace) -> Iterator[str]:

@@ -82,7 +82,7 @@ def measure(case: Case, seconds: float) -> Streamed:
     count = round(case.rate * seconds)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(_server(folder, case, count))
+        server = stack.enter_context(token_server(folder, case.kind, case.rate, count))
         terminal = PtyTerminal(_command(case, folder, server), SIZE, environment(folder))
         stack.callback(terminal.close)
         _ready(terminal, case)
@@ -98,9 +98,9 @@ def measure(case: Case, seconds: float) -> Streamed:
 
 
 @contextlib.contextmanager
-def _server(folder: Path, case: Case, count: int) -> Iterator[str]:
-    """The token server; where it listens."""
-    words = (str(folder), case.kind, str(case.rate), str(count))
+def token_server(folder: Path, kind: str, rate: int, count: int) -> Iterator[str]:
+    """The server of tests/bench/token_server.py; where it listens."""
+    words = (str(folder), kind, str(rate), str(count))
     command = [sys.executable, "-m", "tests.bench.token_server", *words]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -115,14 +115,21 @@ def _server(folder: Path, case: Case, count: int) -> Iterator[str]:
 
 
 def _command(case: Case, folder: Path, server: str) -> list[str]:
-    urls = {side: f"{server}/{side}/v1" for side in SIDES}
     if case.program == BASELINE:
-        return [sys.executable, "-m", "tests.bench.markdown_panes", *urls.values()]
-    tables = (f'[[endpoints]]\nname = "side-{side}"\nurl = "{url}"\n' for side, url in urls.items())
-    configure(folder, "\n".join(tables))
+        urls = (f"{server}/{side}/v1" for side in SIDES)
+        return [sys.executable, "-m", "tests.bench.markdown_panes", *urls]
+    seat_endpoints(folder, server)
     if case.turns:
         keep_turns(folder / "state" / "gputui" / "gputui.db", case.turns)
     return [sys.executable, "-m", "gputui", "--source", "simulated"]
+
+
+def seat_endpoints(folder: Path, server: str) -> None:
+    """A configuration in which the token server answers on both sides."""
+    tables = (
+        f'[[endpoints]]\nname = "side-{side}"\nurl = "{server}/{side}/v1"\n' for side in SIDES
+    )
+    configure(folder, "\n".join(tables))
 
 
 def keep_turns(path: Path, turns: int) -> None:

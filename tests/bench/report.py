@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 
 from tests.bench import chat, startup, wire
-from tests.bench.figures import UNKNOWN, median, table, written
+from tests.bench.figures import UNKNOWN, median, ratio, table, written
 from tests.bench.measures import machine
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -57,6 +57,8 @@ def for_readme(whole: Whole) -> list[str]:
         "",
         *wire.setting_table(whole.wire.costs[main], ratios_of=("gputui",)),
         "",
+        *worse(whole.wire.costs[main]),
+        "",
         "KiB/s and per cent of a core, by GPUs and size:",
         "",
         *_by_setting(whole.wire),
@@ -74,6 +76,32 @@ def for_readme(whole: Whole) -> list[str]:
         "",
         f"Before its first picture gputui imports {len(whole.startup.before)} modules.",
     ]
+
+
+WORDS = {
+    "kib_per_second": "bytes",
+    "cpu_percent": "CPU",
+    "mib": "memory",
+    "wakeups_per_second": "wake-ups",
+    "first_picture_seconds": "time to the first picture",
+    "quit_seconds": "time to quit",
+}
+ALIKE = 1.05
+
+
+def worse(costs: Mapping[str, Sequence[wire.Cost]]) -> Iterator[str]:
+    """Of what gputui takes more than each peer, in words; nothing within a twentieth of it."""
+    own = costs["gputui"]
+    for name, runs in costs.items():
+        if name.startswith("gputui"):
+            continue
+        more = []
+        for field, word in WORDS.items():
+            medians = (median([getattr(cost, field) for cost in one]) for one in (own, runs))
+            quotient = ratio(*medians)
+            if quotient is not None and quotient > ALIKE:
+                more.append(f"{word} ({quotient:.1f}×)")
+        yield f"- Worse than {name} in: {', '.join(more) or 'nothing here'}."
 
 
 def _rounds(whole: Whole, setting: wire.Setting) -> int:

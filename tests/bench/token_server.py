@@ -3,7 +3,8 @@
     python -m tests.bench.token_server FOLDER KIND RATE COUNT
 
 One process for both: ``/a/v1`` and ``/b/v1``. Its port is written to FOLDER/port; when an answer has
-ended, the monotonic time at which each of its tokens went out is in FOLDER/sent-SIDE.json.
+ended, the monotonic time at which each of its tokens went out is in FOLDER/sent-SIDE.json, and how many
+answers ended so far in FOLDER/answered.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Server:
         self._folder = folder
         self._sides = sides
         self._rate = rate
+        self._answered = 0
 
     async def serve(self) -> None:
         """For ever."""
@@ -69,6 +71,8 @@ class Server:
         writer.write(b"data: [DONE]\n\n")
         await writer.drain()
         _write(self._folder / f"sent-{side}.json", json.dumps(sent))
+        self._answered += 1
+        _write(self._folder / "answered", str(self._answered))
 
 
 def _event(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:

@@ -20,8 +20,9 @@ from tests.bench.measures import MIB, between, pss_mib, spent
 from tests.bench.programs import Installed, NotInstalledError, Program, install
 from tests.bench.surroundings import INSTANCES, changing_readings, configure, environment
 from tests.support.pty_terminal import Emulator, PtyTerminal, Written
-from tests.support.standin_nvml import StandinNvml, compile_library
+from tests.support.standin_nvml import StandinNvml
 
+START_SECONDS = 20.0
 SETTLE_SECONDS = 2.5
 QUIT_SECONDS = 5.0
 GPU_BYTES = 8 * 1024 * MIB
@@ -111,6 +112,8 @@ def measure(
 
 def _settle(terminal: PtyTerminal, keys: Sequence[str]) -> bool:
     """Let it start, press its keys, let it come to rest; False where it ended."""
+    if not terminal.until_written(START_SECONDS):
+        return False
     for key in keys:
         if not terminal.read_for(SETTLE_SECONDS / len(keys)):
             return False
@@ -137,9 +140,8 @@ def pictures(
     return first, len(re.findall(marker, "\n".join(emulator.lines())))
 
 
-def run(plan: Plan, programs: Sequence[Program], folder: Path) -> Results:
-    """All programs in turns. Raises NoCompilerError."""
-    standin = StandinNvml(compile_library(folder), folder)
+def run(plan: Plan, programs: Sequence[Program], standin: StandinNvml, folder: Path) -> Results:
+    """All programs in turns, ``folder`` their home."""
     standin.set(compute=f"{os.getpid()}:{GPU_BYTES}")
     configure(folder, INSTANCES)
     surroundings = environment(folder) | standin.environment()

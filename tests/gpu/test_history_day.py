@@ -231,9 +231,9 @@ def test_what_is_no_gauge_is_not_kept() -> None:
 
 
 def memory_of(gpus: int, gauges: int) -> int:
-    """Bytes by the tiers' arithmetic: floats of 4 bytes, counts of 2, shared times of 8."""
+    """Bytes by the tiers' arithmetic: floats of 4 bytes, counts of 2; shared times of 8, intervals of 4."""
     one_series = (TICKS + 2) * 4 + (BUCKETS + 2) * (3 * 4 + 2)
-    return (TICKS + 2) * 8 + (BUCKETS + 2) * 8 + gpus * gauges * one_series
+    return (TICKS + 2) * (8 + 4) + (BUCKETS + 2) * 8 + gpus * gauges * one_series
 
 
 def test_sixteen_gpus_stay_under_64_mib_and_memory_is_flat() -> None:
@@ -297,3 +297,29 @@ def test_a_reader_on_another_thread_sees_time_in_order() -> None:
             reader.join()
         sys.setswitchinterval(interval)
     assert not wrong
+
+
+def at_intervals(*steps: tuple[float, int]) -> History:
+    """A history whose values are its times: for each pair so many samples, so many seconds apart."""
+    history, when = History(), 0.0
+    for interval, count in steps:
+        for _ in range(count):
+            history.append(snapshot({UUID: {METRIC: when}}, when), interval)
+            when += interval
+    return history
+
+
+def test_a_pace_that_changes_leaves_no_gap() -> None:
+    history = at_intervals((1.0, 30), (5.0, 30), (1.0, 30), (2.0, 1))
+    columns = history.series(UUID, METRIC, 0, 210, 210)
+    assert None not in columns
+    assert [one.mean for one in columns if one][28:46:5] == [28, 30, 35, 40]
+
+
+def test_a_gap_at_a_quick_pace_is_one_while_the_pace_is_slow() -> None:
+    history = at_intervals((1.0, 20))
+    for tick in range(15):
+        when = 28.0 + 5 * tick
+        history.append(snapshot({UUID: {METRIC: when}}, when), 5.0)
+    columns = history.series(UUID, METRIC, 0, 98, 98)
+    assert [x for x, one in enumerate(columns) if one is None] == list(range(21, 28))

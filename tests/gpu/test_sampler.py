@@ -143,6 +143,30 @@ def test_stop_ends_the_samples_and_closes_the_source(
     sampler.stop()
 
 
+def test_a_shorter_interval_brings_a_sample_at_once(
+    source: ScriptedSource, listener: Listener
+) -> None:
+    sampler = listener.sampler = Sampler(source, 3600.0, listener)
+    sampler.start()
+    try:
+        wait_for(lambda: len(listener.told) == 1)
+        sampler.set_interval(1800.0)
+        wait_for(lambda: len(listener.told) == 2)
+        assert sampler.history.ticks == 2, "nothing was missed by it"
+        sampler.set_interval(0.01)
+        wait_for(lambda: len(listener.told) > 5)
+    finally:
+        sampler.stop(wait=60)
+    assert source.closed.is_set(), "stopping does not wait for what is due in an hour"
+
+
+def test_a_trace_keeps_its_own_time(source: ScriptedSource, listener: Listener) -> None:
+    source.live = False
+    sampler = Sampler(source, 1.0, listener)
+    sampler.set_interval(3600.0)
+    assert sampler.interval <= 1.0
+
+
 def test_a_source_that_raises_is_reported_cleaned_and_tried_again(
     sampler: Sampler, source: ScriptedSource, listener: Listener
 ) -> None:

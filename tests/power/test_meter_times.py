@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gputui.config import Config
 from gputui.gpu.sample import RECORDED, GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.power.meter import PowerMeter, since_boot
@@ -94,3 +95,15 @@ def test_a_live_source_has_the_pace_of_the_configuration() -> None:
     for index in range(20):
         meter.sampled(taken(index * 30, drawing(A, 300)))
     assert meter.report().energy.joules is None
+
+
+@pytest.mark.parametrize("counter", [True, False])
+def test_samples_that_come_slower_for_a_while_miss_nothing(counter: bool) -> None:
+    config = Config(interval=1.0)
+    meter = PowerMeter(config.longest_interval)
+    times = [*range(60), *range(60, 600, 2), *range(600, 1200, 5), *range(1200, 1261)]
+    for at in times:
+        more = {"total_energy_consumption": 300.0 * at} if counter else {}
+        meter.sampled(taken(at, drawing(A, 300, power_max_limit=600, **more)))
+    energy = meter.report().energy
+    assert (energy.joules, energy.seconds, energy.missing_seconds) == (300 * 1260, 1260, 0)

@@ -100,6 +100,12 @@ class PtyTerminal:
         self._feed()
         return "\n".join(self._emulator.lines())
 
+    def forget(self) -> None:
+        """Let go of what came so far; the screen stays."""
+        self._feed()
+        self.reads.clear()
+        self._fed = 0
+
     def is_cooked(self) -> bool:
         """Whether the terminal echoes and takes whole lines, as a shell left it."""
         flags = termios.tcgetattr(self._master)[3]
@@ -111,6 +117,15 @@ class PtyTerminal:
         while not condition(self.screen()):
             assert time.monotonic() < deadline, f"in vain for {what}; screen:\n{self.screen()}"
             assert self._read(0.1), f"ended before {what}; the screen:\n{self.screen()}"
+
+    def until_written(self, seconds: float) -> bool:
+        """Take in what comes until something does; False where the program closed the terminal before, or
+        wrote nothing for so long."""
+        deadline = time.monotonic() + seconds
+        while not self.reads and time.monotonic() < deadline:
+            if not self._read(0.1):
+                return False
+        return bool(self.reads)
 
     def read_for(self, seconds: float) -> bool:
         """Take in what comes for so long; False where the program closed the terminal before."""

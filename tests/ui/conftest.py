@@ -27,7 +27,8 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gputui.ui.instances.details.DETAILS_SECONDS", 0.1)
     monkeypatch.setattr("gputui.ui.log.view.TICK_SECONDS", 0.1)
     monkeypatch.setattr("gputui.gpu.patience.PATIENCE_SECONDS", 20.0)
-    monkeypatch.setattr("gputui.ui.configuring.LOOK_SECONDS", 0.1)
+    for seconds in ("LOOK_SECONDS", "SETTLING_SECONDS"):
+        monkeypatch.setattr(f"gputui.ui.configuring.{seconds}", 0.1)
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class StepSampler:
         self._listener = listener
         self._ready = ready
         self.stopped = False
+        self.intervals: list[float] = []
 
     @property
     def has_gpus(self) -> bool:
@@ -96,6 +97,9 @@ class StepSampler:
     def take(self, one: Snapshot) -> None:
         self.history.append(one)
         self._listener(one)
+
+    def set_interval(self, interval: float) -> None:
+        self.intervals.append(interval)
 
     def stop(self) -> None:
         self.stopped = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
 from rich.text import Text
+from textual.geometry import Size
 from textual.widgets import Static
 
 from gputui.chat.asking.notes import TurnNote
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 PROMPT = "› "
 
 LEFT_OUT = "not sent any more, /drop 0 takes it back in"
+
+AT_ONCE_CHARACTERS = 600
+"""A text up to so long is laid out at once: that takes about 10 ms, where most of it is code."""
 
 SHOWN_CHARACTERS = 50_000
 """Of a finished text, at most this much of its start is laid out; all of it is kept."""
@@ -54,7 +59,10 @@ class FinishedAnswer(Static):
         look: Look,
         search: Search | None = None,
         note: TurnNote | None = None,
+        resizes: Callable[[FinishedAnswer, int], None] = lambda view, rows: None,
     ) -> None:
+        """``resizes`` is told how many rows it is about to have, where its Markdown came later."""
+        self._resizes = resizes
         self._note = note or TurnNote()
         self._prompt = prompt
         self._answer = answer
@@ -62,7 +70,7 @@ class FinishedAnswer(Static):
         self._search = search
         self._current: int | None = None
         self.unfolded = False
-        super().__init__(self._build(), markup=False, classes="turn")
+        super().__init__(self._build(first=True), markup=False, classes="turn")
         self.set_class(not self._note.sent, "-unsent")
 
     @property
@@ -99,7 +107,19 @@ class FinishedAnswer(Static):
         rows = self._laid_out.rows(self.app.console, self.content_size.width or self.app.size.width)
         return rows[min(self._current or 0, len(rows) - 1)] if rows else 0
 
-    def _build(self) -> RenderableType:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        height = super().get_content_height(container, viewport, width)
+        if self._laid_out.incomplete is not None:
+            self.run_worker(self._complete(self._laid_out), group="lay out", exclusive=True)
+        return height
+
+    async def _complete(self, laid_out: LaidOut) -> None:
+        """Plain text becomes Markdown, with no key kept waiting for it."""
+        if await laid_out.complete(self.app.console) and laid_out is self._laid_out:
+            self._resizes(self, len(laid_out))
+            self.update(laid_out)
+
+    def _build(self, *, first: bool = False) -> RenderableType:
         # A tenth of the start-up time, and not needed before this.
         from gputui.ui.chat.reading.markdown import AnswerMarkdown
 
@@ -112,16 +132,22 @@ class FinishedAnswer(Static):
         parts: list[RenderableType] = [prompt, Text(""), *self._reasoning(marks)]
         if not self._note.sent:
             parts.insert(0, Text(LEFT_OUT, style=palette.warning))
+        above = list(parts)
         if answer.text:
             parts.append(AnswerMarkdown(shown(answer.text), palette, marks))
-        parts += [Text(text, style=style) for text, style in self._endings()]
+        below: list[RenderableType] = [Text(text, style=style) for text, style in self._endings()]
         if self._note.otherwise:
             words = self._note.words
-            parts.append(Text(words, style=palette.value))
+            below.append(Text(words, style=palette.value))
         if self._note.voted:
-            parts.append(Text(f"voted: {self._note.voted}", style=palette.dim))
+            below.append(Text(f"voted: {self._note.voted}", style=palette.dim))
         numbers = _Figures(clean_line(self._note.by, 40), answer.measurement, palette.dim)
-        self._laid_out = LaidOut([*parts, numbers], look, marks)
+        below.append(numbers)
+        at_first = None
+        if first and self._search is None and len(answer.text) > AT_ONCE_CHARACTERS:
+            plain = Text(shown(answer.text).strip("\n"), overflow="fold")
+            at_first = [*above, plain, *below]
+        self._laid_out = LaidOut([*parts, *below], look, marks, at_first)
         return self._laid_out
 
     def _endings(self) -> list[tuple[str, Style]]:

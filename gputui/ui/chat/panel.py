@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -24,6 +25,8 @@ from gputui.ui.messages import AnswersStreamed, ProblemMet
 from gputui.ui.palette import Look
 
 DRAWS_PER_SECOND = 10
+IDLE_SHARE = 3
+"""A draw that took so long is followed by the next one after three times that."""
 NARROW = 100
 """Below this many columns one side is shown at a time."""
 
@@ -49,6 +52,7 @@ class ChatPanel(Vertical):
         self.alone = False
         self._annotated: list[tuple[str, int]] = []
         self._busy = False
+        self._not_before = 0.0
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="sides"):
@@ -61,7 +65,7 @@ class ChatPanel(Vertical):
 
     def on_mount(self) -> None:
         self._show_target()
-        self._drawing = self.set_interval(1 / DRAWS_PER_SECOND, self.refresh_sides)
+        self._drawing = self.set_interval(1 / DRAWS_PER_SECOND, self._draw)
 
     @property
     def targets(self) -> Sequence[str]:
@@ -93,6 +97,18 @@ class ChatPanel(Vertical):
             if pane.has_pseudo_class("focus-within"):
                 return pane.side.name
         return self.front if self.narrow else self.panes[0].side.name
+
+    def _draw(self) -> None:
+        """Ten times a second, and less often where a draw takes long: most of the time is for the keys."""
+        began = time.monotonic()
+        if began < self._not_before and self._conversation.busy:
+            return
+        self.refresh_sides()
+        self.call_after_refresh(self._drawn, began)
+
+    def _drawn(self, began: float) -> None:
+        took = time.monotonic() - began
+        self._not_before = began + took * IDLE_SHARE
 
     def refresh_sides(self) -> None:
         """Draw what has come since the last draw; nothing wakes up again while none is to come."""

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.css.types import EdgeType
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from gputui.chat.side import Side
@@ -151,8 +152,17 @@ class SidePane(Vertical):
         """When the prompt of a turn was sent, which is the same on all sides; None: not known."""
         return self.side.asked_at if isinstance(view, LiveAnswer) else self.turns.asked_at(view)
 
+    @property
+    def seen(self) -> bool:
+        """Whether it is on the screen: no other screen over it, no other panel in its place."""
+        shown = all(node.display for node in self.ancestors_with_self if isinstance(node, Widget))
+        return shown and self.screen.is_current
+
     def refresh_side(self) -> None:
-        """Bring the pane up to date with its side."""
+        """Bring the pane up to date with its side. While an answer is written, nothing where nobody sees
+        it: it is drawn when it is seen."""
+        if self.side.busy and not self.seen:
+            return
         self.query_one(SideNumbers).redraw()
         if self.side.version == self._version:
             return

@@ -16,6 +16,7 @@ from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.text import error_words
 from gputui.ui.instances.columns import is_others
 from gputui.ui.messages import InstancesObserved
+from gputui.ui.pace import Pace
 from gputui.ui.services import Services
 
 if TYPE_CHECKING:
@@ -36,13 +37,20 @@ _DONE = {"start": "started", "stop": "stopped", "restart": "restarted"}
 class Caretaker:
     """Knows the newest states, and carries out one request after the other.
 
-    ``screen`` gets an InstancesObserved for each look; ``say`` tells the user of a problem.
+    ``screen`` gets an InstancesObserved for each look; ``say`` tells the user of a problem,
+    ``pace`` says how often to look.
     """
 
     def __init__(
-        self, screen: Screen[None], services: Services, say: Callable[[GputuiError], None]
+        self,
+        screen: Screen[None],
+        services: Services,
+        say: Callable[[GputuiError], None],
+        pace: Pace,
     ) -> None:
         self._screen = screen
+        self._pace = pace
+        self._hurried = asyncio.Event()
         self._services = services
         self._say = say
         self._acts: set[Worker[None]] = set()
@@ -79,10 +87,18 @@ class Caretaker:
                 )
 
     async def observe_forever(self) -> None:
-        """Look at all instances once a second; whatever goes wrong is told, and the next look comes."""
+        """Look at all instances once a second, or as the pace has it; whatever goes wrong is told, and the
+        next look comes."""
         while True:
+            self._hurried.clear()
             await self.observe()
-            await asyncio.sleep(OBSERVE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(OBSERVE_SECONDS, self._pace.slowed)):
+                    await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """The next look is due now."""
+        self._hurried.set()
 
     async def observe(self) -> None:
         """One look at all instances."""

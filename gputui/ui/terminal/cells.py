@@ -34,19 +34,26 @@ class Cells:
         self.characters = [[UNKNOWN] * self.columns for _ in range(self.rows)]
         self.styles = [[DEFAULT] * self.columns for _ in range(self.rows)]
 
-    def write(self, row: int, column: int, characters: Sequence[str], style: Style) -> int:
-        """Put the cells of a text into a row; the column behind them, at most ``self.columns``.
+    def write(self, row: int, column: int, text: str, style: Style) -> int:
+        """Put a text into a row; the column behind it, at most ``self.columns``.
 
         As where lines do not wrap: what runs over the end falls upon the last cell.
         """
-        column = min(column, self.columns - 1)
-        if len(characters) > (room := self.columns - column):
-            characters = _clipped(characters, room)
-        end = column + len(characters)
-        self._part(row, column)
-        self._part(row, end)
-        self.characters[row][column:end] = characters
-        self.styles[row][column:end] = _styles(characters, style)
+        written, looks = _painted(text, style)
+        if not written:
+            return column
+        if column >= self.columns:
+            column = self.columns - 1
+        if (end := column + len(written)) > self.columns:
+            end = self.columns
+            written = _clipped(written, end - column)
+            looks = _styles(written, style)
+        characters, styles = self.characters[row], self.styles[row]
+        if not characters[column] or (end < self.columns and not characters[end]):
+            self._part(row, column)
+            self._part(row, end)
+        characters[column:end] = written
+        styles[column:end] = looks
         return end
 
     def erase(self, row: int, start: int, end: int) -> None:
@@ -75,6 +82,13 @@ class Cells:
             styles[column - 1 : column + 1] = [blank(styles[column - 1])] * 2
 
 
+@lru_cache(1024)
+def _painted(text: str, style: Style) -> tuple[Sequence[str], Sequence[Style]]:
+    """The cells of a text, their characters and their styles."""
+    cells = cells_of(text)
+    return cells, _styles(cells, style)
+
+
 def _styles(characters: Sequence[str], style: Style) -> list[Style]:
     """The style of each cell; blanks have the plainest that looks the same."""
     plain = blank(style)
@@ -99,7 +113,7 @@ def cells_of(text: str) -> Sequence[str]:
 @lru_cache(512)
 def _clusters(text: str) -> Sequence[str]:
     """Characters with their marks, each followed by "" where it is wide, as Rich measures them."""
-    _narrow.update(character for character in text if cell_len(character) == 1)
+    _narrow.update(character for character in text if _narrow_everywhere(character))
     if _narrow.issuperset(text):
         return text
     cells: list[str] = []
@@ -123,8 +137,24 @@ def joins(text: str) -> bool:
     return text[0] not in _narrow and not cell_len(text[0])
 
 
-def certain(character: str) -> bool:
-    """Whether all terminals give this cell the same width: no emoji, no marks, no joiners."""
-    return len(character) == 1 and (
-        (character in _narrow and character < "\U0001f000") or "\u2e80" <= character <= "\uffff"
+def certain(text: str) -> bool:
+    """Whether all terminals give these cells the same width: no emoji, no marks, no joiners."""
+    return _narrow.issuperset(text) or all(
+        character in _narrow or any(first <= character <= last for first, last in IDEOGRAPHS)
+        for character in text
     )
+
+
+def _narrow_everywhere(character: str) -> bool:
+    return character < FIRST_PICTOGRAPH and cell_len(character) == 1
+
+
+FIRST_PICTOGRAPH = "\U0001f000"
+IDEOGRAPHS = (
+    ("\u2e80", "\u303e"),
+    ("\u3041", "\ua4cf"),
+    ("\uac00", "\ud7a3"),
+    ("\uf900", "\ufaff"),
+    ("\uff01", "\uff60"),
+)
+"""Blocks of wide characters that no terminal shows as narrow, from the first to the last."""

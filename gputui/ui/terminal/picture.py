@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gputui.ui.terminal.cells import JOINER, Cells, cells_of, joins
-from gputui.ui.terminal.reading import LINK, MOVE_TO, SGR, TEXT, Reader
+from gputui.ui.terminal.reading import LINK, MOVE_TO, PARAMETERS, RUN, SGR, TEXT, Reader
 from gputui.ui.terminal.shown import Shown
-from gputui.ui.terminal.styles import DEFAULT, Style, blank, linked, styled
+from gputui.ui.terminal.styles import DEFAULT, Style, blank, linked, plain, styled
 
 BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronised output: between these a terminal shows nothing new."""
@@ -110,16 +110,22 @@ class Picture:
 
     def write(self, data: str) -> None:
         """Take in a piece of what Textual writes; it may end within a sequence."""
-        for kind, text in self._reader.tokens(data):
-            if kind is MOVE_TO:
+        for token in self._reader.tokens(data):
+            kind = token.lastindex or 0
+            text = token[kind]
+            if kind == MOVE_TO:
                 self._move_to(text)
             elif self._lost:
-                self._write_lost(kind, text)
-            elif kind is TEXT:
-                self._write_text(text)
-            elif kind is SGR:
+                self._write_lost(token)
+            elif kind == RUN:
+                style = styled(self._style, token[PARAMETERS])
+                self._write_text(text, style)
+                self._style = plain(style)
+            elif kind == TEXT:
+                self._write_text(text, self._style)
+            elif kind == SGR:
                 self._style = styled(self._style, text)
-            elif kind is LINK:
+            elif kind == LINK:
                 self._style = linked(self._style, text)
             elif not self._obey(text):
                 self._pass(text)
@@ -134,23 +140,25 @@ class Picture:
         self._column = max(0, min(column, self._wanted.columns - 1))
         self._written = self._joined = False
 
-    def _write_text(self, text: str) -> None:
-        rest = text
+    def _write_text(self, text: str, style: Style) -> None:
         if self._written and (self._joined or joins(text)):
-            rest = self._join(text)
-        self._put(cells_of(rest), self._style)
+            self._join(text)
+        else:
+            self._put(text, style)
         self._joined = text[-1] == JOINER
 
-    def _put(self, cells: Sequence[str], style: Style) -> None:
-        if cells:
-            self._touched.add(self._row)
-            too_wide = not cells[-1] and self._column + len(cells) > self._wanted.columns
-            self._column = self._wanted.write(self._row, self._column, cells, style)
-            self._written = not too_wide
-            self._ink = style
+    def _put(self, text: str, style: Style) -> None:
+        column, row = self._column, self._row
+        self._touched.add(row)
+        self._ink = style
+        self._column = self._wanted.write(row, column, text, style)
+        if self._column < self._wanted.columns:
+            self._written = self._column > column
+        else:  # unless it was too wide for the last cell
+            self._written = text[-1] == " " or self._wanted.characters[row][-1] != " "
 
-    def _join(self, text: str) -> str:
-        """Add what belongs to it to the character before the cursor; the rest of the text."""
+    def _join(self, text: str) -> None:
+        """Add what belongs to it to the character before the cursor; write the rest."""
         row = self._wanted.characters[self._row]
         start = self._column - 1
         while start and not row[start]:
@@ -160,8 +168,9 @@ class Picture:
         while wide < len(cells) and not cells[wide]:
             wide += 1
         self._column = start
-        self._put(cells[:wide], self._ink)
-        return "".join(cells[wide:])
+        self._put(cells[0], self._ink)
+        if wide < len(cells):
+            self._put("".join(cells[wide:]), self._style)
 
     def _obey(self, sequence: str) -> bool:
         """Do what a sequence asks for, if that is known and concerns cells or the cursor."""
@@ -209,16 +218,19 @@ class Picture:
         self._written = self._joined = False
         return True
 
-    def _write_lost(self, kind: str, text: str) -> None:
+    def _write_lost(self, token: re.Match[str]) -> None:
         """All goes through as it came while the cursor's place is not known."""
-        if kind is SGR:
-            self._style = styled(self._style, text)
-        elif kind is LINK:
-            self._style = linked(self._style, text)
-        elif kind is TEXT:
-            self._passed.append(self._shown.pen.dip(self._style) + text)
+        kind = token.lastindex or 0
+        if kind == SGR:
+            self._style = styled(self._style, token[kind])
+        elif kind == LINK:
+            self._style = linked(self._style, token[kind])
+        elif kind in (RUN, TEXT):
+            style = styled(self._style, token[PARAMETERS]) if kind == RUN else self._style
+            self._passed.append(self._shown.pen.dip(style) + token[kind])
+            self._style = plain(style) if kind == RUN else style
         else:
-            self._pass(text)
+            self._pass(token[kind])
 
     def _pass(self, sequence: str) -> None:
         """Let through what is no cell."""

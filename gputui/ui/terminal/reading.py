@@ -9,15 +9,16 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-SGR, TEXT, MOVE_TO, LINK, CONTROL, STRING, ESCAPE, CHARACTER = (
-    "sgr", "text", "to", "link", "control", "string", "escape", "character",
-)  # fmt: skip
-"""The kinds of tokens: SGR, text without controls, CUP, OSC 8, any other CSI, any other string (OSC,
-DCS, SOS, PM, APC), any other escape sequence, and a control character alone."""
+PARAMETERS, RUN, SGR, TEXT, MOVE_TO, LINK = range(1, 7)
+"""Groups of a token; the last one that matched tells its kind and holds its text. RUN is a text in one
+style as Rich writes it, with its SGR parameters before and a reset behind; then SGR, text without
+controls, CUP (parameters), OSC 8 (the address). Above these, as they came: any other control
+sequence; any other string (OSC, DCS, SOS, PM, APC); any other escape sequence; a control alone."""
 
 _TOKEN: Final = re.compile(
     r"""
-      \x1b\[([\d;:]*)m
+      \x1b\[([\d;]*)m([^\x00-\x1f\x7f-\x9f]+)\x1b\[0m
+    | \x1b\[([\d;:]*)m
     | ([^\x00-\x1f\x7f-\x9f]+)
     | \x1b\[(\d*(?:;\d*)?)[Hf]
     | \x1b\]8;[^;\x07\x1b\x9c]*;([^\x07\x1b\x9c]*)(?:\x07|\x1b\\)
@@ -28,7 +29,6 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_KINDS: Final = ("", SGR, TEXT, MOVE_TO, LINK, CONTROL, STRING, ESCAPE, CHARACTER)
 _BEGUN: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\x9c]*\x1b?|[PX^_][^\x1b\x9c]*\x1b?|[ -/]*)\Z"
 )
@@ -42,14 +42,11 @@ class Reader:
     def __init__(self) -> None:
         self._begun = ""
 
-    def tokens(self, data: str) -> Iterator[tuple[str, str]]:
-        """Kind and text of each whole token; of SGR, CUP and links only the parameters."""
+    def tokens(self, data: str) -> Iterator[re.Match[str]]:
+        """Every whole token, in order."""
         if self._begun:
             data, self._begun = self._begun + data, ""
-        whole = self._whole(data)
-        for match in _TOKEN.finditer(data, 0, whole):
-            kind = match.lastindex or 0
-            yield _KINDS[kind], match[kind]
+        return _TOKEN.finditer(data, 0, self._whole(data))
 
     def _whole(self, data: str) -> int:
         """How much of ``data`` is whole; the rest, a sequence that goes on, is kept."""

@@ -54,10 +54,16 @@ def segments(wanted: Cells, row: int, columns: Sequence[int]) -> Iterator[Segmen
     for start, end in _spans(columns, characters):
         at = start
         while at < min(end, erased):
-            stop, style, sure = _run(characters, styles, at, min(end, erased))
-            moved = stop if sure and stop < wanted.columns else None
+            style = _style_for(characters, styles, at, end)
+            stop = _run(characters, styles, at, min(end, erased), style)
             text = "".join(characters[at:stop])
-            yield Segment(row, at, stop, style, text, moved, not text.strip(" "))
+            if not certain(text):
+                stop = _first_uncertain(characters, at)
+                text = "".join(characters[at:stop])
+                yield Segment(row, at, stop, style, text, None, False)
+            else:
+                moved = stop if stop < wanted.columns else None
+                yield Segment(row, at, stop, style, text, moved, not text.strip(" "))
             at = stop
         if end > erased:
             at = max(start, erased)
@@ -77,35 +83,47 @@ def _erased(wanted: Cells, row: int, columns: Sequence[int]) -> int:
 
 def _spans(columns: Sequence[int], characters: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Columns that stand together, from the first to behind the last; no half of a character."""
-    start = end = -1
-    for column in columns:
-        if column > end or end < 0:
-            if end >= 0:
-                yield start, end
-            start = column - (not characters[column])
-        end = max(end, column + 1)
+    for first, last in _together(columns):
+        end = last + 1
         while end < len(characters) and not characters[end]:
             end += 1
-    if end >= 0:
-        yield start, end
+        yield first - (not characters[first]), end
+
+
+def _together(columns: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of columns that stand together."""
+    if not columns:
+        return
+    first = last = columns[0]
+    if columns[-1] - first == len(columns) - 1:
+        yield first, columns[-1]
+        return
+    for column in columns:
+        if column > last + 1:
+            yield first, last
+            first = column
+        last = column
+    yield first, last
 
 
 def _run(
-    characters: Sequence[str], styles: Sequence[Style], at: int, end: int
-) -> tuple[int, Style, bool]:
-    """The longest run from ``at`` on in one style: its end, the style, whether its width is sure."""
-    style = _style_for(characters, styles, at, end)
+    characters: Sequence[str], styles: Sequence[Style], at: int, end: int, style: Style
+) -> int:
+    """Behind the last of the cells from ``at`` on that can be written in that style."""
     plain = blank(style)
-    while at < end:
-        character = characters[at]
-        if styles[at] is not style and (character != " " or styles[at] is not plain):
-            break
+    while at < end and (styles[at] is style or (styles[at] is plain and characters[at] == " ")):
         at += 1
-        if character and not certain(character):
-            while at < end and not characters[at]:
-                at += 1
-            return at, style, False
-    return at, style, True
+    return at
+
+
+def _first_uncertain(characters: Sequence[str], at: int) -> int:
+    """Behind the first character from ``at`` on after which the cursor may be anywhere."""
+    while certain(characters[at]):
+        at += 1
+    at += 1
+    while at < len(characters) and not characters[at]:
+        at += 1
+    return at
 
 
 def _style_for(characters: Sequence[str], styles: Sequence[Style], at: int, end: int) -> Style:

@@ -117,7 +117,7 @@ class Shown:
         if not 0 < end - start <= REWRITTEN:
             return ""
         text = "".join(wanted.characters[row][start:end])
-        if len(text) != end - start or not all(map(certain, text)):
+        if len(text) != end - start or not certain(text):
             return ""
         if len(text.encode()) >= len(move(row, start, row, end)):
             return ""

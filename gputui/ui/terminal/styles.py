@@ -83,6 +83,11 @@ def linked(style: Style, link: str) -> Style:
     return one(replace(style, link=link))
 
 
+def plain(style: Style) -> Style:
+    """``style`` after everything but a hyperlink was reset."""
+    return styled(style, "") if style.link else DEFAULT
+
+
 @lru_cache(KEPT)
 def styled(style: Style, parameters: str) -> Style:
     """``style`` after an SGR sequence with these parameters."""

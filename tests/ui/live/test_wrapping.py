@@ -14,7 +14,7 @@ from rich.text import Text
 from gputui.ui.chat.live.wrapping import Wrapped, divided
 
 CHARACTERS = st.one_of(
-    st.sampled_from(list("ab  \n\t-日本語한é́❤☎\ufe0f\u200d👩💻🇩🇪\u3000\xa0")),
+    st.sampled_from(list("abc   \n\t-日本語한é́❤☎\ufe0f\u200d👩💻🇩🇪\u3000\xa0")),
     st.characters(exclude_categories=["Cs", "Cc"]),
 )
 TEXTS = st.text(CHARACTERS, max_size=80)
@@ -28,7 +28,7 @@ def whole(text: str, width: int) -> list[str]:
     return wrapped.lines
 
 
-@given(text=TEXTS, width=st.integers(1, 24), cuts=st.lists(st.integers(0, 80), max_size=20))
+@given(text=TEXTS, width=st.integers(2, 24), cuts=st.lists(st.integers(0, 80), max_size=20))
 @example(text="abcd  e", width=4, cuts=[1, 2, 3, 4, 5, 6])
 @example(text="abcdefgh  ij", width=4, cuts=list(range(12)))
 @example(text="ab❤\ufe0fcd", width=3, cuts=[3])

@@ -144,7 +144,7 @@ class TurnList(Turns):
             self._first, self._held = 0, None
             self.follows = self.follows or bool(gone)
         elif at_newest or gone:
-            self._mount_newest()
+            self._mount_newest(anew=bool(gone) or self._count - before > 1)
         self._say_edges()
 
     def _kept(self, shift: int) -> int:
@@ -161,12 +161,13 @@ class TurnList(Turns):
             self._first = first
         return kept
 
-    def _mount_newest(self) -> None:
-        """The widgets up to the newest turn; whoever reads back keeps what he has."""
+    def _mount_newest(self, *, anew: bool) -> None:
+        """The widgets up to the newest turn; whoever reads back keeps what he has, where it is not another
+        conversation."""
         if not self._views or self._count - self._last > PAGE:
             self._drop(self._views)
             self._first = max(0, self._count - PAGE)
-            self.follows = True
+            self.follows = self.follows or anew
         too_many = self._count - self._first - MOST
         if too_many > 0 and not self.follows:
             return
@@ -188,9 +189,17 @@ class TurnList(Turns):
                 self._look,
                 self.search,
                 self._note_of(turn),
+                self._resized,
             )
             for turn in self._turns[first:last]
         ]
+
+    def _resized(self, view: FinishedAnswer, rows: int) -> None:
+        """A turn will have so many rows: what is read in it stays in sight, as far as that is the same
+        share of it."""
+        region, top = view.virtual_region, self.scroll_offset.y
+        if not self.follows and self._held is None and region.y < top < region.bottom:
+            self._held = (view, -round((top - region.y) / region.height * rows))
 
     def annotate(self) -> None:
         """Bring what is said beside each turn up to date."""

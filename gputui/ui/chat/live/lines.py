@@ -97,25 +97,30 @@ class LiveLines:
         piece, self._taken = source[len(self._taken) :], source
         if not piece:
             return []
-        above = len(self._above)
-        y, before = len(self) - 1, [self.row(len(self) - 1)]
+        y = len(self._above) if self._is_window else len(self) - 1
+        before = self._rows(y)
         self._grows.append(piece)
-        if self._is_full:
-            y, before = above, [self.row(y) for y in range(above, len(self))]
-            self._skipped = len(self._grows.lines) - THOUGHT_LINES // 2
-        return [Changed(y, before, [self.row(y) for y in range(y, len(self))])]
+        self._turn_page()
+        return [Changed(y, before, self._rows(y))]
 
     @property
-    def _is_full(self) -> bool:
-        """Whether the window of what is thought has no room for its last line."""
+    def _is_window(self) -> bool:
+        """Whether only the end of what grows is shown: of reasoning that is not unfolded."""
         frame = self._frame
-        folded = frame is not None and not frame.writes and not frame.unfolded
-        return folded and len(self._grows.lines) - self._skipped > THOUGHT_LINES
+        return frame is not None and not frame.writes and not frame.unfolded
+
+    def _turn_page(self) -> None:
+        """A window that has no room for the last line goes on with few lines."""
+        if self._is_window and len(self._grows.lines) - self._skipped > THOUGHT_LINES:
+            self._skipped = len(self._grows.lines) - THOUGHT_LINES // 2
+
+    def _rows(self, first: int) -> list[Line]:
+        return [self.row(y) for y in range(first, len(self))]
 
     def _lay_out(
         self, frame: _Frame, source: str, head: list[Line], answer: Answer
     ) -> list[Changed]:
-        before = [self.row(y) for y in range(len(self))] if self._frame else []
+        before = self._rows(0) if self._frame else []
         self.anew += 1
         self._frame, self._skipped = frame, 0
         self._above = [*self._asked(frame.prompt), Line()]
@@ -127,9 +132,8 @@ class LiveLines:
             self._above += head
         self._grows, self._taken = Wrapped(self.width), source
         self._grows.append(source[-LIVE_CHARACTERS:])
-        if self._is_full:
-            self._skipped = len(self._grows.lines) - THOUGHT_LINES // 2
-        return [Changed(0, before, [self.row(y) for y in range(len(self))])]
+        self._turn_page()
+        return [Changed(0, before, self._rows(0))]
 
     def _asked(self, prompt: str) -> list[Line]:
         palette = self._palette

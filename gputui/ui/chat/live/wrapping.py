@@ -26,7 +26,7 @@ class Wrapped:
     """
 
     def __init__(self, width: int) -> None:
-        self.width = max(1, width)
+        self.width = max(2, width)  # a wide character has room, then
         self.measured = 0
         self.lines: list[str] = [""]
         self._tail = ""  # the last line as it came, with the blanks at its end

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -47,20 +49,50 @@ class Marks:
 
 
 class LaidOut:
-    """The parts of a turn below each other, as Rich draws them at a width."""
+    """The parts of a turn below each other, as Rich draws them at a width.
 
-    def __init__(self, parts: Sequence[RenderableType], look: Look, marks: Marks) -> None:
+    ``at_first``: what is shown in their place until ``complete`` has laid them out, on a thread, at the width
+    of now: Markdown of some pages takes longer than a key may wait. None: they are laid out at once.
+    ``incomplete`` is the width at which they are not laid out as yet, None where they are.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[RenderableType],
+        look: Look,
+        marks: Marks,
+        at_first: Sequence[RenderableType] | None = None,
+    ) -> None:
+        self.incomplete: int | None = None
         self._group = Group(*parts)
+        self._at_first = None if at_first is None else Group(*at_first)
         self._look = look
         self._marks = marks
         self._width = -1
         self._lines: list[list[Segment]] = []
         self._rows: list[int] = []
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def rows(self, console: Console, width: int) -> Sequence[int]:
         """The line of each word that was found."""
         self._lay_out(console, console.options.update(width=width, highlight=False))
         return self._rows
+
+    async def complete(self, console: Console) -> bool:
+        """Lay out the parts; False where that is not wanted any more: the width is another by now."""
+        width = self.incomplete
+        if width is None:
+            return False
+        options = console.options.update(width=width, highlight=False)
+        loop = asyncio.get_running_loop()
+        lines = await loop.run_in_executor(_thread(), self._drawn, self._group, console, options)
+        if self.incomplete != width:
+            return False
+        self.incomplete = None
+        self._take(width, lines)
+        return True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         self._lay_out(console, options)
@@ -69,14 +101,25 @@ class LaidOut:
             yield Segment.line()
 
     def _lay_out(self, console: Console, options: ConsoleOptions) -> None:
-        if options.max_width == self._width:
+        width = options.max_width
+        if width == self._width:
             return
-        self._width = options.max_width
+        if self._at_first is not None:
+            self.incomplete = width
+        self._take(width, self._drawn(self._at_first or self._group, console, options))
+
+    def _drawn(
+        self, group: Group, console: Console, options: ConsoleOptions
+    ) -> list[list[Segment]]:
+        """The lines of a group; on any thread, for Rich keeps what is being drawn by thread."""
         self._marks.begin()
         with console.use_theme(_styles(self._look.palette)):
-            lines = console.render_lines(self._group, options.update(height=None), pad=False)
-        self._lines = [[self._safe(segment) for segment in line] for line in lines]
-        self._rows = list(_rows(self._lines))
+            lines = console.render_lines(group, options.update(height=None), pad=False)
+        return [[self._safe(segment) for segment in line] for line in lines]
+
+    def _take(self, width: int, lines: list[list[Segment]]) -> None:
+        self._width, self._lines = width, lines
+        self._rows = list(_rows(lines))
 
     def _safe(self, segment: Segment) -> Segment:
         """In the terminal's characters, on the screen's own ground, and no link."""
@@ -93,6 +136,12 @@ def _rows(lines: Sequence[Sequence[Segment]]) -> Iterator[int]:
             if number > last:
                 last = number
                 yield row
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    """One for all: more of them would only take the interpreter from each other, and from the keys."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="lay out")
 
 
 @lru_cache(maxsize=512)

@@ -1,0 +1,120 @@
+"""The collector of cycles keeps still while answers stream, and makes up for it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from gputui.ui.chat.panel import ChatPanel
+from gputui.ui.collecting import IDLE_SECONDS, QUIET, STREAMING, Collecting
+from tests.ui.harness import until, until_shown
+from tests.ui.test_chat import END, chat_rig, chunk, server
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def collecting(clock: Clock) -> Iterator[Collecting]:
+    one = Collecting(clock)
+    yield one
+    one.close()
+
+
+class Cycle:
+    """Only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_it_collects_once_nothing_streams_and_nothing_was_pressed(
+    collecting: Collecting, clock: Clock
+) -> None:
+    collecting.streaming(True)
+    assert gc.get_threshold() == STREAMING
+    there = weakref.ref(Cycle())
+    clock.now += 10 * IDLE_SECONDS
+    assert not collecting.idle(), "an answer is being written"
+    collecting.streaming(False)
+    assert gc.get_threshold() == QUIET
+    collecting.pressed()
+    assert not collecting.idle(), "somebody types"
+    assert there() is not None
+    clock.now += IDLE_SECONDS
+    assert collecting.idle()
+    assert there() is None
+    assert not collecting.due
+
+
+def test_without_an_answer_nothing_is_due(collecting: Collecting) -> None:
+    there = weakref.ref(Cycle())
+    assert collecting.idle()
+    assert there() is not None
+
+
+def test_what_is_there_at_the_start_is_looked_at_no_more(collecting: Collecting) -> None:
+    kept = [Cycle() for _ in range(100)]
+    collecting.started()
+    assert gc.get_freeze_count() > len(kept)
+    collecting.close()
+    assert gc.get_freeze_count() == 0
+
+
+def test_memory_is_bounded_while_an_answer_streams(collecting: Collecting) -> None:
+    collecting.streaming(True)
+    there = [weakref.ref(Cycle()) for _ in range(100)]
+    for _ in range(2 * STREAMING[0]):
+        Cycle()
+    assert not any(one() for one in there), "young cycles are collected meanwhile"
+
+
+async def test_between_the_first_and_the_last_token_not_everything_is_looked_at() -> None:
+    released, generations = asyncio.Event(), list[int]()
+
+    def told(phase: str, facts: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(facts["generation"])
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        writer.write(chunk(content="first words "))
+        await writer.drain()
+        await released.wait()
+        for number in range(300):
+            writer.write(chunk(content=f"word {number}\n\n"))
+            await writer.drain()
+        writer.write(END)
+        await writer.drain()
+
+    before = gc.get_threshold()
+    async with server(slow) as left, server(slow) as right:
+        one = chat_rig(left, right)
+        async with one.app.run_test(size=(160, 40)) as pilot:
+            await until_shown(pilot, "B  right")
+            await pilot.press("c", *"go", "enter")
+            await until_shown(pilot, "first words")
+            await until(pilot, lambda: one.app.collecting.streams)
+            gc.callbacks.append(told)
+            released.set()
+            try:
+                await until(pilot, lambda: not one.conversation.busy)
+            finally:
+                gc.callbacks.remove(told)
+            assert 2 not in generations
+            assert one.app.screen.query_one(ChatPanel)
+            await until(pilot, lambda: not one.app.collecting.due)
+    assert gc.get_threshold() == before
