@@ -125,7 +125,8 @@ class Line:
             self._asks_last = self._asks and not self._window.silent
             self._changed.notify_all()
             told = self._asks_last
-            done = self._until(lambda: not (self._busy or self._asks_last or self.waits), deadline)
+            self._until(lambda: self.gone or not self._unsettled, deadline)
+            done = not self._unsettled
             self._asks = self._asks_last = False
             return told and done and not self.gone
 
@@ -143,9 +144,14 @@ class Line:
         """Whether something is to be sent."""
         return not self.gone and (self._sending or self._picture.changed)
 
-    def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        """Wait for a condition; False where it is not fulfilled in time."""
-        return self._changed.wait_for(condition, max(0.0, deadline - self._clock()))
+    @property
+    def _unsettled(self) -> bool:
+        """Whether something is to be sent, asked or answered."""
+        return self._busy or self._asks_last or self.waits
+
+    def _until(self, condition: Callable[[], bool], deadline: float) -> None:
+        """Wait for a condition, at most until then."""
+        self._changed.wait_for(condition, max(0.0, deadline - self._clock()))
 
     def _run(self) -> None:
         while piece := self._next():

@@ -13,6 +13,9 @@ from gputui.ui.terminal.styles import DEFAULT, Style, blank
 ERASE = "\x1b[K"
 """EL. It erases in the background colour (back colour erase) or does not: for the default one only."""
 
+LONGEST = 64
+"""Cells of a segment; another one behind it costs no move, and a slow line takes one at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -55,7 +58,7 @@ def segments(wanted: Cells, row: int, columns: Sequence[int]) -> Iterator[Segmen
         at = start
         while at < min(end, erased):
             style = _style_for(characters, styles, at, end)
-            stop = _run(characters, styles, at, min(end, erased), style)
+            stop = _cut(characters, at, _run(characters, styles, at, min(end, erased), style))
             text = "".join(characters[at:stop])
             if not certain(text):
                 stop = _first_uncertain(characters, at)
@@ -114,6 +117,16 @@ def _run(
     while at < end and (styles[at] is style or (styles[at] is plain and characters[at] == " ")):
         at += 1
     return at
+
+
+def _cut(characters: Sequence[str], at: int, stop: int) -> int:
+    """The end of a segment that is not too long, and no half of a character."""
+    if stop - at <= LONGEST:
+        return stop
+    stop = at + LONGEST
+    while not characters[stop]:
+        stop -= 1
+    return stop
 
 
 def _first_uncertain(characters: Sequence[str], at: int) -> int:

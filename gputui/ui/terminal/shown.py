@@ -15,6 +15,8 @@ COSTLY = 30
 """Characters: moves and changes of style before a segment are hardly longer."""
 REWRITTEN = 6
 """Cells between two segments that are written again, at most; no move is longer than that."""
+PATIENCE = 16
+"""Pieces in which a row is left out before it goes before rows with fewer cells to send."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Shown:
     def __init__(self, columns: int, rows: int, style: Style | None = None) -> None:
         self.cells = Cells(columns, rows)
         self.pen = Pen(style=style)
+        self._waited: dict[int, int] = {}  # in how many pieces a row was left out
 
     def forget(self, style: Style | None = None) -> None:
         """Nothing is known, but perhaps the style."""
@@ -62,7 +65,7 @@ class Shown:
         """What makes ``rows`` the same, and is taken as shown; those that then are are taken out.
 
         With ``most``, about that many characters, at least one segment: the row ``first`` before
-        all others, then the rows with the fewest cells to send.
+        all others, then the rows with the fewest cells to send, but none waits for good.
         """
         columns = {row: differing(self.cells, wanted, row) for row in sorted(rows)}
         pieces: Sequence[Segment] = [
@@ -72,11 +75,18 @@ class Shown:
             pieces = shortest(pieces, self.pen.row, self.pen.column, self.pen.style)
         else:
             pieces = sorted(
-                pieces, key=lambda piece: (piece.row != first, len(columns[piece.row]), piece.row)
+                pieces,
+                key=lambda piece: (
+                    piece.row != first,
+                    -(self._waited.get(piece.row, 0) // PATIENCE),
+                    len(columns[piece.row]),
+                    piece.row,
+                ),
             )
         sent, count = self._written(wanted, pieces, most)
         rows.clear()
         rows.update(segment.row for segment in pieces[count:])
+        self._waited = {row: self._waited.get(row, 0) + 1 for row in rows}
         return sent
 
     def _written(

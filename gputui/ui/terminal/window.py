@@ -26,7 +26,9 @@ DOUBTFUL = 1024
 QUEUE_SECONDS = 0.1
 """What may wait in queues, beyond the smallest delay."""
 JITTER_SECONDS = 0.015
-"""Two answers so close say that the line is fast, whatever lay between them."""
+"""Two answers so close do not say much about how fast the line is, but that it is not slow."""
+JITTERY_START_SECONDS = 0.5
+"""What may wait in queues at first then; a faster line gets its first picture at once."""
 FIRST_PATIENCE_SECONDS = 2.0
 """For the first answer; a terminal that gives none is asked no more."""
 PATIENCE_SECONDS = 2.0
@@ -182,9 +184,15 @@ class Window:
         return True
 
     def _begin(self, seconds: float, passed: int) -> None:
-        """The first two answers: about how fast the line is."""
-        fast = seconds <= JITTER_SECONDS
-        self.size = MOST if fast else _bounded(passed / seconds * QUEUE_SECONDS)
+        """The first two answers: about how fast the line is, and how much of the first one's delay was
+        that of what had been sent before it."""
+        rate = passed / max(0.001, seconds)
+        if seconds <= JITTER_SECONDS:
+            self.size = _bounded(rate * JITTERY_START_SECONDS)
+            return
+        before = self._acknowledged - passed
+        self.smallest_delay = max(0.0, self.smallest_delay - before / rate)
+        self.size = _bounded(rate * QUEUE_SECONDS)
 
     def _learn(self, now: float, delay: float, at_rest: bool) -> None:
         if self._draining and at_rest:

@@ -76,7 +76,9 @@ class Busy(App[None]):
             tell(f"frames {noise.frames}")
         elif event.character:
             noise.pressed += event.character
-            self.cursor_position = Offset(0, noise.size.height - 1)  # where is typed, as in an input
+            self.cursor_position = Offset(
+                0, noise.size.height - 1
+            )  # where is typed, as in an input
             noise.refresh()
             tell(f"pressed {event.character}")
 
@@ -98,13 +100,13 @@ def history() -> None:
     from gputui.ui.app import GputuiApp
 
     taken: list[Snapshot] = []
-    samples = SimulatedSource.samples
+    sample = SimulatedSource.sample
 
-    def counted(source: SimulatedSource) -> tuple[Snapshot]:
-        taken.extend(found := samples(source))
+    def counted(source: SimulatedSource) -> Snapshot:
+        taken.append(found := sample(source))
         return found
 
-    SimulatedSource.samples = counted  # type: ignore[method-assign]
+    SimulatedSource.sample = counted  # type: ignore[method-assign]
     services = make_services(Options(config_file=Path(sys.argv[2]).with_suffix(".toml")))
     app = GputuiApp(services, DifferenceDriver)
     app.run()

@@ -61,7 +61,7 @@ class Running:
     def leave(self) -> bytes:
         """Quit; all that was drawn from then on. Nothing is left in the terminal's input."""
         terminal = self.terminal
-        kept = os.open(os.ptsname(terminal._master), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        kept = os.open(f"/proc/{terminal.pid}/fd/0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             at = terminal.drawn
             terminal.type("q")
@@ -98,7 +98,7 @@ def test_on_a_slow_line_frames_are_dropped_and_keys_are_answered(running: Runnin
     running.until_noise()
     terminal.until(lambda _: terminal.waiting <= LEAST + 64, "a short queue")
     came, text = len(terminal.came), ""
-    for key in "abcde":
+    for key in "abcd":
         terminal.paused = True
         text += key
         terminal.type(key)
@@ -110,10 +110,9 @@ def test_on_a_slow_line_frames_are_dropped_and_keys_are_answered(running: Runnin
         assert terminal.drawn - at <= 400 + DOUBTFUL * doubtful
     terminal.type("!")
     frames = int(running.until_told("frames"))
-    running.until_shown(f"row {SIZE[1] - 2} of {frames} frames")
-    rows = terminal.screen().splitlines()
-    assert rows == [f"row {y} of {frames} frames" for y in range(SIZE[1] - 1)] + ["pressed abcde"]
-    # Each frame is 1 KB: far fewer were sent than drawn, and the last one whole.
+    rows = [f"row {y} of {frames} frames" for y in range(SIZE[1] - 1)] + ["pressed abcd"]
+    terminal.until(lambda screen: screen.splitlines() == rows, "the last frame, whole")
+    # Each frame is 1 KB: far fewer were sent than drawn.
     assert len(terminal.came) - came < frames * SIZE[0] * SIZE[1] / 5
     running.leave()
 
@@ -146,7 +145,10 @@ def test_what_is_on_the_screen_after_a_resize_and_what_something_else_wrote(
     frames = running.until_told("frames")
     rows = [f"row {y} of {frames} frames" for y in range(9)] + ["pressed"]
     terminal.until(lambda screen: screen.splitlines() == rows, "all rows")
-    for size in ((70, 12), (40, 10)):  # there and back: what is shown is not known, at the same size
+    for size in (
+        (70, 12),
+        (40, 10),
+    ):  # there and back: what is shown is not known, at the same size
         terminal.resize(size)
         terminal._draw(b"\x1b[2J")
     terminal.until(lambda screen: screen.splitlines() == rows, "all rows again")
@@ -187,7 +189,6 @@ def test_stopped_by_a_signal_and_continued(running: Running) -> None:
     frames = running.until_told("frames")
     running.until_shown(f"row 0 of {frames} frames")
     running.leave()
-    assert terminal.is_cooked()
 
 
 def _is_stopped(pid: int) -> bool:

@@ -101,7 +101,7 @@ def test_a_full_line_is_kept_full_and_its_queue_short(rate: float, delay: float)
     line.run(20.0)
     assert line.most_waiting < 2 * QUEUE_SECONDS + 1.3 * LEAST / rate + 0.01
     carried = (line.drawn - drawn) / 16
-    assert carried > 0.4 * min(rate, MOST / (delay + 0.01))
+    assert carried > 0.3 * min(rate, MOST / (delay + 0.01))
 
 
 @given(st.floats(1000, 4000), st.floats(0, 0.3))
