@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from gputui.chat.answering.arrivals import StampedBackend, stamps
 from gputui.chat.answering.banner import LoadingBanner
 from gputui.chat.answering.failures import (
     http_failure,
@@ -68,12 +69,14 @@ def make_client() -> httpx.AsyncClient:
     for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if (number := getattr(socket, option, None)) is not None:
             keep_alive.append((socket.IPPROTO_TCP, number, value))
+    transport = httpx.AsyncHTTPTransport(
+        verify=ssl.create_default_context(),
+        limits=httpx.Limits(max_keepalive_connections=0),
+        socket_options=keep_alive,
+    )
+    transport._pool._network_backend = StampedBackend()  # httpx (0.28) has no argument for it
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(
-            verify=ssl.create_default_context(),
-            limits=httpx.Limits(max_keepalive_connections=0),
-            socket_options=keep_alive,
-        ),
+        transport=transport,
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, write=30.0),
         trust_env=False,
         follow_redirects=False,
@@ -243,8 +246,9 @@ async def _read_stream(
     response: httpx.Response, endpoint: Endpoint
 ) -> AsyncGenerator[Arrival, None]:
     parser, banner = EventParser(key_of(endpoint)), LoadingBanner()
+    arrived = stamps(response.extensions.get("network_stream"))
     async for chunk in response.aiter_bytes():
-        at = time.monotonic()
+        at = arrived()
         events = tuple(banner.pass_on(parser.feed(chunk)))
         if events:
             yield Arrival(at, _before_failure(events))
