@@ -105,7 +105,7 @@ def print_grown(before: Counter[str], after: Counter[str], least: int) -> None:
     """The types of which there are more."""
     total = sum(after.values()) - sum(before.values())
     print(f"\nobjects: {sum(before.values())}, then {total:+}; types with {least} or more of them:")
-    for name, had, has in grown(before, after, least)[:25]:
+    for name, had, has in grown(before, after, least)[:60]:
         print(f"  {name:<60}{had:9} {has - had:+9}")
 
 
