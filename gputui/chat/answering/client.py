@@ -44,6 +44,7 @@ from gputui.errors import GputuiError
 from gputui.text import clean_line
 
 _CONNECT_SECONDS = 5.0
+_MANY_MESSAGES = 500
 _MAX_ERROR_BODY = 64 << 10
 _MAX_WHOLE_BODY = 16 << 20
 _UNPACKED = ("", "identity", "gzip", "deflate")
@@ -162,8 +163,8 @@ def request_body(
 async def _off_the_loop(
     messages: Sequence[Message], make: Callable[..., _Made], *arguments: Any
 ) -> _Made:
-    """What ``make`` makes, on a thread where there are pictures: megabytes hold up every key."""
-    if any(message.images for message in messages):
+    """What ``make`` makes, on a thread where there is much to do: megabytes hold up every key."""
+    if len(messages) > _MANY_MESSAGES or any(message.images for message in messages):
         return await asyncio.to_thread(make, *arguments)
     return make(*arguments)
 
