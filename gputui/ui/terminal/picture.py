@@ -54,7 +54,7 @@ class Picture:
         """The terminal has that size now; nothing is known about what it shows."""
         columns, rows = max(1, columns), max(1, rows)
         self._wanted = Cells(columns, rows)
-        self._shown = Shown(columns, rows, self._shown.pen.style)
+        self._shown = Shown(columns, rows, self._shown.pen)
         self._lose()
 
     def forget(self) -> None:
