@@ -53,6 +53,13 @@ class Line:
         """Blanks up to ``column``; nothing where the line is there already."""
         return self.add(" " * (column - self.width), Style.null())
 
+    def join(self, other: Line, column: int) -> Line:
+        """Append another line, cut where it would go beyond ``column``."""
+        for text, style in other.runs:
+            room = column - self.width
+            self.add(text if cell_len(text) <= room else set_cell_size(text, max(0, room)), style)
+        return self
+
     def cell(
         self, text: str, width: int, style: Style, *, right: bool = False, gap: int = 0
     ) -> Line:

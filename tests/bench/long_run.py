@@ -6,7 +6,8 @@
 
 ``gpus`` records readings that are noise (so that alerts fire and end) and plays them back through the
 real program in a pseudo-terminal. ``chat`` and ``screen`` talk to tests/bench/token_server.py. Memory is
-the process's PSS. A bench, no test: nothing passes or fails.
+the process's PSS; objects are counted in the middle and at the end. A bench, no test: nothing passes or
+fails.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def print_grown(before: Counter[str], after: Counter[str], least: int) -> None:
     """The types of which there are more."""
     total = sum(after.values()) - sum(before.values())
     print(f"\nobjects: {sum(before.values())}, then {total:+}; types with {least} or more of them:")
-    for name, had, has in grown(before, after, least)[:25]:
+    for name, had, has in grown(before, after, least)[:60]:
         print(f"  {name:<60}{had:9} {has - had:+9}")
 
 
@@ -141,7 +142,7 @@ def run_gpus(options: argparse.Namespace) -> None:
             if not watched.terminal.read_for(max(0.0, due - time.monotonic())):
                 raise SystemExit(f"it ended:\n{watched.terminal.screen()}")
             watched.look(str(hour))
-            if hour == 2:
+            if hour == max(1, round(options.hours) // 2):
                 early = watched.objects()
         print(f"{options.gpus} GPUs, a sample each {options.interval:g} s, {options.speed:g} times")
         watched.report("hour", early, watched.objects(), 20)
@@ -164,7 +165,7 @@ async def talk(server: str, store: Store, turns: int, every: int) -> None:
             memory = pss_mib(os.getpid())
             rows.append([str(turn), written(memory), written(1000 * used.cpu_seconds / every, 2)])
             print(f"  {turn}: {memory:.1f} MiB", flush=True)
-        if turn == every:
+        if turn == max(1, turns // 2):
             before = objects()
     print(*table(("turns", "MiB", "CPU ms a turn"), rows), sep="\n")
     print_grown(before, objects(), turns // 20)
@@ -201,7 +202,7 @@ def run_screen(options: argparse.Namespace) -> None:
             if turn % every == 0:
                 watched.look(str(turn))
                 print(f"  {turn}: {watched.points[-1].mib:.1f} MiB", flush=True)
-            if turn == every:
+            if turn == max(1, options.turns // 2):
                 early = watched.objects()
         print(f"{options.before} turns before, then turn by turn on the screen")
         watched.report("turn", early, watched.objects(), options.turns // 20)

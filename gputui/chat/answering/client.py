@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from gputui.chat.answering.arrivals import StampedBackend, stamps
 from gputui.chat.answering.banner import LoadingBanner
 from gputui.chat.answering.failures import (
     http_failure,
@@ -43,6 +44,7 @@ from gputui.errors import GputuiError
 from gputui.text import clean_line
 
 _CONNECT_SECONDS = 5.0
+_MANY_MESSAGES = 500
 _MAX_ERROR_BODY = 64 << 10
 _MAX_WHOLE_BODY = 16 << 20
 _UNPACKED = ("", "identity", "gzip", "deflate")
@@ -68,12 +70,14 @@ def make_client() -> httpx.AsyncClient:
     for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if (number := getattr(socket, option, None)) is not None:
             keep_alive.append((socket.IPPROTO_TCP, number, value))
+    transport = httpx.AsyncHTTPTransport(
+        verify=ssl.create_default_context(),
+        limits=httpx.Limits(max_keepalive_connections=0),
+        socket_options=keep_alive,
+    )
+    transport._pool._network_backend = StampedBackend()  # httpx (0.28) has no argument for it
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(
-            verify=ssl.create_default_context(),
-            limits=httpx.Limits(max_keepalive_connections=0),
-            socket_options=keep_alive,
-        ),
+        transport=transport,
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, write=30.0),
         trust_env=False,
         follow_redirects=False,
@@ -159,8 +163,8 @@ def request_body(
 async def _off_the_loop(
     messages: Sequence[Message], make: Callable[..., _Made], *arguments: Any
 ) -> _Made:
-    """What ``make`` makes, on a thread where there are pictures: megabytes hold up every key."""
-    if any(message.images for message in messages):
+    """What ``make`` makes, on a thread where there is much to do: megabytes hold up every key."""
+    if len(messages) > _MANY_MESSAGES or any(message.images for message in messages):
         return await asyncio.to_thread(make, *arguments)
     return make(*arguments)
 
@@ -243,8 +247,9 @@ async def _read_stream(
     response: httpx.Response, endpoint: Endpoint
 ) -> AsyncGenerator[Arrival, None]:
     parser, banner = EventParser(key_of(endpoint)), LoadingBanner()
+    arrived = stamps(response.extensions.get("network_stream"))
     async for chunk in response.aiter_bytes():
-        at = time.monotonic()
+        at = arrived()
         events = tuple(banner.pass_on(parser.feed(chunk)))
         if events:
             yield Arrival(at, _before_failure(events))

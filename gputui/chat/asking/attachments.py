@@ -103,6 +103,8 @@ def user_message(
     For a model that sees nothing for sure, the pictures of turns before are named instead, and so are those
     whose data are not here.
     """
+    if not attachments:  # as in nearly all of thousands of turns
+        return Message("user", prompt)
     parts = [_fenced(one) for one in attachments if not one.is_image]
     images = tuple(one for one in attachments if one.is_image)
     seen = tuple(one for one in images if one.data and sees is not False)

@@ -20,7 +20,8 @@ _PAGE = 500
 
 
 class Older:
-    """Reads what was said before ``before``, a turn's id; ``take`` is given all of it, oldest first, once.
+    """Reads what was said before ``before``, a turn's id; once all of it is read ``take`` is given it, by the
+    page, the newest one first.
 
     ``problem`` says why that failed; None while it has not, and once it is read.
     """
@@ -76,9 +77,15 @@ class Older:
         except Exception as error:  # noqa: BLE001  the chat goes on without
             self.problem = GputuiError(error_words(error), "Please report this.")
         else:
+            await self._take_pages()
             self.problem, self.read = None, True
-            self._take([turn for page in reversed(self._pages) for turn in page])
-            self._pages.clear()
+
+    async def _take_pages(self) -> None:
+        """A page at a time: ten thousand turns at once would keep a key waiting."""
+        for page in self._pages:
+            self._take(page)
+            await asyncio.sleep(0)
+        self._pages.clear()
 
     async def _read_pages(self) -> None:
         """In pages, so that others get at the database between them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gputui.gpu.history import History
-from gputui.gpu.sample import Snapshot
+from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.ui.alerts.marks import AlertMark
 from gputui.ui.cells import CellView, Line
 from gputui.ui.gpus import lines as gpu_lines
@@ -73,43 +73,65 @@ def _columns(shape: Shape, gpus: int, width: int, rows: int) -> Arrangement:
 
 
 class GpuPanel(CellView):
-    """One GPU."""
+    """One GPU in a frame."""
 
     def __init__(self, look: Look) -> None:
         super().__init__(look, classes="gpu")
         self._view: GpuView | None = None
-        self._shape = Shape.LINE
         self._frame: tuple[object, ...] = ()
 
-    def update_gpu(self, view: GpuView, shape: Shape) -> None:
+    def update_gpu(self, view: GpuView) -> None:
         """Show ``view``; only what changed is repainted."""
-        self._view, self._shape = view, shape
+        self._view = view
         self._update_frame(view)
         self.redraw()
 
     def lines(self, width: int) -> Sequence[Line]:
-        if self._view is None:
-            return []
-        if self._shape is Shape.FULL:
-            return gpu_lines.full_lines(self._view, width, self.look.palette)
-        return [gpu_lines.one_line(self._view, width, self.look.palette)]
+        return gpu_lines.full_lines(self._view, width, self.look.palette) if self._view else []
 
     def _update_frame(self, view: GpuView) -> None:
         """The border; touched only where it changes, since touching it repaints the whole panel."""
         theme, index = self.look.palette.theme, view.sample.identity.index
         hue = theme.colors.error if view.sample.problem else self.look.palette.hue_color(index)
-        kind = "none" if self._shape is Shape.LINE else "ascii" if view.ascii_only else "round"
         title, tag, mark = gpu_lines.title(view), gpu_lines.tag(view), view.alert
         alert = (mark.words, mark.critical) if mark else ("", False)
-        frame = (kind, hue, title, tag, alert)
+        frame = (hue, title, tag, alert)
         if frame == self._frame:
             return
         self._frame = frame
-        self.styles.border = ("none", hue) if kind == "none" else (kind, hue)
+        self.styles.border = ("ascii" if view.ascii_only else "round", hue)
         color = theme.colors.error if alert[1] else theme.colors.warning
         fires = (self.look.text(f" ▲ {alert[0]}"), f"bold {color}") if mark else ""
         self.border_title = Content.assemble(self.look.text(title), fires)
         self.border_subtitle = Content(self.look.text(tag))
+
+
+class GpuLines(CellView):
+    """All GPUs, one line each, side by side where there are many: one widget, since each costs a tick
+    the same however little it shows."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, id="gpu-lines")
+        self._views: Sequence[GpuView] = ()
+        self._columns = 1
+
+    def update_gpus(self, views: Sequence[GpuView], columns: int) -> None:
+        """Show these in so many columns, row by row; only what changed is repainted."""
+        self._views, self._columns = views, columns
+        rows = math.ceil(len(views) / columns)
+        if self.styles.height is None or self.styles.height.value != rows:
+            self.styles.height = rows
+        self.redraw()
+
+    def lines(self, width: int) -> Iterator[Line]:
+        columns = self._columns
+        edges = [width * column // columns for column in range(columns + 1)]
+        for first in range(0, len(self._views), columns):
+            row = Line()
+            for view, start, end in zip(self._views[first:], edges, edges[1:], strict=False):
+                row.pad_to(start)
+                row.join(gpu_lines.one_line(view, end - start, self.look.palette), end)
+            yield row
 
 
 class GpuGrid(VerticalScroll):
@@ -129,6 +151,7 @@ class GpuGrid(VerticalScroll):
     def compose(self) -> ComposeResult:
         yield Static("waiting for the first sample …", id="gpu-problem", markup=False)
         yield Grid(id="gpu-cells")
+        yield GpuLines(self._look)
 
     def update_gpus(
         self,
@@ -148,28 +171,36 @@ class GpuGrid(VerticalScroll):
         if snapshot is None or history is None:
             return
         self._show_problem(snapshot)
-        panels = self._panels_for(len(snapshot.gpus))
         arrangement = self._arrange(len(snapshot.gpus))
-        for panel, sample in zip(panels, snapshot.gpus, strict=True):
-            view = GpuView(
-                sample=sample,
-                ticks=history.ticks,
-                window=partial(history.window, sample.identity.uuid),
-                instances=self._instances.get(sample.identity.uuid, ()),
-                stale=snapshot.problem is not None,
-                ascii_only=self._look.ascii_only,
-                alert=self._marks.get(sample.identity.uuid),
-            )
-            panel.update_gpu(view, arrangement.shape)
+        views = [self._view(sample, snapshot, history) for sample in snapshot.gpus]
+        lines = arrangement.shape is Shape.LINE
+        panels = self._panels_for(0 if lines else len(views))
+        for panel, view in zip(panels, views, strict=False):
+            panel.update_gpu(view)
+        if lines:
+            self.query_one(GpuLines).update_gpus(views, arrangement.columns)
+
+    def _view(self, sample: GpuSample, snapshot: Snapshot, history: History) -> GpuView:
+        uuid = sample.identity.uuid
+        return GpuView(
+            sample=sample,
+            ticks=history.ticks,
+            window=partial(history.window, uuid),
+            instances=self._instances.get(uuid, ()),
+            stale=snapshot.problem is not None,
+            ascii_only=self._look.ascii_only,
+            alert=self._marks.get(uuid),
+        )
 
     def _panels_for(self, count: int) -> Sequence[GpuPanel]:
         """One panel a GPU, made or removed as GPUs come and go."""
-        panels = list(self.query(GpuPanel))
+        cells = self.query_one("#gpu-cells")
+        panels = [panel for panel in cells.children if isinstance(panel, GpuPanel)]
         for panel in panels[count:]:
             panel.remove()
         new = [GpuPanel(self._look) for _ in range(count - len(panels))]
         if new:
-            self.query_one("#gpu-cells").mount(*new)
+            cells.mount(*new)
         return [*panels[:count], *new]
 
     def _arrange(self, gpus: int) -> Arrangement:
@@ -178,13 +209,15 @@ class GpuGrid(VerticalScroll):
         arrangement = arrange(gpus, size.width, share)
         if arrangement != self._arrangement:
             self._arrangement = arrangement
-            cells = self.query_one("#gpu-cells").styles
-            cells.grid_size_columns = arrangement.columns
-            cells.grid_rows = str(arrangement.shape.rows)
-        cells_rows = arrangement.rows(gpus)
-        if cells_rows != self._rows:
-            self._rows = cells_rows
-            self.query_one("#gpu-cells").styles.height = cells_rows
+            cells, lines = self.query_one("#gpu-cells"), self.query_one(GpuLines)
+            lines.display = arrangement.shape is Shape.LINE
+            cells.display = not lines.display
+            cells.styles.grid_size_columns = arrangement.columns
+            cells.styles.grid_rows = str(arrangement.shape.rows)
+        rows = arrangement.rows(gpus)
+        if rows != self._rows:
+            self._rows = rows
+            self.query_one("#gpu-cells").styles.height = rows
         return arrangement
 
     def _show_problem(self, snapshot: Snapshot) -> None:

@@ -119,14 +119,15 @@ class Picture:
                 self._write_lost(token)
             elif kind == RUN:
                 style = styled(self._style, token[PARAMETERS])
+                self._joined = False
                 self._write_text(text, style)
-                self._style = plain(style)
+                self._set_style(plain(style))
             elif kind == TEXT:
                 self._write_text(text, self._style)
             elif kind == SGR:
-                self._style = styled(self._style, text)
+                self._set_style(styled(self._style, text))
             elif kind == LINK:
-                self._style = linked(self._style, text)
+                self._set_style(linked(self._style, text))
             elif not self._obey(text):
                 self._pass(text)
 
@@ -139,6 +140,10 @@ class Picture:
         self._row = max(0, min(row, self._wanted.rows - 1))
         self._column = max(0, min(column, self._wanted.columns - 1))
         self._written = self._joined = False
+
+    def _set_style(self, style: Style) -> None:
+        """From now on. A joiner joins within a text alone, as Rich measures texts."""
+        self._style, self._joined = style, False
 
     def _write_text(self, text: str, style: Style) -> None:
         if self._written and (self._joined or joins(text)):
@@ -251,7 +256,7 @@ class Picture:
         self._lose()
         if left:
             self._alternate, self._style = False, self._outside
-        elif sequence == ENTER_ALTERNATE:
+        elif sequence == ENTER_ALTERNATE and not self._alternate:
             self._alternate, self._outside = True, self._style
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import hypothesis.strategies as st
 from hypothesis import given
 
-from gputui.ui.terminal.picture import Picture
-from tests.ui.terminal.emulator import Emulator, assert_same
+from tests.ui.terminal.pair import Pair
 
 COLUMNS, ROWS = 14, 5
 CHARACTERS = st.sampled_from(
@@ -41,36 +38,9 @@ UNKNOWN = st.sampled_from(
 )  # fmt: skip
 
 
-@dataclass
-class Pair:
-    """One terminal that gets all as it is written, one that gets what the picture gives."""
-
-    picture: Picture = field(default_factory=lambda: Picture(COLUMNS, ROWS))
-    direct: Emulator = field(default_factory=lambda: Emulator(COLUMNS, ROWS))
-    through: Emulator = field(default_factory=lambda: Emulator(COLUMNS, ROWS))
-
-    def write(self, data: str, cut: int = 0) -> None:
-        """Write to both, to the picture in pieces of that many characters."""
-        self.direct.feed(data)
-        for start in range(0, len(data), cut or len(data) or 1):
-            self.picture.write(data[start : start + (cut or len(data))])
-
-    def take(self, most: int | None = None) -> None:
-        assert self.picture.changed
-        sent = self.picture.take(most)
-        assert sent
-        self.through.feed(sent)
-
-    def settle(self, most: int | None = None) -> None:
-        """Send all that is to be sent; then both are the same."""
-        while self.picture.changed:
-            self.take(most)
-        assert_same(self.direct, self.through)
-
-
 def begun() -> Pair:
     """In the alternate screen, blank, lines not wrapped, as Textual begins."""
-    pair = Pair()
+    pair = Pair(COLUMNS, ROWS)
     pair.write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J")
     return pair
 
@@ -135,8 +105,6 @@ def test_another_size(steps: list[tuple[str, int, int, str]], most: int | None) 
     pair = begun()
     for before, columns, rows, after in steps:
         pair.write(before)
-        for terminal in (pair.direct, pair.through):
-            terminal.resize(rows, columns)
-        pair.picture.resized(columns, rows)
+        pair.resize(columns, rows)
         pair.write("\x1b[H\x1b[m\x1b]8;;\x1b\\\x1b[2J" + after)
         pair.settle(most)
