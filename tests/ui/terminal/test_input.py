@@ -34,7 +34,7 @@ class Typed:
         for part in parts:
             os.write(self.writing, part)
 
-    def keys(self) -> list[str]:
+    def pressed(self) -> list[str]:
         return [message.key for message in self.messages if isinstance(message, events.Key)]
 
     def stop(self) -> None:
@@ -76,15 +76,15 @@ def test_a_position_within_a_paste_is_no_part_of_it(typed: Typed) -> None:
 
 def test_a_lone_escape_is_a_key_though_nothing_follows(typed: Typed) -> None:
     typed.type(b"\x1b")
-    wait_for(typed.keys, "the key")
-    assert typed.keys() == ["escape"]
+    wait_for(typed.pressed, "the key")
+    assert typed.pressed() == ["escape"]
 
 
 def test_what_nobody_asked_for_is_the_applications() -> None:
     typed = Typed(expected=1)
     try:
         typed.type(b"\x1b[1;2R\x1b[3;4Rx")
-        wait_for(lambda: typed.keys() == ["x"], "the key")
+        wait_for(lambda: typed.pressed() == ["x"], "the key")
         first = typed.messages[0]
         assert isinstance(first, events.CursorPosition)
         assert (first.x, first.y) == (3, 2)
@@ -94,13 +94,13 @@ def test_what_nobody_asked_for_is_the_applications() -> None:
 
 def test_bytes_that_are_no_text_end_nothing(typed: Typed) -> None:
     typed.type(b"\xff\xfea")
-    wait_for(lambda: "a" in typed.keys(), "the key")
+    wait_for(lambda: "a" in typed.pressed(), "the key")
 
 
 def test_stopping_reads_what_has_come_and_wakes_at_once(typed: Typed) -> None:
     typed.type(b"abc")
     typed.stop()
-    assert typed.keys() == ["a", "b", "c"]
+    assert typed.pressed() == ["a", "b", "c"]
     assert typed.ended_by_itself is False
 
 
@@ -118,7 +118,7 @@ def test_positions_are_taken_out_of_anything(parts: list[str]) -> None:
         typed.type("".join(parts).encode() or b"a")
         typed.stop()
         names = {"a": "a", "é": "é", "\x1b[A": "up", "\r": "enter"}
-        assert typed.keys() == [names[part] for part in parts or ["a"] if part in names]
+        assert typed.pressed() == [names[part] for part in parts or ["a"] if part in names]
         assert len(typed.positions) == parts.count("\x1b[7;9R")
     finally:
         typed.close()
