@@ -9,6 +9,10 @@ from textual.screen import Screen, ScreenResultType
 from gputui.ui.compositor import SparingCompositor
 
 
+SENT_SECONDS = 0.05
+"""From the first picture until something else may take the processor from the thread that sends it."""
+
+
 class StillScreen(Screen[ScreenResultType]):
     """Draws only while it is on top, and then all that changed meanwhile.
 
@@ -34,10 +38,10 @@ class StillScreen(Screen[ScreenResultType]):
         super()._compositor_refresh()
         if not self._was_drawn and self.is_current:
             self._was_drawn = True
-            self.call_later(self.first_drawn)
+            self.set_timer(SENT_SECONDS, self.first_drawn)
 
     def first_drawn(self) -> None:
-        """It was drawn for the first time just now, and is on its way to the terminal."""
+        """It was drawn for the first time, and the terminal has had time to take it."""
 
     def _on_timer_update(self) -> None:
         """A new layout and all of the screen are one picture, not two."""
