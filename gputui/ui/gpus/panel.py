@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
@@ -20,6 +19,7 @@ from gputui.ui.cells import CellView, Line
 from gputui.ui.gpus import lines as gpu_lines
 from gputui.ui.gpus.lines import GpuView
 from gputui.ui.palette import Look
+from gputui.values import dataclass
 
 
 class Shape(Enum):
