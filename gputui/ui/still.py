@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ScreenStackError
 from textual.geometry import Size
 from textual.screen import Screen, ScreenResultType
@@ -41,6 +42,12 @@ class StillScreen(Screen[ScreenResultType]):
 
     def first_drawn(self) -> None:
         """It was drawn for the first time, and the terminal has had time to take it."""
+
+    async def _on_idle(self, event: events.Idle) -> None:
+        """The first picture does not wait for the next sixtieth of a second; Textual's own comes after this."""
+        waits = self._layout_required or self._repaint_required
+        if not self._was_drawn and waits and self.is_current and not self.app._batch_count:
+            self._on_timer_update()
 
     def _on_timer_update(self) -> None:
         """A new layout and all of the screen are one picture, not two."""
