@@ -9,11 +9,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gputui.text import clean_line
-from gputui.values import dataclass
 
 DISK_SECONDS = 30.0
 """Between two looks at the file systems; what is three times as old is not known any more."""

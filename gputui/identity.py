@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gputui.errors import GputuiError
 from gputui.text import nearest
-from gputui.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 
 from gputui.errors import GputuiError
-from gputui.values import dataclass
 
 _LOOKS, _LOOK_SECONDS = 20, 0.01
 _PROC = Path("/proc")

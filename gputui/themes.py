@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,6 @@ from msgspec import Meta, Struct
 from gputui.config import config_dir
 from gputui.errors import ConfigError
 from gputui.text import nearest
-from gputui.values import dataclass
 
 DEFAULT_THEME = "midnight"
 

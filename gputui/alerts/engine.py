@@ -10,12 +10,12 @@ while a reading is not known, ``for`` and ``keep_firing_for`` stand still, and o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gputui.alerts.rules import Rule, Severity
 from gputui.alerts.views import Scope
 from gputui.text import uptime
-from gputui.values import dataclass
 
 UNKNOWN_SECONDS = 300.0
 """For how long a reading may be not known before its alert is over; Prometheus looks back as far."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from gputui.database import Database
 from gputui.errors import GputuiError
 from gputui.files import make_private
 from gputui.text import clean_line
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     import sqlite3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,6 @@ from gputui.alerts.views import GpuView, InstanceView, RigView, Scope
 from gputui.gpu.metrics import METRICS, METRICS_BY_NAME, reason_words
 from gputui.instances.status import InstanceMetrics, State
 from gputui.text import clean_line, number, seconds, size
-from gputui.values import dataclass
 
 THERMAL = 0x20 | 0x40
 """SW and HW thermal slowdown (nvml.h)."""

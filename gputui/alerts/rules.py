@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,6 @@ from gputui.errors import ConfigError
 from gputui.identity import GpuIdentity, GpuSelectionError, select_gpus
 from gputui.instances.status import HUNG_SECONDS
 from gputui.text import clean_line, duration, nearest
-from gputui.values import dataclass
 
 KEEP_FIRING_SECONDS = 60.0
 

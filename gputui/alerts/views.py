@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gputui.config import TargetsConfig
 from gputui.gpu.metrics import TIER_SECONDS, Tier
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.instances.status import InstanceStatus
-from gputui.values import dataclass
 
 BUSY_PERCENT = 20.0
 BUSY_SECONDS = 2 * TIER_SECONDS[Tier.SLOW]

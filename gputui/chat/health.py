@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from gputui.chat.model import Endpoint
 from gputui.config import Config
 from gputui.errors import GputuiError
 from gputui.text import clean_line, error_words
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     import httpx

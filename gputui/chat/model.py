@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
-
-from gputui.values import dataclass
 
 Origin = Literal["server", "client"]
 """Who measured a figure: the server's own ``timings``, or our clock where the bytes arrive."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui import config as configuration
 from gputui.config import Config
 from gputui.identity import GpuIdentity, MemoryReader, no_gpu_memory
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     from gputui.alerts.watch import AlertWatch

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     from gputui.config import Config, InstanceConfig

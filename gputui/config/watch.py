@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.config import user_file
 from gputui.config.load import parse
 from gputui.config.tables import Config
 from gputui.errors import ConfigError
-from gputui.values import dataclass
 
 LOOK_SECONDS, SETTLING_SECONDS = 1.0, 0.3
 """Between two looks, and between the one that finds a change and the one that confirms it."""

@@ -11,7 +11,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gputui import processes
@@ -19,7 +19,6 @@ from gputui.gpu.patience import Patience
 from gputui.gpu.sample import HostProcess
 from gputui.processes import ProcessIdentity, ProcessStat
 from gputui.text import clean_line
-from gputui.values import dataclass
 
 LOOK_SECONDS = 2.0
 """Between two looks at a process."""

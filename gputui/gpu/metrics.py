@@ -6,11 +6,11 @@ Names are nvidia-smi's (``nvidia-smi --help-query-gpu``) with dots as underscore
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from gputui.text import UNKNOWN, size
-from gputui.values import dataclass
 
 
 class Unit(StrEnum):

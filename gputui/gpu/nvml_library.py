@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from gputui.gpu.sample import Problem
-from gputui.values import dataclass
 
 UNINITIALIZED = 1
 NOT_SUPPORTED = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from gputui.gpu.metrics import METRICS_BY_NAME, Tier
@@ -16,7 +16,6 @@ from gputui.gpu.nvml_library import (
     unavailable,
 )
 from gputui.gpu.sample import GpuProcess
-from gputui.values import dataclass
 
 CLOCK_SM, CLOCK_MEM = 1, 2  # nvmlClockType_t
 TEMPERATURE_GPU = 0  # nvmlTemperatureSensors_t

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from gputui.errors import GputuiError
@@ -24,7 +25,6 @@ from gputui.gpu.sample import GpuSample
 from gputui.gpu.source import Source
 from gputui.identity import GpuIdentity
 from gputui.text import clean_line
-from gputui.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gputui.gpu.metrics import METRICS
 from gputui.host import HostSample
 from gputui.identity import GpuIdentity, GpuMemory
 from gputui.processes import ProcessIdentity
-from gputui.values import dataclass
 
 NOT_READ = "not read yet"
 """The reason of a metric that is read in a moment: a rate, or one with a slow call."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from gputui.config.tables import Role
-from gputui.values import dataclass
 
 
 class State(StrEnum):

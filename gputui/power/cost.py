@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gputui.text import UNKNOWN, clean_line
-from gputui.values import dataclass
 
 JOULES_PER_KWH = 3.6e6
 HOURS_PER_DAY = 24

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gputui.instances.status import InstanceStatus, State
-from gputui.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import RUNNING, InstanceStatus
 from gputui.power.efficiency import Account, Efficiency, Used
 from gputui.power.energy import Energy, EnergyMeter, total
-from gputui.values import dataclass
 
 MEAN_AFTER_SECONDS = 300.0
 """A session shorter than this has no mean that is worth a forecast."""

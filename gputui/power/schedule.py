@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from gputui.gpu.sample import GpuSample, Snapshot
 from gputui.identity import GpuIdentity
 from gputui.instances.status import InstanceStatus
 from gputui.text import error_words
-from gputui.values import dataclass
 
 RETRY_SECONDS = 60.0
 """Until a limit is tried again that a GPU or driver in trouble did not take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.config import Config
@@ -10,7 +11,6 @@ from gputui.gpu.power_limit import LimitSetter, limit_setter
 from gputui.gpu.source import Source
 from gputui.power.meter import PowerMeter, since_boot
 from gputui.power.schedule import PowerSchedule
-from gputui.values import dataclass
 
 MEMORY = "power_limits.json"
 """The file in the state directory that keeps what schedules will give back."""

@@ -6,6 +6,7 @@ Numbers keep their width, so that no field moves another: what changes each seco
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from rich.cells import cell_len
@@ -18,7 +19,6 @@ from gputui.instances.status import RUNNING, InstanceStatus, State
 from gputui.power.cost import cost, costs, money
 from gputui.power.meter import PowerReport
 from gputui.text import UNKNOWN, clean_line, size
-from gputui.values import dataclass
 
 GIB = 2**30
 SWAP_WORTH_A_WORD = 64 * 2**20

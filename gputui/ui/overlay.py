@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from textual.app import SystemCommand
 
 from gputui.gpu.sample import Snapshot
 from gputui.ui.still import StillScreen
-from gputui.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

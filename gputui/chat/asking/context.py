@@ -7,10 +7,10 @@ from how the prompt grew from one turn to the next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate, chain
 
 from gputui.chat.model import Answer, Endpoint, Figure, Turn
-from gputui.values import dataclass
 
 WARN_SHARE = 0.8
 """From here on the context counts as nearly full."""

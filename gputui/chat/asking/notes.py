@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gputui.chat.asking.settings import asked_otherwise
 from gputui.chat.model import Answer, Turn
-from gputui.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

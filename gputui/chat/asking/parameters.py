@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import msgspec
@@ -13,7 +13,6 @@ from gputui.chat.model import Endpoint, Sampling
 from gputui.config import SamplingTable
 from gputui.errors import GputuiError
 from gputui.text import clean_line, nearest
-from gputui.values import dataclass
 
 Value = float | int | bool | None
 Kind = Literal["number", "whole", "switch"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from rich.style import Style
 
@@ -10,7 +11,6 @@ from gputui.alerts.engine import Alert
 from gputui.alerts.rules import Severity
 from gputui.alerts.views import Scope
 from gputui.ui.palette import Palette
-from gputui.values import dataclass
 
 SAID_ELSEWHERE = "failed"
 """The metric whose alert a row says already by its state, and the caretaker by a toast."""

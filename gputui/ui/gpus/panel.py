@@ -20,7 +20,6 @@ from gputui.ui.cells import CellView, Line
 from gputui.ui.gpus import lines as gpu_lines
 from gputui.ui.gpus.lines import GpuView
 from gputui.ui.palette import Look
-from gputui.values import dataclass
 
 
 class Shape(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -15,7 +16,6 @@ from gputui.ui.alerts.marks import AlertMark
 from gputui.ui.cells import Line, cut
 from gputui.ui.graph import bar
 from gputui.ui.palette import Look, Palette
-from gputui.values import dataclass
 
 BAR, NAME = 6, 16
 """Cells of a loading bar, and of a name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.style import Style
 
@@ -11,7 +12,6 @@ from gputui.ui.cells import Line
 from gputui.ui.chat.answer import PROMPT, fold_line, shown
 from gputui.ui.chat.live.wrapping import Wrapped
 from gputui.ui.palette import Palette, rich_style
-from gputui.values import dataclass
 
 LIVE_CHARACTERS = 20_000
 """Where all of it is laid out anew, at most this much of its end is: a screen holds far less."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from gputui.errors import GputuiError
 from gputui.text import clean_line
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     from gputui.ui.chat.chatting import Chatting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
@@ -11,7 +12,6 @@ from textual.widget import Widget
 
 from gputui.ui.chat.answer import FinishedAnswer
 from gputui.ui.chat.live.answer import LiveAnswer
-from gputui.values import dataclass
 
 if TYPE_CHECKING:
     from gputui.instances.log.lines import Search
