@@ -100,9 +100,12 @@ class CellView(Widget):
         raise NotImplementedError
 
     def redraw(self) -> None:
-        """Bring the screen up to date; nothing is sent for a cell that stays as it is."""
+        """Bring the screen up to date; nothing is sent for a cell that stays as it is.
+
+        What is not displayed is drawn once it is: it gets a resize then.
+        """
         width = self.content_size.width
-        if width <= 0:
+        if width <= 0 or not all(node.display for node in self.ancestors_with_self):
             return
         regions = list(self._adopt_lines([*self.lines(width)], width))
         if regions:
