@@ -9,7 +9,6 @@ from textual.screen import Screen, ScreenResultType
 
 from gputui.ui.compositor import SparingCompositor
 
-
 SENT_SECONDS = 0.05
 """From the first picture until something else may take the processor from the thread that sends it."""
 
