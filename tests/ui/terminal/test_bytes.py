@@ -40,7 +40,7 @@ def drawn(*rows: str) -> str:
         ("👩‍👩 b", "👨‍👩 c", "👨‍👩\x1b[4Gc\r"),
         (f"{RED}41{END} MiB", f"{BLUE}41{END} MiB", "\x1b[38;2;0;0;200m41\r"),
         (f"{RED}41{END}  MiB", f"{RED}41{END} {BLUE} {END}MiB", ""),
-        (f"{NIGHT}4 a{END} x", f"{NIGHT}4{RED} {END}{NIGHT}b{END} y", "\x1b[4Cy\b\b\x1b[48;2;9;9;9mb\r"),
+        (f"{NIGHT}4 a{END} x", f"{NIGHT}4{RED} {END}{NIGHT}b{END} y", "\x1b[4Cy\b\b\b\x1b[48;2;9;9;9mb\r"),
     ],
 )
 def test_a_changed_row(before: str, after: str, sent: str) -> None:
