@@ -43,7 +43,7 @@ def drawn(*rows: str) -> str:
         (
             f"{NIGHT}4 a{END} x",
             f"{NIGHT}4{RED} {END}{NIGHT}b{END} y",
-            "\x1b[4Cy\b\b\x1b[48;2;9;9;9mb\r",
+            "\x1b[4Cy\b\b\b\x1b[48;2;9;9;9mb\r",
         ),
     ],
 )
