@@ -98,6 +98,8 @@ class PlayedSampler:
         """The latest sample once more, as the next one would come."""
         self._listener(self._latest)
 
+    def set_interval(self, interval: float) -> None: ...
+
     def stop(self) -> None: ...
 
 

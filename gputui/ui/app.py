@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual import events, on
 from textual.app import App, SystemCommand
@@ -31,6 +32,7 @@ from gputui.ui.still import StillScreen
 
 PRESSED = (events.Key, events.MouseDown, events.MouseScrollUp, events.MouseScrollDown, events.Paste)
 """By these somebody is there; a mouse may move over a terminal that nobody looks at."""
+OVER_CSS = Path(__file__).with_name("over.tcss")
 LAST_RESORT_SECONDS = 5.0
 """From a signal to the end of the program at the latest."""
 
@@ -67,6 +69,12 @@ class GputuiApp(App[str | None]):
     def get_default_screen(self) -> StillScreen[None]:
         """Beneath the dashboard, never seen: it draws nothing, either."""
         return StillScreen(id="_default")
+
+    def _load_screen_css(self, screen: Screen[object]) -> None:
+        """With the first screen that opens over the dashboard comes the stylesheet of all of them."""
+        if not isinstance(screen, Dashboard) and not self.stylesheet.has_source(str(OVER_CSS), ""):
+            self.stylesheet.read(OVER_CSS)
+        super()._load_screen_css(screen)
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda _theme: self._adopt_theme())

@@ -7,6 +7,7 @@ hands over all its lines, and this class finds the smallest regions that differ.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
@@ -99,9 +100,12 @@ class CellView(Widget):
         raise NotImplementedError
 
     def redraw(self) -> None:
-        """Bring the screen up to date; nothing is sent for a cell that stays as it is."""
+        """Bring the screen up to date; nothing is sent for a cell that stays as it is.
+
+        What is not displayed is drawn once it is: it gets a resize then.
+        """
         width = self.content_size.width
-        if width <= 0:
+        if width <= 0 or not all(node.display for node in self.ancestors_with_self):
             return
         regions = list(self._adopt_lines([*self.lines(width)], width))
         if regions:
@@ -127,8 +131,11 @@ class CellView(Widget):
         self.redraw()
 
     def render_line(self, y: int) -> Strip:
-        """One line, blank below the last."""
+        """One line, blank below the last. At another width all are made now: Textual draws a widget before
+        it tells it of its size, and what is drawn twice is sent twice."""
         width = self.content_size.width
+        if width > 0 and self._shown_for[0] != width:
+            deque(self._adopt_lines([*self.lines(width)], width), maxlen=0)
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(width)
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 

@@ -148,24 +148,21 @@ class Dashboard(StillScreen[None]):
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
-        self.query_one(GpuGrid).refresh_gpus()
-        self._show_instances()
+        self._show_facts()
+
+    def on_screen_resume(self) -> None:
+        self._show_facts()
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────
 
     @on(SamplesTaken)
     def samples_taken(self, message: SamplesTaken) -> None:
-        before, snapshot = self._snapshot, message.snapshot
-        self._snapshot = snapshot
+        before, self._snapshot = self._snapshot, (snapshot := message.snapshot)
         if before is None or snapshot.identities != before.identities:
             self._services.supervisor.set_gpus(snapshot.identities)
             self.chatting.seating.gpus = snapshot.identities
-        assert self.history is not None  # noqa: S101 - set before the sampler starts
-        pinned = pinned_names(self.caretaker.statuses)
         self.pace.sampled()
-        self._show_instances()
-        marks = self._alerting.marks(Scope.GPU)
-        self.query_one(GpuGrid).update_gpus(snapshot, self.history, pinned, marks)
+        self._show_news()
         self._tell_overlays()
         self._start_what_was_asked()
         if before is None:
@@ -178,7 +175,7 @@ class Dashboard(StillScreen[None]):
         self.power_actions.tell_notices()
         self.chatting.tell_store_problem()
         if self.pace.observed(message.statuses):
-            self._show_instances()
+            self._show_news()
         self._start_what_was_asked()
 
     @property
@@ -264,16 +261,21 @@ class Dashboard(StillScreen[None]):
             self._report().efficiencies,
         )
 
-    def _show_instances(self) -> None:
+    def _show_news(self) -> None:
         self._alerting.update()
-        endpoints = self._services.endpoints.statuses if self._services.endpoints else ()
-        self.query_one(Header).update_facts(self._snapshot, self.caretaker.statuses, endpoints)
+        if self.is_current:  # else they are shown when it is again
+            self._show_facts()
+
+    def _show_facts(self) -> None:
+        statuses, endpoints = self.caretaker.statuses, self._services.endpoint_statuses
+        self.query_one(Header).update_facts(self._snapshot, statuses, endpoints)
+        pinned, marks = pinned_names(statuses), self._alerting.marks(Scope.GPU)
+        self.query_one(GpuGrid).update_gpus(self._snapshot, self.history, pinned, marks)
         self._show_rows()
         self.chatting.seating.frame()
 
     def _show_rows(self) -> None:
-        watch = self._services.endpoints
-        endpoints = endpoint_rows(watch.statuses if watch else ())
+        endpoints = endpoint_rows(self._services.endpoint_statuses)
         self.query_one(InstancesPanel).update_rows((*self._rows(), *endpoints))
 
     # ── processes ────────────────────────────────────────────────────────────────────────────
@@ -389,6 +391,5 @@ class Dashboard(StillScreen[None]):
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
-        self.query_one(GpuGrid).refresh_gpus()
-        self._show_instances()
+        self._show_facts()
         self.query_one(ChatPanel).restyle()

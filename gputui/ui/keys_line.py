@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -30,3 +31,8 @@ class KeysLine(Footer):
         if shown != self._shown:
             self._shown = shown
             super().bindings_changed(screen)
+
+    def compose(self) -> ComposeResult:
+        """The keys of now. Those before are let go: Textual 8.2 keeps all that ever watched ``compact``."""
+        getattr(self, "__watchers", {}).pop("compact", None)
+        yield from super().compose()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gputui.alerts.watch import AlertWatch
 from gputui.chat.conversation import Conversation
-from gputui.chat.health import EndpointWatch
+from gputui.chat.health import EndpointStatus, EndpointWatch
 from gputui.chat.model import Endpoint
 from gputui.config import Config, InstanceConfig
 from gputui.config.watch import FileWatch
@@ -171,3 +171,8 @@ class Services:
     host: str = ""
     clock: Callable[[], float] = time.time
     shown: Callable[[], None] = _nothing
+
+    @property
+    def endpoint_statuses(self) -> Sequence[EndpointStatus]:
+        """The endpoints at their last answers; () where none are watched."""
+        return self.endpoints.statuses if self.endpoints else ()

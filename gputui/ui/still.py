@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ScreenStackError
 from textual.geometry import Size
 from textual.screen import Screen, ScreenResultType
 
 from gputui.ui.compositor import SparingCompositor
+
+SENT_SECONDS = 0.05
+"""From the first picture until something else may take the processor from the thread that sends it."""
 
 
 class StillScreen(Screen[ScreenResultType]):
@@ -34,10 +38,16 @@ class StillScreen(Screen[ScreenResultType]):
         super()._compositor_refresh()
         if not self._was_drawn and self.is_current:
             self._was_drawn = True
-            self.call_later(self.first_drawn)
+            self.set_timer(SENT_SECONDS, self.first_drawn)
 
     def first_drawn(self) -> None:
-        """It was drawn for the first time just now, and is on its way to the terminal."""
+        """It was drawn for the first time, and the terminal has had time to take it."""
+
+    async def _on_idle(self, event: events.Idle) -> None:
+        """The first picture does not wait for the next sixtieth of a second; Textual's own comes after this."""
+        waits = self._layout_required or self._repaint_required
+        if not self._was_drawn and waits and self.is_current and not self.app._batch_count:
+            self._on_timer_update()
 
     def _on_timer_update(self) -> None:
         """A new layout and all of the screen are one picture, not two."""

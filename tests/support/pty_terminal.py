@@ -20,11 +20,12 @@ import pyte
 ANSWERS = {
     b"\x1b[?2026$p": b"\x1b[?2026;2$y",  # synchronised output: known, as most terminals say
     b"\x1b[c": b"\x1b[?62;22c",
-    b"\x1b[6n": b"\x1b[1;1R",  # where the cursor is: programs ask to know that all before is answered
     b"\x1b[>q": b"\x1bP>|xterm(390)\x1b\\",
 }
-QUESTION = re.compile(b"|".join(map(re.escape, ANSWERS)))
-LONGEST = max(map(len, ANSWERS)) - 1
+WHERE = rb"(?:\x1b\[(?P<row>\d+);(?P<column>\d+)H)?\x1b\[6n"
+"""Where the cursor is, asked to know that all before is read; told as where it was moved just before."""
+QUESTION = re.compile(b"|".join([WHERE, *map(re.escape, ANSWERS)]))
+LONGEST = 16
 """Bytes of a question that may have come before the rest of it."""
 DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -186,13 +187,14 @@ class PtyTerminal:
         data = self._unanswered + data
         end = 0
         for question in QUESTION.finditer(data):
-            self._answer(question[0])
+            self._answer(question)
             end = question.end()
         self._unanswered = data[end:][-LONGEST:]
 
-    def _answer(self, question: bytes) -> None:
+    def _answer(self, question: re.Match[bytes]) -> None:
+        place = b"\x1b[%b;%bR" % (question["row"] or b"1", question["column"] or b"1")
         with contextlib.suppress(OSError):  # the program has ended
-            os.write(self._master, ANSWERS[question])
+            os.write(self._master, ANSWERS.get(question[0], place))
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> None:

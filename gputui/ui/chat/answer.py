@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -47,6 +49,11 @@ def shown(text: str) -> str:
 def fold_line(measurement: Measurement, reasoning: str, *, unfolded: bool) -> str:
     """How much was reasoned, with the mark of what can be unfolded."""
     return f"{'▾' if unfolded else '▸'} {reasoning_words(measurement, reasoning)}"
+
+
+async def load_markdown() -> None:
+    """Import what lays out Markdown, on a thread: with the first answer it would keep a key waiting."""
+    await asyncio.to_thread(importlib.import_module, "gputui.ui.chat.reading.markdown")
 
 
 class FinishedAnswer(Static):
@@ -120,7 +127,7 @@ class FinishedAnswer(Static):
             self.update(laid_out)
 
     def _build(self, *, first: bool = False) -> RenderableType:
-        # A tenth of the start-up time, and not needed before this.
+        # A tenth of the start-up time, and not needed before this; see `load_markdown`.
         from gputui.ui.chat.reading.markdown import AnswerMarkdown
 
         look, answer = self._look, self._answer

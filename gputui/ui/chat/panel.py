@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from gputui.chat.conversation import PAIR, Conversation
 from gputui.errors import GputuiError
+from gputui.ui.chat.answer import load_markdown
 from gputui.ui.chat.prompt import Prompt
 from gputui.ui.chat.prompting.area import PromptArea
 from gputui.ui.chat.prompting.drafting import Drafting
@@ -141,6 +142,7 @@ class ChatPanel(Vertical):
             self._busy = busy
             # To the app itself: a message does not bubble past the panel in whose timer it is made.
             self.app.post_message(AnswersStreamed(busy))
+            self.run_worker(load_markdown(), group="load")
         for pane in self.panes:
             offers = {
                 "stop": pane.side.busy,

@@ -155,8 +155,8 @@ class GpuGrid(VerticalScroll):
 
     def update_gpus(
         self,
-        snapshot: Snapshot,
-        history: History,
+        snapshot: Snapshot | None,
+        history: History | None,
         instances: Mapping[str, tuple[str, ...]],
         marks: Mapping[str, AlertMark],
     ) -> None:

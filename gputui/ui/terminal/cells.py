@@ -21,7 +21,7 @@ _narrow = set(map(chr, range(0x20, 0x7F)))
 
 
 class Cells:
-    """Rows of cells. ``characters`` and ``styles`` are to be read; ``touched`` are rows written to."""
+    """Rows of cells; ``characters`` and ``styles`` are to be read, row by row."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows

@@ -23,7 +23,7 @@ _HARMLESS = re.compile(
     | \x1b\[[<>=?][\d;]*u                                      # keyboard protocol
     | \x1b\[[?]?[\d;]*\$p | \x1b\[[>=]?\d*c | \x1b\[>\d*q      # questions
     | \x1b\[\d*\ q | \x1b\[[\d;]*t | \x1b\[5n                  # cursor shape, window, status
-    | \x1b\].*                                                 # titles, clipboard, colours
+    | \x1b\](?!1337;).*                                        # titles, clipboard, colours; no images
     | [\x07]
     """,
     re.VERBOSE | re.DOTALL,
@@ -54,7 +54,7 @@ class Picture:
         """The terminal has that size now; nothing is known about what it shows."""
         columns, rows = max(1, columns), max(1, rows)
         self._wanted = Cells(columns, rows)
-        self._shown = Shown(columns, rows, self._shown.pen.style)
+        self._shown = Shown(columns, rows, self._shown.pen)
         self._lose()
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ from gputui.ui.terminal.cells import Cells, certain
 from gputui.ui.terminal.moves import move
 from gputui.ui.terminal.order import shortest, style_of
 from gputui.ui.terminal.segments import Segment, differing, same, segments
-from gputui.ui.terminal.styles import Style, blank, change
+from gputui.ui.terminal.styles import NO_LINK, Style, blank, change
 
 COSTLY = 30
 """Characters: moves and changes of style before a segment are hardly longer."""
@@ -21,11 +21,15 @@ PATIENCE = 16
 
 @dataclass(slots=True)
 class Pen:
-    """Where the terminal's cursor stands and in which style it writes; None is not known."""
+    """Where the terminal's cursor stands and in which style it writes; None is not known.
+
+    ``linked``: it has written a hyperlink. A terminal that was never sent one is not told to end one.
+    """
 
     row: int | None = None
     column: int | None = None
     style: Style | None = None
+    linked: bool = False
 
     def go(self, row: int, column: int) -> str:
         """Move there."""
@@ -36,22 +40,25 @@ class Pen:
     def dip(self, style: Style) -> str:
         """Write in that style from now on."""
         sequence = change(self.style, style)
+        if self.style is None and self.linked and not style.link:
+            sequence = NO_LINK + sequence
         self.style = style
+        self.linked = self.linked or bool(style.link)
         return sequence
 
 
 class Shown:
     """The terminal's side: its cells as far as they are known, and its pen."""
 
-    def __init__(self, columns: int, rows: int, style: Style | None = None) -> None:
+    def __init__(self, columns: int, rows: int, pen: Pen | None = None) -> None:
         self.cells = Cells(columns, rows)
-        self.pen = Pen(style=style)
+        self.pen = pen or Pen()
         self._waited: dict[int, int] = {}  # in how many pieces a row was left out
 
     def forget(self, style: Style | None = None) -> None:
         """Nothing is known, but perhaps the style."""
         self.cells.forget()
-        self.pen = Pen(style=style)
+        self.pen = Pen(style=style, linked=self.pen.linked)
 
     def differs(self, wanted: Cells, rows: set[int]) -> bool:
         """Whether any of ``rows`` differs; those that do not are taken out of it."""

@@ -26,6 +26,7 @@ OFF: Final = {
     "22": BOLD | DIM, "23": ITALIC, "24": UNDERLINE | DOUBLE_UNDERLINE, "25": BLINK | FAST_BLINK,
     "27": REVERSE, "28": CONCEAL, "29": STRIKE, "54": FRAME | ENCIRCLE, "55": OVERLINE,
 }  # fmt: skip
+NO_LINK = "\x1b]8;;\x1b\\"
 SELDOM = FRAME | ENCIRCLE | OVERLINE
 """Attributes that many terminals know, if at all, no single way to end."""
 SEEN_ON_BLANKS = UNDERLINE | DOUBLE_UNDERLINE | REVERSE | STRIKE | SELDOM
@@ -130,18 +131,21 @@ def _colour(code: str, rest: list[str]) -> str:
 
 @lru_cache(KEPT)
 def change(before: Style | None, after: Style) -> str:
-    """The shortest sequence that leads from one style to another; from any where ``before`` is None."""
+    """The shortest sequence that leads from one style to another.
+
+    From any where ``before`` is None, but that no hyperlink is ended then.
+    """
     if before is after:
         return ""
     return _link_change(before, after) + _sgr_change(before, after)
 
 
 def _link_change(before: Style | None, after: Style) -> str:
-    if before is not None and before.link == after.link:
+    if (before or DEFAULT).link == after.link:
         return ""
     # One id an address: the parts of a link that is wrapped light up together.
-    target = f"id={crc32(after.link.encode()):x};{after.link}" if after.link else ";"
-    return f"\x1b]8;{target}\x1b\\"
+    identified = f"\x1b]8;id={crc32(after.link.encode()):x};{after.link}\x1b\\"
+    return identified if after.link else NO_LINK
 
 
 def _sgr_change(before: Style | None, after: Style) -> str:

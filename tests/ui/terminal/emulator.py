@@ -17,6 +17,8 @@ LOST = re.compile(r"\x1b[PX^_][^\x1b]*\x1b\\")
 OTHER = re.compile(
     f"({LOST.pattern}|{STRING.pattern}|{PRIVATE.pattern}|\x1b\\[\\?[0-9;]*[hl]|\x07)"
 )
+JOINER = "\u200d"
+NARROW = frozenset(map(chr, [*range(0x20, 0x7F), *range(0x2500, 0x25A0), *range(0x2800, 0x2900)]))
 FRAME = ("\x1b[?2026h", "\x1b[?2026l")
 MORE = {"2": "dim", "6": "fast", "8": "conceal", "21": "double", "51": "framed", "53": "overline"}
 MORE_OFF = {
@@ -104,7 +106,8 @@ class Emulator(pyte.Screen):
     def draw(self, data: str) -> None:
         """Draw characters with their marks, wide as Rich says; half a character never stays."""
         self.dirty.add(self.cursor.y)
-        if data.isascii() and self.cursor.x + len(data) < self.columns and self._last is None:
+        fits = self.cursor.x + len(data) < self.columns
+        if fits and NARROW.issuperset(data) and not (self._joining and self._after_joiner()):
             self._draw_plain(data)
             return
         for cluster in clusters(data):
@@ -112,7 +115,7 @@ class Emulator(pyte.Screen):
             here = (self.cursor.y, self.cursor.x)
             if last and here == (last[0], last[2]):
                 before = self.buffer[last[0]][last[1]]
-                joined = self._joining and before.data.endswith("\u200d")
+                joined = self._joining and before.data.endswith(JOINER)
                 if joined or not cell_len(cluster[0]):
                     self._set(last[1], before._replace(data=before.data + cluster))
                     continue
@@ -121,6 +124,11 @@ class Emulator(pyte.Screen):
                 character = cluster if fits else " "
                 self._set(self.cursor.x, self.cursor.attrs._replace(data=character))
                 self._last = self._last if fits else None
+
+    def _after_joiner(self) -> bool:
+        return (
+            self._last is not None and self.buffer[self._last[0]][self._last[1]].data[-1:] == JOINER
+        )
 
     def _draw_plain(self, data: str) -> None:
         line, x = self.buffer[self.cursor.y], self.cursor.x
@@ -131,7 +139,7 @@ class Emulator(pyte.Screen):
                 line[edge] = line[edge]._replace(data=" ")
         line.update((x + at, Cell(character, *rest)) for at, character in enumerate(data))  # type: ignore[arg-type]
         self.cursor.x = x + len(data)
-        self._last = (self.cursor.y, self.cursor.x - 1, self.cursor.x)
+        self._last, self._joining = (self.cursor.y, self.cursor.x - 1, self.cursor.x), True
 
     def _set(self, x: int, cell: Char) -> None:
         line, width = self.buffer[self.cursor.y], cell_len(cell.data)

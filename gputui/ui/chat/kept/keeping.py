@@ -12,6 +12,7 @@ from gputui.chat.keeping.found import Summary
 from gputui.chat.keeping.store import TITLE_LIMIT, Store
 from gputui.errors import GputuiError
 from gputui.text import clean_line, sentences
+from gputui.ui.chat.answer import load_markdown
 from gputui.ui.chat.chatting import Chatting
 from gputui.ui.chat.kept import saving
 from gputui.ui.chat.kept.line_dialog import LineDialog
@@ -68,6 +69,7 @@ class Keeping:
             return
         if other:
             was_on = chatting.queueing.on
+            await load_markdown()
             await conversation.open(conversation_id)
             chatting.queueing.seated(was_on=was_on)
             chatting.panel.shown_anew()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
@@ -31,14 +30,15 @@ class FindBar(Horizontal):
         self.typed: Callable[[str], None] | None = None
         self.left: Callable[[], None] | None = None
 
-    def compose(self) -> ComposeResult:
-        yield Static("/ ", id="find-mark", markup=False)
-        yield FilterBox("find: words in both sides, capitals count where there is one")
-        yield Static("", id="find-words", markup=False)
-
     @property
     def box(self) -> FilterBox:
-        """Where words are typed."""
+        """Where words are typed; with it comes all of the line, once something is searched for."""
+        if not self.children:
+            self.mount(
+                Static("/ ", id="find-mark", markup=False),
+                FilterBox("find: words in both sides, capitals count where there is one"),
+                Static("", id="find-words", markup=False),
+            )
         return self.query_one(FilterBox)
 
     def ask(self) -> None:
