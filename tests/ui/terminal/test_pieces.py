@@ -14,9 +14,10 @@ def test_no_row_waits_for_good() -> None:
     picture.take()
     picture.write("\x1b[9;1H" + "unlike " * 11 + "\x1b[1;1H")
     sent = ""
-    for tick in range(10 * PATIENCE):
+    for tick in range(4 * PATIENCE):
         picture.write("".join(f"\x1b[{row};{tick % 70 + 1}H{tick}" for row in range(1, 9)))
-        sent += picture.take(12)
+        picture.write("\x1b[10;1H")
+        sent += picture.take(24)
     assert "unlike" in sent
 
 
