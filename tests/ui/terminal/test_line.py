@@ -174,7 +174,9 @@ def test_a_large_piece_is_shown_at_once_where_the_terminal_can(far: Far) -> None
     assert far.came.count(SYNC_START.encode()) == far.came.count(SYNC_END.encode()) == 1
 
 
-def test_a_terminal_that_answers_late_is_asked_again_so_that_its_answers_can_be_told_apart() -> None:
+def test_a_terminal_that_answers_late_is_asked_again_so_that_its_answers_can_be_told_apart() -> (
+    None
+):
     now = 0.0
     far = Far(lambda: now)
     try:
