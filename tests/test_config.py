@@ -66,6 +66,8 @@ def test_the_example_of_the_readme_is_accepted() -> None:
         ),
         (ONE + 'args = ["--api-key=x"]', ["[[instances]] a", '"--api-key"'], "--api-key-file"),
         (ONE.replace('"a"', '"../a"'), ["[[instances]] ../a", "name"], "letters"),
+        ("[terminal]\ndifference = false", ["[terminal]", '"difference"'], '"differences"'),
+        ('[terminal]\ndifferences = "no"', ["[terminal]", 'differences = "no"'], ""),
         ("[power]\npsu = 3", ["[power]", '"psu" = 3'], '"psu_watts"'),
         ('[power]\npsu_watts = "3"', ["[power]", 'psu_watts = "3"'], ""),
         ("[[instances]]\nname = 'a'\nport = 1", ["[[instances]] a", "model"], "Add"),

@@ -222,8 +222,9 @@ class GputuiApp(App[str | None]):
     def _end_soon(self) -> None:
         """Leave; by force where that does not succeed.
 
-        Once the terminal is gone, Textual (8.2) can wait for good for the thread that writes to it:
-        everything worth keeping is kept before that.
+        Once the terminal is gone, Textual's own driver (8.2) can wait for good for the thread that writes
+        to it; and the last words, for a terminal that takes nothing. All that is worth keeping is kept
+        before that.
         """
         last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (1,))
         last_resort.daemon = True

@@ -219,7 +219,7 @@ def test_a_terminal_that_is_gone_ends_the_program(running: Running, paused: bool
     assert terminal.ended_within(60) is not None
 
 
-def test_on_a_slow_line_the_history_loses_no_sample(tmp_path: Path) -> None:
+def test_on_a_slow_line_the_history_loses_no_sample_and_a_key_repaints_all(tmp_path: Path) -> None:
     (tmp_path / "told.toml").write_text('source = "simulated"\ninterval = 0.1\n')
     running = Running(tmp_path, "history", 8000.0, (80, 24))
     terminal = running.terminal
@@ -227,6 +227,10 @@ def test_on_a_slow_line_the_history_loses_no_sample(tmp_path: Path) -> None:
         running.until_shown("Instances")
         terminal.type("?")
         running.until_shown("Any key can be changed")
+        terminal._draw(b"\x1b[2J")  # by another program
+        terminal.type("\x0c")  # ctrl+l, in a dialog too
+        running.until_shown("Any key can be changed")
+        running.until_shown("Instances")
         terminal.type("\x1b")
         terminal.until(lambda screen: "Any key can be" not in screen, "the dashboard again")
         terminal.type("q")

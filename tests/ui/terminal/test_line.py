@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -22,9 +22,9 @@ ENTER = "\x1b[?1049h"
 class Far:
     """A line, and what comes out at the terminal's end of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.master, self._slave = os.openpty()
-        self.line = Line(self._slave, Picture(COLUMNS, ROWS))
+        self.line = Line(self._slave, Picture(COLUMNS, ROWS), clock=clock)
         self.line.start()
         self.came = b""
         self.emulator = Emulator((COLUMNS, ROWS))
@@ -172,6 +172,28 @@ def test_a_large_piece_is_shown_at_once_where_the_terminal_can(far: Far) -> None
     write(frame(1))
     far.until_came(SYNC_END)
     assert far.came.count(SYNC_START.encode()) == far.came.count(SYNC_END.encode()) == 1
+
+
+def test_a_terminal_that_answers_late_is_asked_again_so_that_its_answers_can_be_told_apart() -> (
+    None
+):
+    now = 0.0
+    far = Far(lambda: now)
+    try:
+        far.line.ask()
+        far.until_came(QUESTION)
+        now = 3.0
+        far.line.flush()  # to look at the clock
+        far.line.write(f"{ENTER}{frame(1)}")
+        wait_for(lambda: (far.read(), far.emulator.lines()[-1])[1] == f"{1:07}b" * 10, "all of it")
+        assert far.came.count(QUESTION.encode()) == 1
+        assert far.line.answered(1, 1)
+        far.line.write(frame(2))
+        far.until_came("\x1b8")
+        assert far.line.answered(2, 1)
+        assert not far.line.waits
+    finally:
+        far.close()
 
 
 def test_a_terminal_of_another_encoding_gets_no_byte_that_it_has_not() -> None:
