@@ -7,14 +7,13 @@ hands over all its lines, and this class finds the smallest regions that differ.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -130,12 +129,19 @@ class CellView(Widget):
     def on_resize(self) -> None:
         self.redraw()
 
+    def _size_updated(
+        self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True
+    ) -> bool:
+        """At another width all lines are others. Textual tells a widget of its size once it has drawn it:
+        that is too late, what is drawn twice is sent twice."""
+        updated = super()._size_updated(size, virtual_size, container_size, layout)
+        if self.content_size.width != self._shown_for[0]:
+            self.redraw()
+        return updated
+
     def render_line(self, y: int) -> Strip:
-        """One line, blank below the last. At another width all are made now: Textual draws a widget before
-        it tells it of its size, and what is drawn twice is sent twice."""
+        """One line, blank below the last."""
         width = self.content_size.width
-        if width > 0 and self._shown_for[0] != width:
-            deque(self._adopt_lines([*self.lines(width)], width), maxlen=0)
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(width)
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 

@@ -8,6 +8,7 @@ from textual.widgets import Input
 from gputui.config import Config
 from gputui.gpu.sample import GpuProcess, Snapshot
 from gputui.text import clean
+from gputui.ui.app import OVER_CSS
 from gputui.ui.processes.table import ProcessTable
 from tests.support.hostile import HOSTILE
 from tests.ui.harness import (
@@ -180,6 +181,7 @@ async def test_one_gpu_alone_needs_no_gpu_column() -> None:
         dashboard = one.app.screen
         uuid = gpu_sample(1).identity.uuid
         table = ProcessTable(one.app.look, dashboard.process_actions, uuid=uuid)  # type: ignore[attr-defined]
+        one.app.stylesheet.read(OVER_CSS)  # the table is on screens that open over the dashboard
         await dashboard.mount(table, before=0)
         table.update_processes(taken(*some()), {})
         await until_shown(pilot, "game", "Processes: 2")
