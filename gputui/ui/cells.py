@@ -93,6 +93,7 @@ class CellView(Widget):
         self.look = look
         self._shown_runs: list[list[Run]] = []
         self._strips: list[Strip] = []
+        self._beneath = Style.null()
         self._shown_for: tuple[int, bool] = (0, False)
 
     def lines(self, width: int) -> Iterable[Line]:
@@ -130,6 +131,11 @@ class CellView(Widget):
     def on_resize(self) -> None:
         self.redraw()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """As the widget has it; the style beneath all lines is made up once."""
+        self._beneath = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line, blank below the last. At another width all are made now: Textual draws a widget before
         it tells it of its size, and what is drawn twice is sent twice."""
@@ -137,7 +143,7 @@ class CellView(Widget):
         if width > 0 and self._shown_for[0] != width:
             deque(self._adopt_lines([*self.lines(width)], width), maxlen=0)
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(width)
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(width).apply_style(self._beneath)
 
 
 APART = 8
