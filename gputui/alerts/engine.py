@@ -22,6 +22,8 @@ UNKNOWN_SECONDS = 300.0
 NOTIFY_SECONDS = 600.0
 LONGEST_STEP = 10.0
 """More seconds than this between two known readings are time of which nothing is known."""
+LATELY_SECONDS = 300.0
+"""So long after it began to fire, an alert is no news any more."""
 _ROUNDING = 1e-6
 
 
@@ -124,6 +126,12 @@ class _Track:
     message: str = ""
     told: bool = False
 
+    @property
+    def stirs(self) -> bool:
+        """Whether it is pending, or fires for less than ``LATELY_SECONDS``."""
+        lately = self.state is State.FIRING and self.lasted < LATELY_SECONDS
+        return lately or self.state is State.PENDING
+
     def reset(self) -> None:
         """Nothing is on."""
         self.state = State.INACTIVE
@@ -185,8 +193,9 @@ class Engine:
 
     @property
     def stirring(self) -> bool:
-        """Whether any rule is pending or firing for any subject."""
-        return any(track.state is not State.INACTIVE for track in self._tracks.values())
+        """Whether any rule is pending, or has begun to fire lately, for any subject: what has fired for long,
+        as of a card in a narrow slot, is how this rig is."""
+        return any(track.stirs for track in self._tracks.values())
 
     @property
     def firing(self) -> tuple[Alert, ...]:

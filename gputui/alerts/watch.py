@@ -105,7 +105,7 @@ class AlertWatch:
 
     @property
     def stirring(self) -> bool:
-        """Whether any alert is pending or firing."""
+        """Whether any alert is pending, or has begun to fire lately."""
         with self._lock:
             return self._gpus.stirring or self._instances.stirring
 

@@ -28,6 +28,11 @@ _HEAD = """\
 # on_alert = ["notify-send", "{severity}", "{message}"]  # run when an alert begins and ends
 # alert_bell = false              # the terminal's bell, too
 
+# [terminal]
+# unfocused_interval = 2.0        # seconds between samples while the terminal has no focus; 0: never slower
+# idle_after = "15m"              # without a key, and from then on ...
+# idle_interval = 5.0             # ... so many seconds between samples
+
 # [power]
 # psu_watts = 1000                # what your power supply can give
 # price_per_kwh = 0.30

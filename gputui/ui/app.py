@@ -16,6 +16,7 @@ from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
+from textual.theme import Theme as TextualTheme
 
 from gputui.errors import GputuiError
 from gputui.gpu.sample import Snapshot
@@ -93,6 +94,10 @@ class GputuiApp(App[str | None]):
     def _first_drawn(self) -> None:
         self.services.shown()
         self.collecting.started()
+
+    def get_theme(self, theme_name: str) -> TextualTheme | None:
+        """Textual's makes a table of all of them, and is asked at each widget that is rendered."""
+        return self._registered_themes.get(theme_name) or super().get_theme(theme_name)
 
     async def on_event(self, event: events.Event) -> None:
         """Whatever comes from the terminal says whether somebody is there."""

@@ -92,6 +92,7 @@ class CellView(Widget):
         self.look = look
         self._shown_runs: list[list[Run]] = []
         self._strips: list[Strip] = []
+        self._beneath = Style.null()
         self._shown_for: tuple[int, bool] = (0, False)
 
     def lines(self, width: int) -> Iterable[Line]:
@@ -139,11 +140,17 @@ class CellView(Widget):
             self.redraw()
         return updated
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """As the widget has it; the style beneath all lines is made up once."""
+        self._beneath = self.rich_style
+        return super().render_lines(crop)
+
+
     def render_line(self, y: int) -> Strip:
         """One line, blank below the last."""
         width = self.content_size.width
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(width)
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(width).apply_style(self._beneath)
 
 
 APART = 8

@@ -81,7 +81,7 @@ class Dashboard(StillScreen[None]):
         self._snapshot: Snapshot | None = None
         self._maximised: str | None = None
         self.pace = Pace(services, lambda: self.caretaker.hurry())
-        self.caretaker = Caretaker(self, services, self.say, self.pace)
+        self.caretaker = care = Caretaker(self, services, self.say, self.pace)
         self.watchers = Watchers(
             services.watchers, lambda error: self.post_message(ProblemMet(error))
         )
@@ -104,9 +104,7 @@ class Dashboard(StillScreen[None]):
         self._views = InstanceViews(
             self, services, self.caretaker, look, self._rows, self.say, self.action_keys, edit
         )
-        self.process_actions = ProcessActions(
-            self, self.caretaker, self.say, readonly=services.readonly
-        )
+        self.process_actions = ProcessActions(self, care, self.say, readonly=services.readonly)
         self.layout_actions = LayoutActions(self, services, self.caretaker, look, self.say)
         self.power_actions = PowerActions(self, services.power, self.say)
         self._to_start: Sequence[str] = services.start
@@ -148,6 +146,7 @@ class Dashboard(StillScreen[None]):
 
     def on_resize(self) -> None:
         self.query_one(ChatPanel).fit(self.app.size.width)
+        self.chatting.seating.frame()
         self._show_facts()
 
     def on_screen_resume(self) -> None:
@@ -161,6 +160,7 @@ class Dashboard(StillScreen[None]):
         if before is None or snapshot.identities != before.identities:
             self._services.supervisor.set_gpus(snapshot.identities)
             self.chatting.seating.gpus = snapshot.identities
+            self.chatting.seating.frame()
         self.pace.sampled()
         self._show_news()
         self._tell_overlays()
@@ -174,6 +174,7 @@ class Dashboard(StillScreen[None]):
         self.watchers.observed(message.statuses)
         self.power_actions.tell_notices()
         self.chatting.tell_store_problem()
+        self.chatting.seating.frame()
         if self.pace.observed(message.statuses):
             self._show_news()
         self._start_what_was_asked()
@@ -272,7 +273,6 @@ class Dashboard(StillScreen[None]):
         pinned, marks = pinned_names(statuses), self._alerting.marks(Scope.GPU)
         self.query_one(GpuGrid).update_gpus(self._snapshot, self.history, pinned, marks)
         self._show_rows()
-        self.chatting.seating.frame()
 
     def _show_rows(self) -> None:
         endpoints = endpoint_rows(self._services.endpoint_statuses)
@@ -391,5 +391,6 @@ class Dashboard(StillScreen[None]):
 
     def restyle(self) -> None:
         """Draw everything again in the theme of now."""
+        self.chatting.seating.frame()
         self._show_facts()
         self.query_one(ChatPanel).restyle()

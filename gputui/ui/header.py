@@ -5,10 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.widgets import Static
-
 from gputui.chat.health import EndpointState, EndpointStatus
 from gputui.config import PowerConfig
 from gputui.gpu.sample import Snapshot
@@ -25,7 +21,7 @@ WORDY = 100
 """Columns from which on there is room for the program's own name."""
 
 
-class Header(Horizontal):
+class Header(CellView):
     """One line; fields that do not fit are left out.
 
     ``session`` gives the power of the session; without it the newest sample alone counts.
@@ -39,8 +35,7 @@ class Header(Horizontal):
         clock: Callable[[], float],
         session: Callable[[], PowerReport] | None = None,
     ) -> None:
-        super().__init__(id="header")
-        self.look = look
+        super().__init__(look, id="header")
         self._power = power
         self._host = clean_line(host, 30)
         self._clock = clock
@@ -48,16 +43,6 @@ class Header(Horizontal):
         self._snapshot: Snapshot | None = None
         self._statuses: Sequence[InstanceStatus] = ()
         self._endpoints: Sequence[EndpointStatus] = ()
-        self._places = {place: _Strip(look) for place in Place}
-        self._time = _Strip(look)
-
-    def compose(self) -> ComposeResult:
-        yield from self._places.values()
-        yield Static()  # the blank before the time: no place, so that nothing repaints it
-        yield self._time
-
-    def on_resize(self) -> None:
-        self.redraw()
 
     def set_power(self, power: PowerConfig) -> None:
         """What the GPUs' sum is held against, and its price, from now on."""
@@ -74,22 +59,18 @@ class Header(Horizontal):
         self._snapshot, self._statuses, self._endpoints = snapshot, statuses, endpoints
         self.redraw()
 
-    def redraw(self) -> None:
-        """Bring the line up to date; each place repaints only what changed in it."""
-        palette, width = self.look.palette, self.size.width
-        if width <= 0:
-            return
-        start = self._start(width, palette)
+    def lines(self, width: int) -> Iterator[Line]:
+        palette = self.look.palette
+        line = self._start(width, palette)
         down = sum(one.state is EndpointState.DOWN for one in self._endpoints)
         found = fields(self._snapshot, self._statuses, self._report(), self._power, down)
-        chosen = fitting(found, width - start.width - CLOCK)
-        lines = {place: Line() for place in Place} | {Place.MACHINE: start}
-        for field in chosen:
-            _add(lines[field.place], field, palette, first=lines[field.place].width == 0)
-        for place, line in lines.items():
-            self._places[place].show(line)
+        place = Place.MACHINE
+        for field in fitting(found, width - line.width - CLOCK):
+            _add(line, field, palette, first=field.place is not place)
+            place = field.place
+        line.pad_to(width - CLOCK)
         clock = time.strftime("%H:%M:%S", time.localtime(self._clock()))
-        self._time.show(Line().add(f" {clock} ", palette.dim))
+        yield line.add(f" {clock} ", palette.dim)
 
     def _start(self, width: int, palette: Palette) -> Line:
         line = Line().add(" ", palette.dim)
@@ -104,26 +85,6 @@ class Header(Horizontal):
         if self._snapshot is not None:
             meter.sampled(self._snapshot)
         return meter.report()
-
-
-class _Strip(CellView):
-    """One place of the line, as wide as what it says."""
-
-    DEFAULT_CSS = "_Strip { width: 0; height: 1; }"
-
-    def __init__(self, look: Look) -> None:
-        super().__init__(look)
-        self._line = Line()
-
-    def show(self, line: Line) -> None:
-        """Show this line."""
-        self._line = line
-        if self.styles.width is None or self.styles.width.value != line.width:
-            self.styles.width = line.width
-        self.redraw()
-
-    def lines(self, width: int) -> Iterator[Line]:
-        yield self._line
 
 
 def _add(line: Line, field: Field, palette: Palette, *, first: bool) -> None:

@@ -32,8 +32,9 @@ class Pace:
     The full pace is the configured interval. A terminal that lost focus, or in which nothing was pressed
     for long, gets fewer samples, looks at the instances, and pictures (``[terminal]`` of the configuration).
     A key or focus brings the full pace back, and a sample and a look at once. While an alert is pending or
-    firing, an instance is on its way up or down or has a request in work, or the chat answers, the pace is
-    always full: nothing that happens is seen late, and no figure of it is of fewer samples.
+    has begun to fire lately, an instance is on its way up or down or has a request in work, or the chat
+    answers, the pace is always full: nothing that happens is seen late, and no figure of it is of fewer
+    samples. What fires for good, as of a card in a narrow slot, keeps no terminal busy.
 
     ``hurry`` is called where the pace becomes quicker. ``clock`` gives seconds.
     """

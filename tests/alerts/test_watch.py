@@ -77,8 +77,13 @@ def test_samples_that_come_slower_count_as_known_time() -> None:
     assert not watch.firing
     watch.sampled(snapshot(40.0, gpu(temperature_gpu=87)))
     assert names(watch) == ["temperature"]
-    watch.sampled(snapshot(50.0, gpu(temperature_gpu=40)))
-    assert not watch.stirring
+    assert watch.stirring, "it has begun"
+    for at in range(50, 350, 10):
+        watch.sampled(snapshot(float(at), gpu(temperature_gpu=87)))
+    assert names(watch) == ["temperature"]
+    assert not watch.stirring, "it is no news any more"
+    watch.sampled(snapshot(350.0, gpu(temperature_gpu=40)))
+    assert not watch.firing
 
 
 def replayed(times: Sequence[float]) -> list[str]:
