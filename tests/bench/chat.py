@@ -168,7 +168,7 @@ def _ready(terminal: PtyTerminal, case: Case) -> None:
 
 
 def _keys(terminal: PtyTerminal, folder: Path, seconds: float) -> Iterator[Key]:
-    """Type into the prompt, four keys a second at random times, until both answers have gone out."""
+    """Type into the prompt, five keys a second at random times, until both answers have gone out."""
     chance, prompt = random.Random(1), PREFIX  # noqa: S311
     terminal.read_for(0.3)
     terminal.type(PREFIX)
@@ -176,7 +176,7 @@ def _keys(terminal: PtyTerminal, folder: Path, seconds: float) -> Iterator[Key]:
     while not all((folder / f"sent-{side}.json").exists() for side in SIDES):
         if time.monotonic() > deadline:
             raise FailedError(f"the answers do not end:\n{terminal.screen()}")
-        if not terminal.read_for(chance.uniform(0.1, 0.4)):
+        if not terminal.read_for(chance.uniform(0.1, 0.3)):
             raise FailedError(f"it ended by itself:\n{terminal.screen()}")
         prompt += chance.choice(LETTERS)
         yield Key(terminal.type(prompt[-1]), prompt)
@@ -207,6 +207,7 @@ TITLES = (
     "shown %",
     "in time %",
     "delay p99 ms",
+    "first ms",
     "stall ms",
     "CPU s/1000",
     "bytes/token",
@@ -238,6 +239,7 @@ def _cells(one: Streamed) -> Iterator[str]:
     yield written(100 * shown.share)
     yield written(100 * shown.in_time)
     yield written(milliseconds(shown.delays, 0.99), 0)
+    yield written(None if shown.first is None else 1000 * shown.first, 0)
     yield written(1000 * shown.stall, 0)
     yield written(one.cpu_per_1000, 2)
     yield written(one.bytes_per_token, 0)
@@ -255,7 +257,7 @@ def _ratios(results: Sequence[Streamed]) -> Iterator[list[str]]:
             continue
         cpu = ratio(own.cpu_per_1000, other.cpu_per_1000)
         sent = ratio(own.bytes_per_token, other.bytes_per_token)
-        cells = ["", "", "", "", f"{written(cpu, 2)}×", f"{written(sent, 2)}×", "", "", ""]
+        cells = ["", "", "", "", "", f"{written(cpu, 2)}×", f"{written(sent, 2)}×", "", "", ""]
         yield [f"{GPUTUI} / {BASELINE}, {case.kind}, 2×{case.rate}", *cells]
 
 

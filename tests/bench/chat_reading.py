@@ -30,13 +30,15 @@ class Shown:
 
     ``delays``: seconds from each token's going out to its being on the screen, the tokens never seen
     left out. ``share``: of the tokens, those shown when the last one had gone out and the time to be in
-    time was over; ``in_time``: those shown in time. ``stall``: the longest time without a new token on
-    a side. ``keys``: seconds from each key to its echo; ``keys_lost``: those without one.
+    time was over; ``in_time``: those shown in time. ``first``: seconds from the first token to a token on
+    the screen, of the later side, None for never. ``stall``: after that, the longest time without a new
+    token on a side. ``keys``: seconds from each key to its echo; ``keys_lost``: those without one.
     """
 
     share: float
     in_time: float
     delays: tuple[float, ...]
+    first: float | None
     stall: float
     keys: tuple[float, ...]
     keys_lost: int
@@ -66,10 +68,14 @@ class _Side:
             times += [when] * (newest + 1 - len(times))
         return times + [None] * (len(self.sent) - len(times))
 
+    def first(self) -> float | None:
+        """Seconds from the first token to the first step."""
+        return self.steps[0][0] - self.sent[0] if self.steps else None
+
     def stall(self) -> float:
-        """The longest time between two steps, of those that tokens came in, and before the first."""
+        """The longest time between two steps, of those that tokens came in."""
         end = self.sent[-1] + IN_TIME_SECONDS
-        stops = [self.sent[0], *(when for when, _ in self.steps if when < end)]
+        stops = [when for when, _ in self.steps if when < end] or [self.sent[0]]
         if self.newest < len(self.sent) - 1:
             stops.append(end)
         return max((b - a for a, b in pairwise(stops)), default=0.0)
@@ -115,6 +121,7 @@ def _echoed(key: Key, rows: Sequence[str], when: float) -> bool:
 
 def _sum_up(sides: Sequence[_Side], echoes: Sequence[float], keys: int) -> Shown:
     delays: list[float] = []
+    firsts = [side.first() for side in sides]
     tokens = share = 0
     for side in sides:
         tokens += len(side.sent)
@@ -130,6 +137,7 @@ def _sum_up(sides: Sequence[_Side], echoes: Sequence[float], keys: int) -> Shown
         share / tokens,
         sum(delay <= IN_TIME_SECONDS for delay in delays) / tokens,
         tuple(delays),
+        None if None in firsts else max(first for first in firsts if first is not None),
         max(side.stall() for side in sides),
         tuple(echoes),
         keys - len(echoes),

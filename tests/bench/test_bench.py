@@ -170,6 +170,7 @@ def test_tokens_and_keys_on_a_screen_are_told_by_their_times() -> None:
     assert shown.share == pytest.approx(4 / 8)
     assert shown.in_time == pytest.approx(3 / 8)
     assert sorted(shown.delays) == pytest.approx([0.1, 0.1, 0.1, 1.1, 1.25])
+    assert shown.first == pytest.approx(0.1)
     assert shown.stall == pytest.approx(13.0 + IN_TIME_SECONDS - 10.1)
     assert shown.keys == pytest.approx([0.1, 0.5])
     assert shown.keys_lost == 1

@@ -72,7 +72,7 @@ def test_without_an_answer_nothing_is_due(collecting: Collecting) -> None:
 
 AT_THE_START = """
 import gc
-from gputui.ui.collecting import Collecting
+from gputui.ui.collecting import Collecting, keep_still
 keep_still()
 assert not gc.isenabled()
 collecting, kept = Collecting(), [[] for _ in range(1000)]

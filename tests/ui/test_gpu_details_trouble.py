@@ -266,6 +266,7 @@ async def test_the_theme_can_change_while_it_is_open() -> None:
     one = rig()
     async with one.app.run_test(size=(120, 30)) as pilot:
         details = await open_details(one, pilot)
+        await until_shown(pilot, "more below")
         before = details._compositor.render_strips(one.app.size)
         one.app.theme = "paper"
         await pilot.pause()

@@ -254,11 +254,10 @@ class TurnList(Turns):
         if self._held is None:
             await show()
 
-    def _fill(self) -> None:
+    async def _fill(self) -> None:
         """A window that the mounted turns do not fill takes more of them: nothing can be scrolled there."""
-        laid_out = all(view.virtual_region.height for view in self._views)
-        if self._first and laid_out and self.max_scroll_y == 0 and len(self._views) < MOST:
-            self.call_later(self.show_older)
+        if self._first and len(self._views) < MOST:
+            await self.show_older()
 
     def watch_virtual_size(self) -> None:
         self.follow()
@@ -344,7 +343,9 @@ class TurnList(Turns):
         then leaves."""
         result = super().arrange(size, optimal)
         if self._first and result.total_region.bottom <= size.height:
-            self.call_after_refresh(self._fill)
+            placed = {one.widget for one in result.placements if one.region.height}
+            if placed.issuperset(self._views):
+                self.call_later(self._fill)
         if self._moving.locked():
             return result
         if self._held is not None:
