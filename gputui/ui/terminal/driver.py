@@ -24,7 +24,7 @@ SETTLE_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 """How long leaving waits for a line that takes nothing."""
 REPAINT_SECONDS = 0.1
-"""After a change of size: when the picture of before is sent, should the application draw none."""
+"""After a change of size: when all is drawn and sent once more, should the application not have done so."""
 
 
 def difference_driver() -> type[Driver] | None:
@@ -83,6 +83,14 @@ class DifferenceDriver(LinuxDriver):
         if self._drawn_for != size:
             self._drawn_for = (size.width, size.height)
             line.resized(*self._drawn_for)
+            # A size that was back before the screens were laid out for it: Textual draws nothing anew.
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, REPAINT_SECONDS, self._draw_again
+            )
+
+    def _draw_again(self) -> None:
+        if self._line is not None:
+            self._app.refresh()
 
     def _size_changed(self) -> None:
         """The terminal has another size, or had one for a moment: what it shows is not known."""
@@ -138,13 +146,20 @@ class DifferenceDriver(LinuxDriver):
         super()._request_terminal_sync_mode_support()
 
     def _also_when_resized(self) -> None:
-        """Textual's handler tells the application; the loop, not the handler, may wait for a lock."""
+        """Have the loop look at the size, not the signal's handler.
+
+        That may not wait for a lock; and where one handler interrupts another, Textual (8.2) would tell
+        the application the older size last.
+        """
         textual = signal.getsignal(signal.SIGWINCH)
 
-        def resized(number: int, frame: FrameType | None) -> None:
-            self._loop.call_soon_threadsafe(self._size_changed)
+        def look() -> None:
+            self._size_changed()
             if callable(textual):
-                textual(number, frame)
+                textual(signal.SIGWINCH, None)
+
+        def resized(_number: int, _frame: FrameType | None) -> None:
+            self._loop.call_soon_threadsafe(look)
 
         signal.signal(signal.SIGWINCH, resized)
 

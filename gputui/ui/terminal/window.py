@@ -96,8 +96,8 @@ class Window:
 
     def question_is_due(self) -> bool:
         """Whether to ask behind what was sent: not more than is worth it, so that rest costs nothing."""
-        if self.silent:
-            return False
+        if self.silent or (self._number >= 2 and not self._answers):
+            return False  # two are enough for a terminal that may never answer
         unasked = self._sent - self._asked
         if self._draining or self._number == 0:
             return not self._questions

@@ -121,8 +121,6 @@ def test_a_terminal_that_never_answers_is_asked_no_more(running: Running) -> Non
     terminal = running.terminal
     terminal.mute = True
     running.until_noise()
-    asked = terminal.came.count(b"\x1b[6n")
-    assert asked >= 1
     terminal.type("a")
     running.until_shown("pressed a")
     terminal.type("!")
@@ -132,7 +130,7 @@ def test_a_terminal_that_never_answers_is_asked_no_more(running: Running) -> Non
     assert terminal.until_ended() == 0
     assert terminal.came.endswith(LEAVE_ALTERNATE, 0, terminal.came.rindex(LEAVE_ALTERNATE) + 8)
     assert SHOW_CURSOR in terminal.came[terminal.came.rindex(LEAVE_ALTERNATE) :]
-    assert terminal.came.count(b"\x1b[6n") <= asked + 2
+    assert 1 <= terminal.came.count(b"\x1b[6n") <= 3
 
 
 def test_what_is_on_the_screen_after_a_resize_and_what_something_else_wrote(
