@@ -145,7 +145,6 @@ class CellView(Widget):
         self._beneath = self.rich_style
         return super().render_lines(crop)
 
-
     def render_line(self, y: int) -> Strip:
         """One line, blank below the last."""
         width = self.content_size.width
