@@ -130,7 +130,8 @@ class GpuLines(CellView):
             row = Line()
             for view, start, end in zip(self._views[first:], edges, edges[1:], strict=False):
                 row.pad_to(start)
-                row.join(gpu_lines.one_line(view, end - start, self.look.palette), end)
+                last = end - (end < width)  # a blank between two
+                row.join(gpu_lines.one_line(view, last - start, self.look.palette), last)
             yield row
 
 
