@@ -24,7 +24,9 @@ _USER_CACHE = platformdirs.user_cache_path("gputui")  # the true one, before any
 hypothesis.settings.register_profile("gputui", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("gputui")
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
+# Under nohup, and in a shell's background, these are ignored, and children inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -23,7 +23,7 @@ class StillScreen(Screen[ScreenResultType]):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._compositor = SparingCompositor()
-        self._was_drawn = False
+        self._was_drawn = self._was_told = False
 
     def _screen_resized(self, size: Size) -> None:
         """Laid out again where the size is another: Textual says what it is twice at the start."""
@@ -38,7 +38,13 @@ class StillScreen(Screen[ScreenResultType]):
         super()._compositor_refresh()
         if not self._was_drawn and self.is_current:
             self._was_drawn = True
-            self.set_timer(SENT_SECONDS, self.first_drawn)
+            self.set_timer(SENT_SECONDS, self.tell_drawn)
+
+    def tell_drawn(self) -> None:
+        """It was drawn, or is covered from the start and need not be waited for; told once."""
+        if not self._was_told:
+            self._was_told = True
+            self.first_drawn()
 
     def first_drawn(self) -> None:
         """It was drawn for the first time, and the terminal has had time to take it."""

@@ -105,3 +105,12 @@ async def test_it_is_told_once_when_it_was_drawn() -> None:
         await pilot.resize_terminal(100, 30)
         await pilot.pause()
     assert told == [True]
+
+
+async def test_it_is_told_although_a_key_typed_ahead_covers_it() -> None:
+    told: list[bool] = []
+    one = rig(shown=lambda: told.append(True))
+    async with one.app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: told == [True])
+        assert not isinstance(one.app.screen, Dashboard)
