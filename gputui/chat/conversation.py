@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gputui.chat.common import Common
 from gputui.chat.keeping.keeper import Keeper, Place
 from gputui.chat.keeping.opened import OPENED, Older
 from gputui.chat.model import Answer, Attachment, Settings, Turn
-from gputui.chat.side import Common, Side
+from gputui.chat.side import Side
 from gputui.chat.voting.blind import Blind
 from gputui.errors import GputuiError
 from gputui.text import clean

@@ -20,7 +20,8 @@ Duration = (
     Annotated[float, Meta(ge=0)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d)\Z")]
 )
 """Seconds as a number, or a number with its unit, as Prometheus writes them: ``90``, ``"10m"``."""
-SlowInterval = Annotated[float, Meta(ge=0, le=10)]
+SLOWEST_INTERVAL = 10.0
+SlowInterval = Annotated[float, Meta(ge=0, le=SLOWEST_INTERVAL)]
 """Seconds. The history keeps a day in buckets of ten seconds, and each shall hold a sample."""
 CpuList = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*\Z")]
 """Logical CPUs as the kernel writes them in cpulist files: ``0-15,32-47``."""
@@ -287,9 +288,8 @@ class Config(Table, frozen=True):
 
     @property
     def longest_interval(self) -> float:
-        """Seconds that may pass between two samples of a dashboard."""
-        terminal = self.terminal
-        return max(self.interval, terminal.unfocused_interval, terminal.idle_interval)
+        """Seconds that may pass between two samples of a dashboard, whatever ``[terminal]`` says later on."""
+        return max(self.interval, SLOWEST_INTERVAL)
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -29,7 +29,7 @@ def keep_still() -> None:
 
 
 class Collecting:
-    """Sets the collector of this process; ``close`` leaves it as it was.
+    """Sets the collector of this process until ``close``.
 
     ``streams``: whether an answer is being written. ``due``: whether there is something to collect once
     the program is ``idle``.
@@ -74,8 +74,14 @@ class Collecting:
         return True
 
     def close(self) -> None:
-        """The program ends: the collector is as it was before."""
+        """The program ends: the collector is as it was before `keep_still`.
+
+        But what `started` froze stays frozen: Python looks through all else as it exits, and with that
+        it would take a tenth of a second longer.
+        """
         gc.set_threshold(*self._before)
+        if self._kept_still:
+            gc.enable()
 
     def _set(self) -> None:
         gc.set_threshold(*(STREAMING if self.streams else QUIET))

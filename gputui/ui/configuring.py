@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import attrgetter
 
 from textual.screen import Screen
 
@@ -16,8 +17,8 @@ from gputui.ui.header import Header
 from gputui.ui.keys import check_keys
 from gputui.ui.services import Services
 
-_AT_THE_START = ("interval", "source", "login_scope")
-"""Keys of which a running program takes no new value."""
+_AT_THE_START = ("interval", "source", "login_scope", "terminal.differences")
+"""Keys, as attributes of the configuration, of which a running program takes no new value."""
 
 
 class Configuring:
@@ -105,7 +106,7 @@ class Configuring:
         waiting = [
             key
             for key in _AT_THE_START
-            if getattr(config, key) not in (getattr(self._started_with, key), getattr(before, key))
+            if (value := attrgetter(key))(config) not in (value(self._started_with), value(before))
         ]
         if waiting:
             words = f"{', '.join(waiting)}: applies when gputui is started again"

@@ -67,22 +67,25 @@ def test_the_time_of_gpus_is_that_of_their_samples() -> None:
 
 
 def test_samples_that_come_slower_count_as_known_time() -> None:
+    """Though it was told only while it ran how slow they may be."""
+    never = TerminalConfig(unfocused_interval=0, idle_interval=0)
+    watch, _ = make(config=Config(alerts=(HOT,), terminal=never))
     slow = Config(alerts=(HOT,), terminal=TerminalConfig(idle_interval=10.0))
-    watch, _ = make(config=slow)
+    watch.set_config(slow, rules_of(slow))
     assert not watch.stirring
     for at in (10.0, 20.0):
         watch.sampled(snapshot(at, gpu(temperature_gpu=40)))
-    watch.sampled(snapshot(30.0, gpu(temperature_gpu=87)))
+    watch.sampled(snapshot(32.0, gpu(temperature_gpu=87)))
     assert watch.stirring, "pending: from here on it is looked at closely"
     assert not watch.firing
-    watch.sampled(snapshot(40.0, gpu(temperature_gpu=87)))
+    watch.sampled(snapshot(44.0, gpu(temperature_gpu=87)))
     assert names(watch) == ["temperature"]
     assert watch.stirring, "it has begun"
-    for at in range(50, 350, 10):
+    for at in range(50, 360, 10):
         watch.sampled(snapshot(float(at), gpu(temperature_gpu=87)))
     assert names(watch) == ["temperature"]
     assert not watch.stirring, "it is no news any more"
-    watch.sampled(snapshot(350.0, gpu(temperature_gpu=40)))
+    watch.sampled(snapshot(360.0, gpu(temperature_gpu=40)))
     assert not watch.firing
 
 

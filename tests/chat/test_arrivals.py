@@ -125,3 +125,43 @@ async def test_other_streams_are_stamped_as_they_are_read() -> None:
         server.sendall(b"first")
         await stream.read(1 << 16)
         assert stamps(stream)() == 100.0
+
+
+async def test_no_more_is_read_at_a_time_than_was_asked_for() -> None:
+    async with connected() as (stream, server, clock):
+        server.sendall(b"first")
+        assert await stream.read(2) == b"fi"
+        clock.now += 1
+        server.sendall(b"second")
+        await arrived(stream, 2)
+        assert (await stream.read(2), stream.read_at) == (b"rs", 100.0)
+        assert (await stream.read(2), stream.read_at) == (b"t", 100.0)
+        assert (await stream.read(6), stream.read_at) == (b"second", 101.0)
+
+
+async def test_closing_wakes_whoever_reads() -> None:
+    async with connected() as (stream, _, _), asyncio.timeout(30):
+        reading = asyncio.create_task(stream.read(1 << 16))
+        await until(lambda: stream._waiter is not None)
+        await stream.aclose()
+        with pytest.raises(httpcore.ReadError):
+            await reading
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+async def test_nothing_is_read_from_a_closed_connection(read_before: bool) -> None:
+    async with connected() as (stream, server, _):
+        if read_before:
+            server.sendall(b"first")
+            assert await stream.read(2) == b"fi"
+        await stream.aclose()
+        with pytest.raises(httpcore.ReadError):
+            await stream.read(1 << 16)
+
+
+async def test_a_socket_that_is_gone_before_the_first_reading_is_a_failure_to_read() -> None:
+    async with connected() as (stream, _, _):
+        await stream._stream.aclose()
+        await asyncio.sleep(0)  # the event loop closes the socket in its next turn
+        with pytest.raises(httpcore.ReadError):
+            await stream.read(1 << 16)

@@ -10,6 +10,7 @@ import time
 import httpx
 import pytest
 
+from gputui.chat.answering.arrivals import StampedStream
 from gputui.chat.answering.client import Arrival, make_client, stream
 from gputui.chat.answering.failures import http_failure
 from gputui.chat.answering.wire import RequestSent, TextDelta
@@ -77,6 +78,18 @@ async def test_an_answer_arrives_with_the_time_of_each_piece() -> None:
     times = [arrival.at for arrival in arrivals]
     assert times == sorted(times)
     assert before <= times[0] <= times[-1] <= time.monotonic()
+
+
+async def test_the_connection_of_an_answer_stamps_what_arrives() -> None:
+    async with (
+        serve(reply(completion("x"))) as server,
+        make_client() as client,
+        client.stream("POST", f"{server.url}/v1/chat/completions", json={}) as response,
+    ):
+        connection = response.extensions["network_stream"]
+        assert isinstance(connection, StampedStream)
+        await response.aread()
+        assert connection.read_at > 0
 
 
 async def test_the_request_asks_for_numbers_and_sends_only_what_was_chosen() -> None:

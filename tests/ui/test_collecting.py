@@ -81,9 +81,24 @@ assert gc.isenabled() and gc.get_freeze_count() >= len(kept)
 """
 
 
-def test_what_is_there_at_the_start_is_looked_at_no_more() -> None:
+AT_THE_END = """
+import gc
+from gputui.ui.collecting import Collecting, keep_still
+before = gc.get_threshold()
+for pictures in range(2):
+    keep_still()
+    collecting = Collecting()
+    for _ in range(pictures):
+        collecting.started()
+    collecting.close()
+    assert gc.isenabled() and gc.get_threshold() == before, pictures
+"""
+
+
+@pytest.mark.parametrize("program", [AT_THE_START, AT_THE_END])
+def test_a_program_that_kept_still(program: str) -> None:
     """In a process of its own: what is frozen stays so."""
-    subprocess.run([sys.executable, "-c", AT_THE_START], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_program_that_did_not_keep_still_freezes_nothing(collecting: Collecting) -> None:

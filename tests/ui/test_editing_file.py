@@ -104,6 +104,8 @@ async def test_what_cannot_change_while_it_runs_is_said(desk: Callable[..., Desk
         await until_shown(pilot, "deepseek")
         one.file.write_text("interval = 2.0\n" + one.file.read_text())
         await until_shown(pilot, "interval: applies when gputui is started again")
+        one.file.write_text(one.file.read_text() + "\n[terminal]\ndifferences = false\n")
+        await until_shown(pilot, "terminal.differences: applies when")
 
 
 async def test_a_row_says_what_a_restart_would_change(desk: Callable[..., Desk]) -> None:

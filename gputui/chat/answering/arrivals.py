@@ -60,27 +60,35 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self._socket: socket.socket | None = None
         self._pieces: deque[tuple[float, bytes | OSError]] = deque()
         self._listens = False
+        self._closed = False
         self._waiter: asyncio.Future[None] | None = None
         self._woken_at = 0.0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """The next piece that arrived; b"" at the end."""
+        """The next piece that arrived, or as much of it as is wanted; b"" at the end."""
+        self._refuse_closed()
         self._listen()
         if not self._pieces:
             await self._arrival(timeout)
         self.read_at, piece = self._pieces.popleft()
         if isinstance(piece, OSError):
             raise httpcore.ReadError(str(piece)) from piece
-        return piece
+        if len(piece) > max_bytes:
+            self._pieces.appendleft((self.read_at, piece[max_bytes:]))
+        return piece[:max_bytes]
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109, D102
         await self._stream.write(buffer, timeout)
 
-    async def aclose(self) -> None:  # noqa: D102
+    async def aclose(self) -> None:
+        """Whoever reads, or would read later, is told that it is closed."""
+        self._closed = True
         self._deafen()
+        self._pieces.clear()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._wake()
         await self._stream.aclose()
 
     async def start_tls(  # noqa: D102
@@ -95,7 +103,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
     async def _arrival(self, timeout: float | None) -> None:  # noqa: ASYNC109
-        """Return once there is a piece. Raises httpcore.ReadTimeout."""
+        """Return once there is a piece. Raises httpcore.ReadTimeout; ReadError where it is closed meanwhile."""
         self._waiter = self._loop.create_future()
         try:
             async with asyncio.timeout(timeout):
@@ -105,12 +113,20 @@ class StampedStream(httpcore.AsyncNetworkStream):
         finally:
             self._waiter = None
             self._woken_at = self._clock()
+        self._refuse_closed()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise httpcore.ReadError("the connection is closed")
 
     def _listen(self) -> None:
         if self._listens:
             return
         if self._socket is None:
-            own = os.dup(self._stream.get_extra_info("socket").fileno())
+            try:
+                own = os.dup(self._stream.get_extra_info("socket").fileno())
+            except OSError as error:  # a write failed, which closed it
+                raise httpcore.ReadError(str(error)) from error
             self._socket = socket.socket(fileno=own)
             self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._take)
@@ -142,7 +158,8 @@ class StampedStream(httpcore.AsyncNetworkStream):
             self._loop.call_later(wait, self._wake)
 
     def _wake(self) -> None:
-        if self._pieces and self._waiter is not None and not self._waiter.done():
+        there = self._pieces or self._closed
+        if there and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 

@@ -117,11 +117,13 @@ class FinishedAnswer(Static):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         height = super().get_content_height(container, viewport, width)
         if self._laid_out.incomplete is not None:
-            self.run_worker(self._complete(self._laid_out), group="lay out", exclusive=True)
+            # No coroutine yet: where another takes its place before it begins, nobody would await it.
+            self.run_worker(self._complete, group="lay out", exclusive=True)  # type: ignore[arg-type]
         return height
 
-    async def _complete(self, laid_out: LaidOut) -> None:
+    async def _complete(self) -> None:
         """Plain text becomes Markdown, with no key kept waiting for it."""
+        laid_out = self._laid_out
         if await laid_out.complete(self.app.console) and laid_out is self._laid_out:
             self._resizes(self, len(laid_out))
             self.update(laid_out)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -236,6 +238,21 @@ async def test_a_long_answer_is_plain_at_first_and_then_markdown_and_keeps_the_r
         await until(pilot, is_markdown)
         numbers = [int(n) for n in _all(app).replace(".", " ").split() if n.isdigit()]
         assert min(numbers) - 6 <= near <= max(numbers) + 6
+
+
+async def test_to_be_laid_out_twice_in_one_go_leaves_no_work_unawaited() -> None:
+    async with pane() as (app, pilot):
+        app.turns.show([Turn("go", 1.0, {"A": replace(BARE, text=CODE, finish_reason="stop")})])
+        await until(pilot, lambda: bool(app.query(FinishedAnswer)) and "So much" in _all(app))
+        view = app.query_one(FinishedAnswer)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for width in (WIDTH - 8, WIDTH - 9, WIDTH - 10):
+                view._laid_out.incomplete = width
+                view.get_content_height(view.size, app.size, width)
+            await pilot.pause()
+            gc.collect()
+        assert not [str(one.message) for one in caught if "never awaited" in str(one.message)]
 
 
 def _all(app: Pane) -> str:
