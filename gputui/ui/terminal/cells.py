@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from unicodedata import category
 
 from rich.cells import cell_len
 
@@ -146,13 +147,23 @@ def certain(text: str) -> bool:
 
 
 def _narrow_everywhere(character: str) -> bool:
-    return character < FIRST_PICTOGRAPH and cell_len(character) == 1
+    return (
+        character < FIRST_PICTOGRAPH
+        and not HEXAGRAMS[0] <= character <= HEXAGRAMS[1]
+        and category(character) != FORMAT
+        and cell_len(character) == 1
+    )
 
 
 FIRST_PICTOGRAPH = "\U0001f000"
+FORMAT = "Cf"
+"""A soft hyphen, a direction: shown in a cell here and in none there."""
+HEXAGRAMS = ("\u4dc0", "\u4dff")
+"""Wide since Unicode 16 alone."""
 IDEOGRAPHS = (
     ("\u2e80", "\u303e"),
-    ("\u3041", "\ua4cf"),
+    ("\u3041", "\u4dbf"),
+    ("\u4e00", "\ua4cf"),
     ("\uac00", "\ud7a3"),
     ("\uf900", "\ufaff"),
     ("\uff01", "\uff60"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import termios
 from types import FrameType
 
+from rich.traceback import Traceback
 from textual import constants, events
 from textual.app import App
 from textual.driver import Driver
@@ -25,6 +27,13 @@ CLOSE_SECONDS = 1.0
 """How long leaving waits for a line that takes nothing."""
 REPAINT_SECONDS = 0.1
 """After a change of size: when all is drawn and sent once more, should the application not have done so."""
+
+MODES_OFF = "".join(
+    f"\x1b[?{mode}l" for mode in (1000, 1002, 1003, 1006, 1015, 1016, 2004, 2048, 2026)
+)
+"""Mouse, bracketed paste, sizes and frames, as Textual ends them."""
+LEAVE = "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
+"""Kitty's keyboard protocol first: it was chosen on the screen that is left."""
 
 
 def difference_driver() -> type[Driver] | None:
@@ -54,6 +63,9 @@ class DifferenceDriver(LinuxDriver):
         self._reader: InputReader | None = None
         self._drawn_for = (0, 0)
         self._terminal_size = (0, 0)
+        self._silent = False  # the terminal answered nothing to the line before
+        self._broken = False  # the line sends nothing any more
+        self._drawing: asyncio.TimerHandle | None = None
 
     # ── output ───────────────────────────────────────────────────────────────────────────────
 
@@ -83,12 +95,16 @@ class DifferenceDriver(LinuxDriver):
         if self._drawn_for != size:
             self._drawn_for = (size.width, size.height)
             line.resized(*self._drawn_for)
-            # A size that was back before the screens were laid out for it: Textual draws nothing anew.
-            self._loop.call_soon_threadsafe(
-                self._loop.call_later, REPAINT_SECONDS, self._draw_again
-            )
+            self._loop.call_soon_threadsafe(self._draw_later)
+
+    def _draw_later(self) -> None:
+        """For a size that was back before the screens were laid out: Textual draws nothing anew then."""
+        if self._drawing is not None:
+            self._drawing.cancel()
+        self._drawing = self._loop.call_later(REPAINT_SECONDS, self._draw_again)
 
     def _draw_again(self) -> None:
+        self._drawing = None
         if self._line is not None:
             self._app.refresh()
 
@@ -128,16 +144,33 @@ class DifferenceDriver(LinuxDriver):
         size = self._app.size
         self._drawn_for = (size.width, size.height)
         assert self._file is not None  # noqa: S101 - ``difference_driver`` has looked
-        self._line = Line(self._file.fileno(), Picture(*self._drawn_for), self._file.encoding)
+        self._broken = False
+        self._line = Line(
+            self._file.fileno(),
+            Picture(*self._drawn_for),
+            self._file.encoding,
+            silent=self._silent,
+            failed=self._line_failed,
+        )
         self._line.start()
         self._reader = InputReader(
             self.fileno, self._answered, self.process_message, debug=self._debug
         )
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._key_thread is None:  # in the background: it will be stopped and continued
+            self._drop()
+            return
         if self._writer_thread is not None:  # Textual's own, which has nothing to write
             self._writer_thread.stop()
             self._writer_thread = None
         self._also_when_resized()
+
+    def _drop(self) -> None:
+        """Let go of a terminal that was not taken: nothing was written, nobody reads."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.discard()
+        self.close()
 
     def _request_terminal_sync_mode_support(self) -> None:
         """The first of Textual's questions, once the input is read: from now on there are answers."""
@@ -168,11 +201,10 @@ class DifferenceDriver(LinuxDriver):
         self._disable_bracketed_paste()
         self._enable_line_wrap()
         self._disable_in_band_window_resize()
-        self.write(
-            "\x1b[<u"
-        )  # Kitty's keyboard protocol, before the screen it was chosen on is left
-        self.write("\x1b[?1049l\x1b[?25h\x1b[?1004l")
+        self.write(LEAVE)
         self.disable_input()
+        if self._broken:
+            self._give_back()
         if self.attrs_before is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
@@ -192,11 +224,25 @@ class DifferenceDriver(LinuxDriver):
         with contextlib.suppress(termios.error):
             termios.tcflush(self.fileno, termios.TCIFLUSH)
 
+    def _line_failed(self, error: Exception) -> None:
+        """Runs on the line's thread, which ends: so does the application, and it says why."""
+        self._broken = True
+        traceback = Traceback.from_exception(type(error), error, error.__traceback__)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._app.panic, traceback)
+
+    def _give_back(self) -> None:
+        """Write the modes of before past the line, which sends nothing any more."""
+        assert self._file is not None  # noqa: S101 - ``difference_driver`` has looked
+        with contextlib.suppress(OSError):
+            os.write(self._file.fileno(), (MODES_OFF + "\x1b[m\x1b[?7h" + LEAVE).encode())
+
     def close(self) -> None:
         """Send what is left, as far as the terminal takes it."""
         line, self._line = self._line, None
         if line is not None:
             line.close(CLOSE_SECONDS)
+            self._silent = line.silent
 
     # ── suspending ───────────────────────────────────────────────────────────────────────────
 

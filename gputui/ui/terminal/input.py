@@ -46,6 +46,11 @@ class InputReader:
         """End ``run``, once what has come is read. Once only."""
         os.close(self._stop)
 
+    def discard(self) -> None:
+        """End what was never run."""
+        os.close(self._stop)
+        os.close(self._stopped)
+
     def run(self) -> bool:
         """Read; False where the terminal, or the file in its place, ended by itself."""
         try:

@@ -38,7 +38,9 @@ class Wanted(Protocol):
 
     def forget(self) -> None: ...
 
-    def take(self, most: int | None = None) -> str: ...
+    def take(self, most: int | None = None) -> str:
+        """The next piece to send, of about ``most`` bytes."""
+        ...
 
 
 class Line:
@@ -50,11 +52,16 @@ class Line:
         picture: Wanted,
         encoding: str = "utf-8",
         clock: Callable[[], float] = time.monotonic,
+        *,
+        silent: bool = False,
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
+        """``silent``: the terminal is known to answer nothing. ``failed`` is called on the line's thread."""
         self._picture = picture
+        self._failed = failed
         self._encoding = encoding
         self._clock = clock
-        self._window = Window()
+        self._window = Window(silent=silent)
         self._changed = threading.Condition()
         self._descriptor = _own(fileno)
         self._asks = self._asks_last = False
@@ -110,6 +117,11 @@ class Line:
             return ours
 
     @property
+    def silent(self) -> bool:
+        """Whether the terminal has answered nothing, and is asked no more."""
+        return self._window.silent
+
+    @property
     def waits(self) -> bool:
         """Whether an answer is awaited."""
         return self._window.waits
@@ -154,10 +166,23 @@ class Line:
         self._changed.wait_for(condition, max(0.0, deadline - self._clock()))
 
     def _run(self) -> None:
-        while piece := self._next():
-            self._send(piece)
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+        try:
+            while piece := self._next():
+                self._send(piece)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody else can end the program
+            self._fail(error)
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+
+    def _fail(self, error: Exception) -> None:
+        """Nothing can be sent any more: wake whoever waits, and tell it."""
+        with self._changed:
+            self.gone = True
+            self._changed.notify_all()
+        if self._failed is None:
+            raise error
+        self._failed(error)
 
     def _next(self) -> bytes:
         """Wait for something to send; nothing at the end."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from gputui.ui.terminal.cells import JOINER, Cells, cells_of, joins
 from gputui.ui.terminal.reading import LINK, MOVE_TO, PARAMETERS, RUN, SGR, TEXT, Reader
-from gputui.ui.terminal.shown import Shown
+from gputui.ui.terminal.shown import Shown, size
 from gputui.ui.terminal.styles import DEFAULT, Style, blank, linked, plain, styled
 
 BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
@@ -92,14 +92,14 @@ class Picture:
     def take(self, most: int | None = None) -> str:
         """The next piece to send, from then on shown.
 
-        With ``most``, about that many characters at most (at least one piece): the cursor's row
+        With ``most``, about that many bytes at most (at least one piece): the cursor's row
         first, then the rows with the fewest cells to send; what is passed through is never cut.
         Once all is sent, the cursor is where it shall be.
         """
         passed = "".join(self._passed)
         self._passed.clear()
         if most is not None:
-            most = max(1, most - len(passed))
+            most = max(1, most - size(passed))
         return passed + self._difference(most)
 
     def _difference(self, most: int | None) -> str:
@@ -147,7 +147,7 @@ class Picture:
 
     def _write_text(self, text: str, style: Style) -> None:
         if self._written and (self._joined or joins(text)):
-            self._join(text)
+            self._join(text, style)
         else:
             self._put(text, style)
         self._joined = text[-1] == JOINER
@@ -162,7 +162,7 @@ class Picture:
         else:  # unless it was too wide for the last cell
             self._written = text[-1] == " " or self._wanted.characters[row][-1] != " "
 
-    def _join(self, text: str) -> None:
+    def _join(self, text: str, style: Style) -> None:
         """Add what belongs to it to the character before the cursor; write the rest."""
         row = self._wanted.characters[self._row]
         start = self._column - 1
@@ -175,7 +175,7 @@ class Picture:
         self._column = start
         self._put(cells[0], self._ink)
         if wide < len(cells):
-            self._put("".join(cells[wide:]), self._style)
+            self._put("".join(cells[wide:]), style)
 
     def _obey(self, sequence: str) -> bool:
         """Do what a sequence asks for, if that is known and concerns cells or the cursor."""

@@ -12,7 +12,7 @@ from gputui.ui.terminal.segments import Segment, differing, same, segments
 from gputui.ui.terminal.styles import NO_LINK, Style, blank, change
 
 COSTLY = 30
-"""Characters: moves and changes of style before a segment are hardly longer."""
+"""Bytes: moves and changes of style before a segment are hardly longer."""
 REWRITTEN = 6
 """Cells between two segments that are written again, at most; no move is longer than that."""
 PATIENCE = 16
@@ -71,14 +71,14 @@ class Shown:
     def send(self, wanted: Cells, rows: set[int], first: int, most: int | None) -> str:
         """What makes ``rows`` the same, and is taken as shown; those that then are are taken out.
 
-        With ``most``, about that many characters, at least one segment: the row ``first`` before
+        With ``most``, about that many bytes, at least one segment: the row ``first`` before
         all others, then the rows with the fewest cells to send, but none waits for good.
         """
         columns = {row: differing(self.cells, wanted, row) for row in sorted(rows)}
         pieces: Sequence[Segment] = [
             piece for row in columns for piece in segments(wanted, row, columns[row])
         ]
-        if most is None or sum(len(piece.text) + COSTLY for piece in pieces) <= most:
+        if most is None or sum(size(piece.text) + COSTLY for piece in pieces) <= most:
             pieces = shortest(pieces, self.pen.row, self.pen.column, self.pen.style)
         else:
             pieces = sorted(
@@ -103,11 +103,11 @@ class Shown:
         out: list[str] = []
         length = 0
         for done, segment in enumerate(pieces):
-            if most is not None and out and length + len(segment.text) > most:
+            if most is not None and out and length + size(segment.text) > most:
                 return "".join(out), done
             piece = self._write(wanted, segment)
             out.append(piece)
-            length += len(piece)
+            length += size(piece)
         return "".join(out), len(pieces)
 
     def _write(self, wanted: Cells, segment: Segment) -> str:
@@ -144,6 +144,11 @@ class Shown:
         if _all_in(style, wanted, row, start, end):
             return switch + text
         return ""
+
+
+def size(text: str) -> int:
+    """Bytes of a text in UTF-8, which no terminal's encoding exceeds by much."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _all_in(style: Style, wanted: Cells, row: int, start: int, end: int) -> bool:

@@ -17,8 +17,10 @@ from typing import NamedTuple
 QUESTION = "\x1b[6n"
 LEAST = 256
 """Bytes that may be under way on any line: 0.13 s at 2 KB/s."""
+UNANSWERED = 64 * 1024
+"""Bytes under way before any answer: a first picture goes out whole where no answer will come."""
 UNKNOWN = 8 * 1024
-"""Bytes under way before any answer: a first picture, which may come before it."""
+"""Bytes under way from the first answer on, until the second one says how fast the line is."""
 MOST = 16 * 1024
 """Bytes under way on any line: a picture; a fast line that becomes a slow one has to carry them."""
 DOUBTFUL = 1024
@@ -53,9 +55,9 @@ class _Question(NamedTuple):
 class Window:
     """Bytes sent and acknowledged, in; bytes that may be sent, out. Times are seconds of one clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
         self.size = UNKNOWN
-        self.silent = False
+        self.silent = silent
         """Whether the terminal does not answer, and is asked no more."""
         self.smallest_delay = math.inf
         """Seconds from a question to its answer at best."""
@@ -85,7 +87,7 @@ class Window:
         """How many bytes may be sent now; 0 for none: not a few at a time, which costs more."""
         if self.silent:
             return MOST
-        free = self.size - self.under_way
+        free = (self.size if self._answers else UNANSWERED) - self.under_way
         if free < self.size // 4 or self._draining:
             return 0
         return min(free, max(self.size // 2, LEAST // 2))

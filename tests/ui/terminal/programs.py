@@ -16,6 +16,7 @@ from textual.strip import Segment, Strip
 from textual.widget import Widget
 
 from gputui.ui.terminal.driver import DifferenceDriver
+from gputui.ui.terminal.picture import Picture
 from tests.support.waiting import wait_for
 
 FRAME_SECONDS = 0.02
@@ -91,6 +92,19 @@ def busy() -> None:
     tell("left")
 
 
+def failing() -> None:
+    """The picture fails once something is typed."""
+
+    def take(_picture: Picture, _most: int | None = None) -> str:
+        raise ZeroDivisionError("the picture failed")
+
+    def fail(app: Busy, _event: events.Key) -> None:
+        Picture.take = take  # type: ignore[method-assign]
+
+    Busy.on_key = fail  # type: ignore[method-assign]
+    busy()
+
+
 def history() -> None:
     """The dashboard; how often its source was asked, and how many of the answers its history kept."""
     from gputui.cli.compose import Options
@@ -123,4 +137,4 @@ def history() -> None:
 
 
 if __name__ == "__main__":
-    {"busy": busy, "history": history}[sys.argv[1]]()
+    {"busy": busy, "failing": failing, "history": history}[sys.argv[1]]()

@@ -217,6 +217,20 @@ def test_a_terminal_that_is_gone_ends_the_program(running: Running, paused: bool
     assert terminal.ended_within(60) is not None
 
 
+@pytest.mark.parametrize("running", [("failing", FAST)], indirect=True)
+def test_a_failure_of_the_picture_ends_the_program_and_gives_the_terminal_back(
+    running: Running,
+) -> None:
+    terminal = running.terminal
+    running.until_noise()
+    terminal.type("a")
+    running.until_told("left")
+    terminal.until_ended()
+    left = terminal.written[terminal.written.rindex(LEAVE_ALTERNATE) :]
+    assert SHOW_CURSOR in left
+    assert b"the picture failed" in left
+
+
 def test_on_a_slow_line_the_history_loses_no_sample_and_a_key_repaints_all(tmp_path: Path) -> None:
     (tmp_path / "told.toml").write_text('source = "simulated"\ninterval = 0.1\n')
     running = Running(tmp_path, "history", 8000.0, (80, 24))

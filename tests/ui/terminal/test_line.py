@@ -11,7 +11,7 @@ import pytest
 
 from gputui.ui.terminal.line import SYNC_END, SYNC_START, Line
 from gputui.ui.terminal.picture import Picture
-from gputui.ui.terminal.window import QUESTION, UNKNOWN
+from gputui.ui.terminal.window import QUESTION, UNANSWERED
 from tests.support.pty_terminal import Emulator
 from tests.support.waiting import wait_for
 
@@ -92,7 +92,7 @@ def drop_frames(far: Far) -> None:
         far.line.flush()
     wait_for(lambda: select.select([far.master], [], [], 0)[0], "what was sent")
     far.answer(far.read())
-    assert len(far.came) <= UNKNOWN + 2000
+    assert len(far.came) <= UNANSWERED + 2000
     row = f"{1999:07}{frame(1999)[-1]}" * 10
 
     def shown() -> bool:
@@ -155,6 +155,30 @@ def test_a_terminal_that_is_gone(far: Far) -> None:
     far.line.close(30.0)
     assert time.monotonic() - before < 25
     assert not far.line._thread.is_alive()
+
+
+class Failing(Picture):
+    def take(self, most: int | None = None) -> str:
+        raise ZeroDivisionError
+
+
+def test_a_failure_of_the_picture_is_told_and_nobody_waits_for_it() -> None:
+    reading, writing = os.pipe()
+    told: list[Exception] = []
+    line = Line(writing, Failing(COLUMNS, ROWS), failed=told.append)
+    line.start()
+    line.ask()
+    line.write(f"{ENTER}one")
+    wait_for(lambda: told, "the failure")
+    before = time.monotonic()
+    assert not line.settle(30.0)
+    line.close(30.0)
+    assert time.monotonic() - before < 25
+    assert line.gone
+    os.close(writing)
+    assert os.read(reading, 10) == b""  # its own opening is closed
+    os.close(reading)
+    assert isinstance(told[0], ZeroDivisionError)
 
 
 def test_all_is_sent_again_once_it_is_forgotten(far: Far) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import given
+from hypothesis import example, given
 
 from tests.ui.terminal.pair import Pair
 
@@ -46,11 +46,15 @@ def begun() -> Pair:
 
 
 KNOWN = st.one_of(TEXTS, TEXTS, STYLES, STYLES, PLACES, PLACES, MOVES, ERASURES, OTHERS, LINKS)
-PIECES = st.lists(KNOWN | st.tuples(TEXTS, MARKS).map("".join), max_size=12).map("".join)
+COMBINING = st.sampled_from(["\u0301", "\ufe0f"])  # not a joiner: nothing is before it in its text
+RUNS = st.tuples(TEXTS, STYLES, COMBINING, TEXTS, st.just("\x1b[0m")).map("".join)
+MARKED = st.tuples(TEXTS, MARKS).map("".join)
+PIECES = st.lists(KNOWN | MARKED | RUNS, max_size=12).map("".join)
 STEPS = st.tuples(PIECES, st.integers(0, 5), st.none() | st.integers(1, 60))
 
 
 @given(st.lists(STEPS, max_size=8))
+@example([("\x1b[1;1H\x1b[31me\x1b[0m\x1b[44m\u0301xyz\x1b[0m", 0, None)])
 def test_the_screen_is_the_same(steps: list[tuple[str, int, int | None]]) -> None:
     pair = begun()
     for data, cut, most in steps:

@@ -140,6 +140,12 @@ def test_a_terminal_that_never_answers_is_asked_once_and_sent_all() -> None:
     assert not window.waits
 
 
+def test_a_terminal_that_is_known_to_answer_nothing_is_not_asked() -> None:
+    window = Window(silent=True)
+    assert window.room() == MOST
+    assert not window.question_is_due()
+
+
 def test_a_first_answer_that_comes_after_all_begins_the_control() -> None:
     window = Window()
     window.question(0.0)
@@ -160,10 +166,11 @@ def test_a_first_answer_that_comes_after_all_begins_the_control() -> None:
 @settings(max_examples=12, deadline=None)
 def test_lost_answers_never_stop_the_screen(lost: int, rate: float, delay: float) -> None:
     line = SimulatedLine(rate, delay)
+    line.begin()
     line.run(3.0)
     line.lose = lost
     before = line.drawn
-    line.run(3.0 + 2.5 * (lost + 1))
+    line.run(line.now + 2.5 * (lost + 1))
     assert line.drawn > before
     line.lose = 0
     line.run(line.now + 5)
