@@ -129,7 +129,8 @@ class Dashboard(StillScreen[None]):
         # One picture with everything in it, rather than five as the parts come in.
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
-        self.set_timer(2 * FIRST_PICTURE_SECONDS, self.tell_drawn)  # a key typed ahead may cover it
+        # A key typed ahead may cover it.
+        self._at_the_latest = self.set_timer(2 * FIRST_PICTURE_SECONDS, self.tell_drawn)
         self.chatting.seating.choose_first()
         self.chatting.seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
@@ -138,6 +139,7 @@ class Dashboard(StillScreen[None]):
 
     def first_drawn(self) -> None:
         """Now what the first picture did not need."""
+        self._at_the_latest.stop()
         self.query_one(KeysLine).held = False
         self.refresh_bindings()
         self.drawn()
