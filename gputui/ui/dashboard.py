@@ -111,7 +111,7 @@ class Dashboard(StillScreen[None]):
         self._config_problems: list[ConfigError] = []
         self.history: History | None = None
         self._details: DetailsMemory | None = None
-        self._first_picture = contextlib.ExitStack()
+        self._first_picture, self._until_drawn = contextlib.ExitStack(), contextlib.ExitStack()
 
     def compose(self) -> ComposeResult:
         services = self._services
@@ -129,8 +129,8 @@ class Dashboard(StillScreen[None]):
         # One picture with everything in it, rather than five as the parts come in.
         self._first_picture.enter_context(self.app.batch_update())
         self.set_timer(FIRST_PICTURE_SECONDS, self._first_picture.close)
-        # A key typed ahead may cover it.
-        self._at_the_latest = self.set_timer(2 * FIRST_PICTURE_SECONDS, self.tell_drawn)
+        told_by = self.set_timer(2 * FIRST_PICTURE_SECONDS, self.tell_drawn)
+        self._until_drawn.callback(told_by.stop)
         self.chatting.seating.choose_first()
         self.chatting.seating.frame()
         self.run_worker(self.caretaker.observe_forever(), group="observe", exclusive=True)
@@ -139,7 +139,7 @@ class Dashboard(StillScreen[None]):
 
     def first_drawn(self) -> None:
         """Now what the first picture did not need."""
-        self._at_the_latest.stop()
+        self._until_drawn.close()
         self.query_one(KeysLine).held = False
         self.refresh_bindings()
         self.drawn()
