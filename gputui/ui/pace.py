@@ -6,24 +6,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from gputui.config import duration_seconds
 from gputui.instances.status import InstanceMetrics, InstanceStatus, State
-from gputui.ui.services import Services
+from gputui.ui.services import SamplerLike, Services
 
 QUICK_SECONDS = 1.5
 """Numbers that moved wait for the next sample where that is at most so far away."""
 
 _ON_THE_WAY = frozenset({State.STARTING, State.LOADING, State.STOPPING})
 _NO_METRICS = InstanceMetrics()
-
-
-class Paced(Protocol):
-    """What samples the GPUs."""
-
-    def set_interval(self, interval: float) -> None:
-        """Seconds between two samples from now on; a shorter one brings a sample at once."""
 
 
 class Pace:
@@ -45,7 +37,7 @@ class Pace:
         hurry: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sampler: Paced | None = None
+        self.sampler: SamplerLike | None = None
         self.interval = self._full = services.config.interval
         self._services = services
         self._hurry = hurry

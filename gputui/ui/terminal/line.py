@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from gputui.ui.terminal.picture import BEGIN_FRAME, END_FRAME
 from gputui.ui.terminal.window import MOST, Window
 
-SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 SYNC_FROM = 512
 """Bytes from which a piece is shown at once by synchronised output; less goes out in one write anyway."""
 STUCK_SECONDS = 0.1
@@ -87,7 +87,7 @@ class Line:
             if self.gone:
                 return
             self._picture.write(data)
-            begun, ended = data.rfind(SYNC_START), data.rfind(SYNC_END)
+            begun, ended = data.rfind(BEGIN_FRAME), data.rfind(END_FRAME)
             if begun != ended:
                 self._within_frame = begun > ended
             if not self._within_frame:
@@ -212,7 +212,7 @@ class Line:
             piece = self._picture.take(room).encode(self._encoding, "replace")
             self._window.sent(len(piece))
             if self._picture.framed and len(piece) >= SYNC_FROM:
-                piece = SYNC_START.encode() + piece + SYNC_END.encode()
+                piece = BEGIN_FRAME.encode() + piece + END_FRAME.encode()
         last = self._asks_last and not self._picture.changed
         if self._asks and (last or self._window.question_is_due()):
             piece += self._window.question(now).encode()

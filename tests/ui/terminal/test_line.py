@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gputui.ui.terminal.line import SYNC_END, SYNC_START, Line
-from gputui.ui.terminal.picture import Picture
+from gputui.ui.terminal.line import Line
+from gputui.ui.terminal.picture import BEGIN_FRAME, END_FRAME, Picture
 from gputui.ui.terminal.window import QUESTION, UNANSWERED
 from tests.support.pty_terminal import Emulator
 from tests.support.waiting import wait_for
@@ -192,18 +192,18 @@ def test_all_is_sent_again_once_it_is_forgotten(far: Far) -> None:
 
 def test_a_large_piece_is_shown_at_once_where_the_terminal_can(far: Far) -> None:
     def write(text: str) -> None:
-        far.line.write(SYNC_START)
+        far.line.write(BEGIN_FRAME)
         far.line.write(text)
-        far.line.write(SYNC_END)
+        far.line.write(END_FRAME)
         far.line.flush()
 
     far.line.write(ENTER)
     write("\x1b[1;1Hsmall")
     far.until_came("small")
-    assert SYNC_START.encode() not in far.came
+    assert BEGIN_FRAME.encode() not in far.came
     write(frame(1))
-    far.until_came(SYNC_END)
-    assert far.came.count(SYNC_START.encode()) == far.came.count(SYNC_END.encode()) == 1
+    far.until_came(END_FRAME)
+    assert far.came.count(BEGIN_FRAME.encode()) == far.came.count(END_FRAME.encode()) == 1
 
 
 def test_a_terminal_that_answers_late_is_asked_again_so_that_its_answers_can_be_told_apart() -> (
