@@ -7,21 +7,9 @@ from collections import Counter
 import pytest
 
 from gputui.gpu.nvml import NvmlSource
-from tests.support.nvml_scenarios import Clock
+from tests.support.nvml_scenarios import EVERY_TICK, Clock
 from tests.support.standin_nvml import StandinNvml
 
-EVERY_TICK = Counter(
-    {
-        "nvmlDeviceGetUtilizationRates": 1,
-        "nvmlDeviceGetMemoryInfo_v2": 1,
-        "nvmlDeviceGetTemperature": 1,
-        "nvmlDeviceGetPowerUsage": 1,
-        "nvmlDeviceGetTotalEnergyConsumption": 1,
-        "nvmlDeviceGetClockInfo": 2,
-        "nvmlDeviceGetCurrentClocksEventReasons": 1,
-    }
-)
-"""Of one GPU, at each second; what follows comes on top."""
 PROCESSES = Counter(
     {
         "nvmlDeviceGetComputeRunningProcesses_v3": 1,

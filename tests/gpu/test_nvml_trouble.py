@@ -12,6 +12,7 @@ from gputui.gpu.nvml import NvmlSource
 from gputui.gpu.sample import NOT_READ, Snapshot
 from gputui.gpu.sampler import Sampler
 from tests.support.nvml_scenarios import (
+    EVERY_TICK,
     LANE_METRICS,
     Clock,
     check_complete,
@@ -183,15 +184,6 @@ def test_the_exact_calls_of_a_tick(
         lane = "nvmlDeviceGetPcieThroughput"
         return {n: c for (n, index), c in calls.items() if index <= 0 and n != lane}
 
-    tick = {
-        "nvmlDeviceGetUtilizationRates": 1,
-        "nvmlDeviceGetMemoryInfo_v2": 1,
-        "nvmlDeviceGetTemperature": 1,
-        "nvmlDeviceGetPowerUsage": 1,
-        "nvmlDeviceGetTotalEnergyConsumption": 1,
-        "nvmlDeviceGetClockInfo": 2,
-        "nvmlDeviceGetCurrentClocksEventReasons": 1,
-    }
     processes = {
         "nvmlDeviceGetComputeRunningProcesses_v3": 2,  # the size, then the list
         "nvmlDeviceGetGraphicsRunningProcesses_v3": 1,
@@ -214,11 +206,11 @@ def test_the_exact_calls_of_a_tick(
         "nvmlDeviceGetPersistenceMode": 1,
         "nvmlDeviceGetMigMode": 1,
     }
-    assert calls_after(1) == tick
-    assert calls_after(1) == tick | processes
-    assert calls_after(1) == tick
-    assert calls_after(1) == tick | processes
-    assert calls_after(1) == tick | slow
+    assert calls_after(1) == EVERY_TICK
+    assert calls_after(1) == EVERY_TICK | processes
+    assert calls_after(1) == EVERY_TICK
+    assert calls_after(1) == EVERY_TICK | processes
+    assert calls_after(1) == EVERY_TICK | slow
 
 
 def test_what_is_not_supported_is_not_asked_for_at_every_tick(

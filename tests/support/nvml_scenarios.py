@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gputui.gpu.metrics import METRICS, METRICS_BY_NAME, Tier
 from gputui.gpu.nvml import NvmlSource
 from gputui.gpu.sample import NOT_READ, GpuSample, Snapshot
 from tests.support.waiting import wait_for
+
+EVERY_TICK = Counter(
+    {
+        "nvmlDeviceGetUtilizationRates": 1,
+        "nvmlDeviceGetMemoryInfo_v2": 1,
+        "nvmlDeviceGetTemperature": 1,
+        "nvmlDeviceGetPowerUsage": 1,
+        "nvmlDeviceGetTotalEnergyConsumption": 1,
+        "nvmlDeviceGetClockInfo": 2,
+        "nvmlDeviceGetCurrentClocksEventReasons": 1,
+    }
+)
+"""The driver's functions that are called for one GPU at each second, and how often."""
 
 MIB = 2**20
 LANE_METRICS = {metric.name for metric in METRICS if metric.tier is Tier.LANE}
